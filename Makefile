@@ -1,0 +1,111 @@
+# omnibus: build, test, measure. `make help` lists the targets.
+#
+# One pattern rule set, several variants of the same tree:
+#   build/release/  what users run     build/asan/  address + undefined behaviour
+#   build/tsan/     thread sanitizer   build/clang/ the second compiler
+# A variant is chosen with VARIANT=...; everything it makes stays in build/<variant>/.
+# The release variant's program and library are also linked as build/omnibus, build/libomnibus.a.
+
+VARIANT ?= release
+BUILD   := build/$(VARIANT)
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+
+# --- what must be on the machine (Debian 12 names) ---------------------------------------------
+DEPS := gcc libc6-dev make pkg-config git libblis-pthread-dev libhwloc-dev libcriterion-dev \
+        libjansson-dev libinih-dev
+
+# --- compiler and variants ---------------------------------------------------------------------
+CC_release := gcc
+CC_clang   := clang
+CC_asan    := gcc
+CC_tsan    := gcc
+CC         := $(or $(CC_$(VARIANT)),$(error unknown VARIANT '$(VARIANT)': release, clang, asan or tsan))
+
+OPT_release := -O2
+OPT_clang   := -O2
+OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DOMNI_GUARDED=1
+OPT_tsan    := -O1 -fsanitize=thread
+
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+          $(if $(filter 1,$(WERROR)),-Werror)
+CFLAGS := -std=c11 -D_GNU_SOURCE -g $(OPT_$(VARIANT)) -fno-omit-frame-pointer -ffp-contract=off -fPIC $(WARN) \
+          -Iinclude -Isrc -pthread -DOMNI_VERSION='"$(VERSION)"'
+# System headers are not ours to warn about.
+SYS    := -isystem /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)/blis-pthread
+LIBS   := -lblis -lhwloc -ljansson -linih -lm
+LDFLAGS := -pthread $(filter -fsanitize%,$(OPT_$(VARIANT)))
+
+# --- files -------------------------------------------------------------------------------------
+LIB_SRC   := $(sort $(wildcard src/base/*.c src/config/*.c src/model/*.c src/weights/*.c src/kernel/*.c \
+             src/plan/*.c src/topo/*.c src/sync/*.c src/fabric/*.c src/pe/*.c src/verify/*.c src/report/*.c))
+CLI_SRC   := src/main.c $(sort $(wildcard src/cli/*.c))
+TEST_SRC  := $(sort $(wildcard tests/test_*.c))
+CASE_SRC  := $(sort $(wildcard tests/cases_*.c))
+BENCH_SRC := $(sort $(wildcard bench/bench_*.c))
+obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+LIB   := $(BUILD)/libomnibus.a
+PROG  := $(BUILD)/omnibus
+TESTS := $(BUILD)/omnibus-tests
+# The concurrency and flow cases with a plain main: Criterion itself dies under ThreadSanitizer.
+PLAIN := $(BUILD)/omnibus-cases
+BENCH := $(patsubst bench/bench_%.c,$(BUILD)/bench-%,$(BENCH_SRC))
+
+.PHONY: all deps demo test check-cli check-layers check-asan check-tsan stress bench install help clean programs
+.DELETE_ON_ERROR:
+
+all: deps  ## build the release program and library (installs missing packages first)
+	@$(MAKE) --no-print-directory programs
+
+programs: $(LIB) $(PROG)
+ifeq ($(VARIANT),release)
+	@ln -sf release/omnibus build/omnibus
+	@ln -sf release/libomnibus.a build/libomnibus.a
+endif
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(SYS) -MMD -MP -c $< -o $@
+
+$(LIB): $(call obj,$(LIB_SRC))
+	@rm -f $@ && ar rcs $@ $^
+
+$(PROG): $(call obj,$(CLI_SRC)) $(LIB)
+	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(TESTS): $(call obj,$(TEST_SRC) $(CASE_SRC)) $(LIB)
+	@$(CC) $(LDFLAGS) $^ -lcriterion $(LIBS) -o $@
+
+$(PLAIN): $(call obj,tests/plain_main.c $(CASE_SRC)) $(LIB)
+	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(BUILD)/obj/bench/common.o $(LIB)
+	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# --- packages ------------------------------------------------------------------------------------
+deps:  ## install what is missing (Debian packages; says what, uses sudo unless root)
+	@missing=""; for p in $(DEPS); do \
+	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "omnibus needs these packages and installs them now:$$missing"; \
+	  if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo=sudo; fi; \
+	  $$sudo apt-get update -qq && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+# --- tests -----------------------------------------------------------------------------------------
+test: all  ## everything that must hold: unit, flow and command line tests
+	@$(MAKE) --no-print-directory check-layers $(TESTS)
+	@sh tests/test_cli.sh $(PROG)
+	@$(TESTS) -j2 --short-filename $(TESTFLAGS)
+
+check-layers:  ## no upward include
+	@sh tests/check_layers.sh
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+
+clean:  ## remove build/
+	@rm -rf build

@@ -1,0 +1,102 @@
+/* base.h: what every room may use: status and error text, checked sizes, aligned memory, clock,
+ * statistics, units, and split(), the one function that divides work.
+ *
+ * Errors are values. A function that can fail returns an omni_status and takes an omni_error (may be
+ * NULL); on failure the text is one line without newline, "FILE: what is wrong (what was expected)".
+ * Nothing below main prints or exits.
+ */
+#ifndef OMNIBUS_BASE_H
+#define OMNIBUS_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The values are the exit statuses of the program. */
+typedef enum omni_status {
+    OMNI_OK = 0,
+    OMNI_CHECK_FAILED = 1, /* a check ran and failed */
+    OMNI_BAD_INPUT = 2,    /* bad usage, bad input, or a plan that does not fit */
+    OMNI_RUN_FAILED = 3,   /* the run itself failed: memory, threads, I/O */
+    OMNI_INTERRUPTED = 130 /* the stop word was set */
+} omni_status;
+
+typedef struct omni_error {
+    omni_status status;
+    char text[480];
+} omni_error;
+
+/* Stores status and text unless err is NULL or already holds an error (the first one wins). Returns status. */
+omni_status omni_error_set(omni_error *err, omni_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* --- element types ------------------------------------------------------------------------------ */
+
+typedef enum omni_dtype {
+    OMNI_F32,
+    OMNI_F16,
+    OMNI_BF16,
+    OMNI_F64,
+    OMNI_I32,
+    OMNI_I64,
+    OMNI_U8,
+    OMNI_BOOL,
+    OMNI_DTYPES
+} omni_dtype;
+
+size_t omni_dtype_bytes(omni_dtype dtype);
+const char *omni_dtype_name(omni_dtype dtype); /* as safetensors writes it: "F32", "BF16", ... */
+float omni_bf16_to_f32(uint16_t bits);
+
+/* --- functions that models name and kernels compute -------------------------------------------------- */
+
+typedef enum omni_norm { OMNI_NORM_RMS, OMNI_NORM_LAYER } omni_norm;
+typedef enum omni_activation { OMNI_ACT_SWIGLU, OMNI_ACT_GELU_NEW } omni_activation;
+
+/* --- sizes: overflow-safe; false when the result does not fit in size_t --------------------------- */
+
+bool omni_size_mul(size_t a, size_t b, size_t *out);
+bool omni_size_add(size_t a, size_t b, size_t *out);
+size_t omni_round_up(size_t n, size_t to); /* to: power of two; n small enough not to wrap */
+
+/* --- division of work ---------------------------------------------------------------------------- */
+
+typedef struct omni_range {
+    size_t start, count;
+} omni_range;
+
+/* Part `index` of `parts` when `total` things are split as evenly as can be, the first (total mod parts)
+ * parts one larger. Neighbouring indices own neighbouring things; empty parts are legal.
+ *   total 10, parts 4: {0,3} {3,3} {6,2} {8,2}      total 2, parts 3: {0,1} {1,1} {2,0} */
+omni_range omni_split(size_t total, size_t parts, size_t index);
+
+/* The part that owns `item`: the inverse of omni_split. item < total. */
+size_t omni_split_owner(size_t total, size_t parts, size_t item);
+
+size_t omni_ceil_log2(size_t n); /* 0 for n <= 1 */
+
+/* --- memory: ordinary heap, 128-byte aligned, zeroed; NULL when refused. Free with omni_free. ------ */
+
+#define OMNI_CACHE_LINE 128 /* two lines: the spatial prefetcher pulls pairs */
+
+void *omni_alloc(size_t bytes);
+void *omni_alloc_array(size_t count, size_t bytes); /* NULL also on overflow */
+void omni_free(void *p);
+
+/* --- clock and statistics -------------------------------------------------------------------------- */
+
+uint64_t omni_clock_ns(void); /* monotonic */
+double omni_median(double *values, size_t n); /* sorts values; NaN for n = 0 */
+
+/* --- units and text ---------------------------------------------------------------------------------- */
+
+/* "0 B", "512 B", "1.50 KiB", "3.20 GiB". Returns buf. */
+const char *omni_format_bytes(char *buf, size_t cap, uint64_t bytes);
+
+/* A whole decimal number without sign or spaces, at most max; false otherwise. */
+bool omni_parse_size(const char *text, size_t max, size_t *out);
+
+/* Edit distance of two short words, for "did you mean". */
+size_t omni_edit_distance(const char *a, const char *b);
+
+#endif

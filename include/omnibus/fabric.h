@@ -1,0 +1,110 @@
+/* fabric.h: how PEs exchange bytes: bus broadcasts, tree reductions and gathers, addressed messages, and the
+ * host port. Fabrics know no models and no plans.
+ *
+ * The interface speaks of (segment, rank, own buffer, bytes), never of another rank's pointer. A *worker* carries the
+ * contiguous ranks omni_split(pes, workers, w). All workers with a rank in a segment call the same operations of that
+ * segment in the same order (the plan's total order), once per operation, for all their ranks at once;
+ * a worker with no rank in the segment does not call. `own[i]` belongs to the worker's i-th rank within the segment,
+ * i.e. rank max(first rank of worker, first rank of segment) + i.
+ *
+ * Every operation returns false when the stop word was set (the caller unwinds) and may then have moved a part.
+ * Operations with no payload bytes do nothing and count nothing.
+ */
+#ifndef OMNIBUS_FABRIC_H
+#define OMNIBUS_FABRIC_H
+
+#include "omnibus/base.h"
+#include "omnibus/counters.h"
+#include "omnibus/sync.h"
+
+/* A bus piece: ranks [first, first + count). */
+typedef struct omni_segment {
+    size_t first, count;
+} omni_segment;
+
+/* Bytes in a PE's own memory: `rows` rows `stride` bytes apart, in each of which the spans are taken in order. The payload
+ * is row after row, span after span. */
+enum { OMNI_SPANS = 3 };
+typedef struct omni_view {
+    void *base;
+    size_t rows, stride;
+    size_t spans;
+    struct {
+        size_t offset, bytes;
+    } span[OMNI_SPANS];
+} omni_view;
+omni_view omni_view_flat(void *base, size_t bytes);
+size_t omni_view_bytes(const omni_view *v);
+
+/* A full-size buffer of which each of p ranks holds a slice of every row: part j begins `offset` bytes into the row
+ * and its `units` units of `unit_bytes` are cut by omni_split(units, p, index). For tree gathers. */
+typedef struct omni_sliced {
+    size_t rows, stride;
+    size_t parts;
+    struct {
+        size_t offset, units, unit_bytes;
+    } part[OMNI_SPANS];
+} omni_sliced;
+/* The columns of ranks with index [lo, hi) of p. */
+omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo, size_t hi);
+
+/* acc = acc (+) in. */
+typedef void omni_fabric_combine(void *acc, const void *in, size_t bytes, const void *arg);
+
+typedef enum omni_addressed_kind { OMNI_ADDRESSED_OTHER, OMNI_ADDRESSED_SCATTER, OMNI_ADDRESSED_GATHER } omni_addressed_kind;
+
+typedef struct omni_fabric_options {
+    const char *kind; /* "shm": ring + barrier + tree; "null": moves nothing, counts as if it did */
+    size_t pes, workers;
+    const omni_segment *segments;
+    size_t segment_count;
+    size_t ring_slots, slot_bytes; /* 0: 16 slots of 16 KiB */
+    omni_wait_policy wait;
+    const omni_stop *stop; /* outlives the fabric */
+} omni_fabric_options;
+
+typedef struct omni_fabric omni_fabric;
+
+/* Main thread. All memory is allocated here. */
+omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric **out, omni_error *err);
+void omni_fabric_free(omni_fabric *f);
+const char *omni_fabric_kinds(void); /* "shm, null" */
+
+/* --- called by worker w, on its own thread ----------------------------------------------------------- */
+
+/* Rank `writer` of the segment sends src to every other rank of the segment; src is used only by the writer's worker. Every
+ * own view must have src's payload size; own[writer's] is not touched (the writer has its bytes already) unless it points elsewhere
+ * than src: then it is filled too. */
+bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
+                           const omni_view *own);
+
+/* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is in the first rank's
+ * buffer; the others' are spoilt. On return nobody reads this worker's buffers any more. */
+bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, size_t bytes,
+                        omni_fabric_combine *combine, const void *arg);
+
+/* Tree gather (combine = concatenate): own[i] is a full-size buffer with the rank's slice in place; afterwards the first rank
+ * has all of it. */
+bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_sliced *sliced);
+
+/* Rank `from` sends src to rank `to`, which stores it in dst. src is used only by from's worker, dst only by to's. `bytes` is
+ * the payload, known to all. Everybody of the segment calls (it is a message on their bus). */
+bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, size_t to, omni_addressed_kind kind,
+                      const omni_view *src, const omni_view *dst, size_t bytes);
+
+/* The host port's broadcast, as the segment's ranks receive it: each own view filled. */
+bool omni_fabric_host_receive(omni_fabric *f, size_t w, size_t segment, const omni_view *own, size_t bytes);
+/* The first rank of the segment returns its result; only its worker calls. */
+bool omni_fabric_host_return(omni_fabric *f, size_t w, size_t segment, const void *src, size_t bytes);
+
+/* --- called by the main thread, which is the host port -------------------------------------------------- */
+
+bool omni_fabric_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes);
+/* Waits for the next result of the segment, of `bytes` bytes. */
+bool omni_fabric_host_await(omni_fabric *f, size_t segment, void *dst, size_t bytes);
+
+/* Sum over all ranks and the host port. Only while no operation is under way. Reset sets all to zero. */
+void omni_fabric_counters(const omni_fabric *f, omni_counters *out);
+void omni_fabric_reset_counters(omni_fabric *f);
+
+#endif

@@ -1,0 +1,117 @@
+/* model.h: what a transformer is, as data: its shape, and its forward pass as a list of ops with the
+ * names of the tensors they need. No math, no ranks, no files other than config.json.
+ *
+ * A family is one file in src/model/ and one row in the registry. The pass is layer_ops, once per layer,
+ * then final_ops. Ops speak about virtual registers (small integers), REG_X being the residual stream:
+ *
+ *   llama, gpt2 layer:  NORM x->h  PROJECTION(qkv) h->a  ATTENTION a->b  PROJECTION(o) b->a
+ *                       RESIDUAL x,a->x  NORM x->h  PROJECTION(up) h->a  ACTIVATION a->b
+ *                       PROJECTION(down) b->a  RESIDUAL x,a->x
+ *   at the end:         LAST_ROWS x->x  NORM x->h  PROJECTION(head) h->a  ARGMAX a
+ *
+ * Ownership: omni_model is one heap block; free with omni_model_free. Immutable after load: any thread.
+ */
+#ifndef OMNIBUS_MODEL_H
+#define OMNIBUS_MODEL_H
+
+#include "omnibus/base.h"
+
+typedef struct omni_shape {
+    size_t layers;
+    size_t hidden;    /* D */
+    size_t heads;     /* H, query heads */
+    size_t kv_heads;  /* divides heads */
+    size_t head_dim;  /* h; heads * head_dim need not be hidden */
+    size_t ffn;       /* F */
+    size_t vocab;     /* V */
+    size_t positions; /* longest sequence */
+    double norm_eps;
+    double rope_theta; /* 0: no rotary embedding */
+    bool tied;         /* the LM head is the embedding table */
+} omni_shape;
+
+typedef enum omni_op_kind {
+    OMNI_OP_NORM,
+    OMNI_OP_PROJECTION,
+    OMNI_OP_ATTENTION,
+    OMNI_OP_ACTIVATION,
+    OMNI_OP_RESIDUAL,
+    OMNI_OP_LAST_ROWS, /* keep the last position of each sequence */
+    OMNI_OP_ARGMAX
+} omni_op_kind;
+
+/* Which entry of a plan governs a projection. */
+typedef enum omni_role {
+    OMNI_ROLE_NONE,
+    OMNI_ROLE_QKV,
+    OMNI_ROLE_O,
+    OMNI_ROLE_UP,   /* first matrix of the FFN */
+    OMNI_ROLE_DOWN, /* second */
+    OMNI_ROLE_HEAD
+} omni_role;
+
+enum { OMNI_REG_X, OMNI_REG_H, OMNI_REG_A, OMNI_REG_B, OMNI_REGS };
+enum { OMNI_MAX_PARTS = 3, OMNI_NAME = 96, OMNI_CANDIDATES = 4 };
+
+/* One tensor as checkpoints may store it. A name may hold one %zu, the layer. */
+typedef struct omni_tensor_name {
+    const char *name[OMNI_CANDIDATES]; /* best first; unused ones NULL */
+} omni_tensor_name;
+
+/* One matrix of a (possibly fused) projection: q, k or v; gate or up. y = x W^T + b, W [out, in]. */
+typedef struct omni_matrix {
+    const char *label; /* "q", "k", "gate" ... */
+    omni_tensor_name weight;
+    omni_tensor_name bias; /* name[0] NULL: none. [stored_out] */
+    size_t in, out;
+    bool in_out;        /* stored transposed, [in, stored_out] (GPT-2 Conv1D); else [stored_out, in] */
+    size_t stored_out;  /* the tensor's own out size, >= out */
+    size_t out_offset;  /* where this matrix begins in it (c_attn: k at D) */
+    size_t unit;        /* features that stay together when heads follow: head_dim for q, k, v; else 1 */
+    size_t share;       /* query heads that use one unit: heads/kv_heads for k, v; else 1 */
+} omni_matrix;
+
+typedef struct omni_op {
+    omni_op_kind kind;
+    omni_role role;
+    const char *name; /* "attn_norm", "qkv", "attention", "o", "residual", "ffn_norm", "up", ... */
+    int in, out;      /* registers; RESIDUAL: out = REG_X + in, REG_X being the other operand */
+    size_t matrices;  /* PROJECTION */
+    omni_matrix matrix[OMNI_MAX_PARTS];
+    omni_norm norm; /* NORM; [hidden] */
+    omni_tensor_name norm_weight, norm_bias;
+    omni_activation activation; /* ACTIVATION; SWIGLU: [rows, gate F | up F] -> [rows, F] */
+} omni_op;
+
+typedef struct omni_model omni_model;
+struct omni_model {
+    const char *family;   /* "llama", "gpt2" */
+    char name[128];       /* directory or file it came from, for reports */
+    omni_shape shape;
+    size_t layer_op_count, final_op_count;
+    const omni_op *layer_ops, *final_ops;
+    omni_tensor_name embedding;  /* [vocab, hidden] */
+    omni_tensor_name positions;  /* [positions, hidden]; name[0] NULL: none */
+    int64_t eos[8];       /* end-of-sequence ids from config.json */
+    size_t eos_count;
+};
+
+/* path: a config.json, or a directory that holds one. A feature that is not supported is refused by
+ * name (OMNI_BAD_INPUT), never ignored. */
+omni_status omni_model_load(const char *path, omni_model **out, omni_error *err);
+
+/* The same from text; `source` names it in errors. */
+omni_status omni_model_parse(const char *json, size_t bytes, const char *source, omni_model **out, omni_error *err);
+
+void omni_model_free(omni_model *model);
+
+/* Writes candidate `i` with the layer filled in; false when there is no such candidate. */
+bool omni_tensor_name_format(const omni_tensor_name *t, size_t i, size_t layer, char buf[OMNI_NAME]);
+
+/* Number of elements in all the tensors that the forward pass uses, a tied table counted once. */
+uint64_t omni_model_parameters(const omni_model *model);
+
+/* "llama, gpt2": for messages and --help. */
+const char *omni_model_families(void);
+
+#endif

@@ -1,0 +1,211 @@
+/* plan.h: how a model is distributed: mesh, placements, methods, and the compiled plan as data.
+ *
+ *   text --parse--> omni_plan_spec --compile(model, n)--> omni_plan: values and steps
+ *                                                          |--> check: proven before anything runs
+ *                                                          |--> count: what moves, without running
+ *                                                          +--> explain; executed by pe
+ *
+ * Plans know no threads, no weights and no files. Everything here is a pure function of its arguments.
+ * A compiled plan is immutable: any thread. Free with omni_plan_free.
+ */
+#ifndef OMNIBUS_PLAN_H
+#define OMNIBUS_PLAN_H
+
+#include "omnibus/base.h"
+#include "omnibus/counters.h"
+#include "omnibus/model.h"
+
+/* --- placements (the words of PyTorch's DTensor) -------------------------------------------------- */
+
+typedef enum omni_placement_kind { OMNI_REPLICATED, OMNI_SHARDED, OMNI_PARTIAL, OMNI_ROOT } omni_placement_kind;
+typedef enum omni_dim { OMNI_DIM_NONE, OMNI_DIM_FEATURE, OMNI_DIM_HEAD, OMNI_DIM_TOKEN } omni_dim;
+typedef struct omni_placement {
+    omni_placement_kind kind;
+    omni_dim dim; /* of SHARDED */
+} omni_placement;
+
+/* "REPLICATED", "SHARDED(head)", ... static string */
+const char *omni_placement_name(omni_placement p);
+
+/* --- mesh --------------------------------------------------------------------------------------------- */
+
+/* Axes from the outermost to the innermost; neighbouring ranks lie along the innermost:
+ * rank = (group * stages + stage) * inner + index. Ranks beyond the mesh are idle. */
+typedef enum omni_axis { OMNI_AXIS_GROUP, OMNI_AXIS_STAGE, OMNI_AXIS_INNER, OMNI_AXES } omni_axis;
+typedef struct omni_mesh {
+    size_t pes;
+    size_t size[OMNI_AXES];
+} omni_mesh;
+extern const char *const omni_axis_names[OMNI_AXES];
+
+/* A bus piece that the plan uses: ranks [first, first + count). */
+typedef struct omni_piece {
+    size_t first, count;
+} omni_piece;
+
+/* --- the plan as a user names it -------------------------------------------------------------------- */
+
+typedef enum omni_key { OMNI_KEY_QKV, OMNI_KEY_ATTN, OMNI_KEY_O, OMNI_KEY_FFN, OMNI_METHOD_KEYS } omni_key;
+enum { OMNI_MAX_CYCLE = 16 };
+
+/* One layer's methods: indices into omni_method_table(key). */
+typedef struct omni_methods {
+    size_t choice[OMNI_METHOD_KEYS];
+} omni_methods;
+
+typedef struct omni_plan_spec {
+    char name[256]; /* as typed */
+    size_t cycle;   /* layer l uses layer[l % cycle] */
+    omni_methods layer[OMNI_MAX_CYCLE];
+    bool whole;       /* `single`: everything on rank 0 */
+    bool gather_bus;  /* gather=bus */
+    bool edge_scatter; /* edge=scatter */
+} omni_plan_spec;
+
+/* OMNI_BAD_INPUT with one line for unknown names, unknown or repeated keys, and values that don't exist, or are not built yet. */
+omni_status omni_plan_parse(const char *text, omni_plan_spec *out, omni_error *err);
+
+/* Expands "all" or a comma separated list into plan texts. Free each and the array with omni_plan_list_free. Not parsed yet. */
+omni_status omni_plan_list(const char *text, char ***out, size_t *count, omni_error *err);
+void omni_plan_list_free(char **list, size_t count);
+
+typedef struct omni_method {
+    const char *name; /* "out", "heads", "out+in" */
+    const char *help; /* "split-out (rows)" */
+} omni_method;
+const char *omni_key_name(omni_key key); /* "qkv" */
+const omni_method *omni_method_table(omni_key key, size_t *count);
+
+typedef struct omni_named_plan {
+    const char *name, *text, *help;
+} omni_named_plan;
+const omni_named_plan *omni_named_plans(size_t *count);
+
+/* "qkv=out:attn=heads:o=in:ffn=out+in" of layer methods; buf of at least 64. */
+const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
+
+/* --- the compiled plan --------------------------------------------------------------------------------- */
+
+typedef enum omni_rows { OMNI_ROWS_TOKENS, OMNI_ROWS_SEQUENCES } omni_rows;
+
+/* One tensor [rows, sum of part widths] float32, and where it is. */
+typedef struct omni_value {
+    const char *name; /* "x", "qkv", "lse", ... */
+    omni_rows rows;
+    omni_placement at;  /* along the inner axis; the other axes hold their own */
+    size_t parts;
+    struct {
+        size_t width; /* features when whole */
+        size_t units; /* SHARDED: omni_split(units, p, index) gives units [a, b) ... */
+        size_t unit;  /* ... of which the part owns features [a/share*unit, ceil(b/share)*unit) */
+        size_t share;
+    } part[OMNI_MAX_PARTS];
+    bool compact;   /* stored as the slices that a rank owns, one after the other; else full width */
+    size_t storage; /* buffer number: values in turn share one */
+} omni_value;
+
+typedef enum omni_step_kind {
+    /* compute */
+    OMNI_STEP_MATMUL,
+    OMNI_STEP_NORM,
+    OMNI_STEP_NORM_STATS,
+    OMNI_STEP_NORM_FINISH,
+    OMNI_STEP_NORM_APPLY,
+    OMNI_STEP_KV_APPEND,
+    OMNI_STEP_ATTENTION,
+    OMNI_STEP_ATTENTION_FINISH,
+    OMNI_STEP_ACTIVATION,
+    OMNI_STEP_RESIDUAL,
+    OMNI_STEP_LAST_ROWS,
+    OMNI_STEP_ARGMAX,
+    OMNI_STEP_TAP,
+    /* messages */
+    OMNI_STEP_HOST_IN,
+    OMNI_STEP_HOST_OUT,
+    OMNI_STEP_BROADCAST,  /* root -> all */
+    OMNI_STEP_REDUCE,     /* tree, to the root */
+    OMNI_STEP_GATHER,     /* tree, to the root */
+    OMNI_STEP_ALL_GATHER, /* each rank in turn broadcasts its slice */
+    OMNI_STEP_SCATTER,    /* root sends each its slice */
+    OMNI_STEP_COLLECT,    /* each sends the root its slice */
+    OMNI_STEP_KINDS
+} omni_step_kind;
+
+typedef enum omni_combine { OMNI_COMBINE_SUM, OMNI_COMBINE_MOMENTS, OMNI_COMBINE_LSE, OMNI_COMBINE_ARGMAX } omni_combine;
+
+enum { OMNI_NO_VALUE = -1, OMNI_FINAL_LAYER = -1, OMNI_STEP_INPUTS = 2 };
+
+typedef struct omni_step {
+    omni_step_kind kind;
+    int layer;          /* OMNI_FINAL_LAYER: after the layers */
+    const omni_op *op;  /* the op it belongs to; NULL for HOST_IN and layer-0 TAP */
+    size_t rank_first, rank_count; /* who computes; for messages who takes part */
+    int in[OMNI_STEP_INPUTS]; /* values; see builder.c for what each kind takes */
+    int out;
+    size_t weight;      /* MATMUL, NORM*: which entry of plan->weights; SIZE_MAX: none */
+    /* messages: the route */
+    size_t segment;     /* which piece of the cut bus */
+    size_t root;        /* rank that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
+    unsigned parts;     /* bit j: part j of the value moves */
+    omni_combine combine;
+} omni_step;
+
+/* What a MATMUL or a norm needs of the checkpoint. Which slice a rank holds follows from in/out. */
+typedef struct omni_weight {
+    const omni_op *op;
+    size_t layer;
+    size_t rank_first, rank_count;
+    omni_value in;   /* split-in: the input's slices (one part); whole when not split */
+    omni_value out;  /* split-out: the output's slices */
+    bool split_in, split_out;
+} omni_weight;
+
+/* Where keys and values of a layer are. */
+typedef enum omni_kv { OMNI_KV_WHOLE, OMNI_KV_HEADS, OMNI_KV_TOKENS } omni_kv;
+
+typedef struct omni_plan {
+    omni_plan_spec spec;
+    const omni_model *model; /* outlives the plan */
+    omni_mesh mesh;
+    size_t piece_count;
+    omni_piece *piece;
+    size_t value_count, step_count, weight_count, storage_count;
+    omni_value *value;
+    omni_step *step;
+    omni_weight *weight;
+    omni_kv *kv; /* [layers] */
+} omni_plan;
+
+/* OMNI_BAD_INPUT when this model cannot be distributed so: which op, why, the nearest that can. */
+omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spec, size_t pes, omni_plan **out,
+                              omni_error *err);
+void omni_plan_free(omni_plan *plan);
+
+/* Proves, by symbolic execution that trusts nothing the builder declared: every element is owned as declared when it is used, every
+ * message has one writer per piece and its readers, no live value is overwritten, and no message pins more than ring_slots. */
+omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err);
+
+/* One forward pass over `tokens` tokens of `sequences` sequences. */
+typedef struct omni_extent {
+    size_t tokens, sequences;
+} omni_extent;
+
+/* Features [start, start+count) of part j that index i of p owns of a SHARDED value. */
+omni_range omni_value_owned(const omni_value *v, size_t j, size_t p, size_t i);
+/* Floats in a row as index i stores it, and in all rows. */
+size_t omni_value_width(const omni_value *v, size_t p, size_t i);
+size_t omni_rows_count(omni_rows rows, omni_extent extent);
+
+/* What one forward pass moves; and one step of it. */
+void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out);
+void omni_step_count(const omni_plan *plan, const omni_step *step, omni_extent extent, omni_counters *out);
+bool omni_step_is_message(const omni_step *step);
+
+/* Tokens of a sequence's first `length` positions that index i of p keeps, under a KV placement. Positions go round: position t of
+ * sequence s lives on index (t + s) mod p. So shares differ by one at most at every length, nothing moves as the
+ * sequence grows, and several short sequences don't all begin on index 0. */
+size_t omni_kv_tokens(omni_kv kv, size_t p, size_t i, size_t sequence, size_t length);
+size_t omni_kv_first(omni_kv kv, size_t p, size_t i, size_t sequence); /* first position kept */
+size_t omni_kv_stride(omni_kv kv, size_t p);
+
+#endif

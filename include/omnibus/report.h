@@ -1,0 +1,47 @@
+/* report.h: results as a person or a script wants them. A command builds one JSON object (jansson), the single source of
+ * every format, and hands it over; tables are drawn from columns.
+ */
+#ifndef OMNIBUS_REPORT_H
+#define OMNIBUS_REPORT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "omnibus/base.h"
+#include "omnibus/counters.h"
+#include "omnibus/topo.h"
+
+typedef enum omni_format { OMNI_FORMAT_TABLE, OMNI_FORMAT_JSON, OMNI_FORMAT_CSV } omni_format;
+omni_status omni_format_parse(const char *text, omni_format *out, omni_error *err);
+
+/* --- text that grows; memory failure is remembered and reported by omni_text_emit ---------------------- */
+typedef struct omni_text omni_text;
+omni_text *omni_text_create(void);
+void omni_text_free(omni_text *t);
+void omni_text_add(omni_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes to `path`, through a temporary file renamed at the end, or to stdout when path is NULL. A full disk or closed pipe is an
+ * OMNI_RUN_FAILED with the file's name. */
+omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err);
+
+/* True when `path` could be written: its directory exists and is writable, it is not a directory. Call before a long run. */
+omni_status omni_output_check(const char *path, omni_error *err);
+
+/* --- table: columns aligned from their content --------------------------------------------------------- */
+typedef struct omni_table omni_table;
+omni_table *omni_table_create(const char *const *headers, size_t columns); /* a header that begins with '>' is right-aligned */
+void omni_table_free(omni_table *t);
+void omni_table_cell(omni_table *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* row by row */
+void omni_table_draw(const omni_table *t, omni_text *out);
+
+/* --- JSON ------------------------------------------------------------------------------------------------- */
+json_t *omni_json_number(double x);                       /* NaN and infinities become null */
+json_t *omni_json_counters(const omni_counters *c);
+json_t *omni_json_host(const omni_topo *t);
+void omni_json_draw(const json_t *root, omni_text *out);  /* indented, order kept, newline at the end */
+
+/* `rows` (an array of objects) as CSV: nested objects flattened with '.', lists of scalars joined by spaces; the header is the union of the
+ * keys in order of appearance. RFC 4180 quoting. */
+void omni_csv_draw(const json_t *rows, omni_text *out);
+
+#endif

@@ -1,0 +1,85 @@
+/* sync.h: the lock-free core: words one can wait on, a barrier, the broadcast ring. (The tree is a schedule
+ * over the barrier; it lives in the fabric.) C11 atomics with explicit orders, no stand-alone fences.
+ *
+ * A word is 32 bits: bit 0 says "somebody sleeps", bits 1..31 hold an epoch, compared modulo 2^31. A waiter
+ * spins for a bounded time, then sets bit 0 by compare-and-swap and sleeps in futex(2); a publisher does one
+ * atomic_exchange (acq_rel) and wakes only if the bit was set. Every wait also watches a stop word.
+ *
+ * Threads: each function says who may call it. Nothing here allocates after *_create, prints or asserts.
+ */
+#ifndef OMNIBUS_SYNC_H
+#define OMNIBUS_SYNC_H
+
+#include <stdatomic.h>
+
+#include "omnibus/base.h"
+
+/* --- stop word -------------------------------------------------------------------------------------- */
+
+/* Non-zero: everybody leaves. The value is the reason: the omni_status to end with. Set once, first wins. */
+typedef struct omni_stop {
+    _Alignas(OMNI_CACHE_LINE) _Atomic uint32_t reason;
+} omni_stop;
+
+void omni_stop_set(omni_stop *stop, omni_status reason); /* any thread, also a signal handler */
+omni_status omni_stop_get(const omni_stop *stop);        /* OMNI_OK: go on */
+
+/* --- words ------------------------------------------------------------------------------------------- */
+
+typedef struct omni_word {
+    _Alignas(OMNI_CACHE_LINE) _Atomic uint32_t bits;
+} omni_word;
+
+/* How long waiters spin before they sleep; chosen once per team. */
+typedef struct omni_wait_policy {
+    uint32_t spins; /* pause instructions */
+} omni_wait_policy;
+omni_wait_policy omni_wait_policy_for(size_t workers, size_t parallel); /* short when workers > parallel */
+
+void omni_word_init(omni_word *w, uint32_t epoch);
+void omni_word_publish(omni_word *w, uint32_t epoch); /* one publisher at a time */
+uint32_t omni_word_peek(const omni_word *w);          /* acquire; the epoch */
+/* Waits until the word's epoch is at or after `epoch` (modulo 2^31). False: stopped. What was written before the
+ * publish is visible after true. */
+bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop);
+
+/* --- barrier ------------------------------------------------------------------------------------------- */
+
+typedef struct omni_barrier omni_barrier;
+omni_barrier *omni_barrier_create(size_t parties); /* NULL: no memory */
+void omni_barrier_free(omni_barrier *b);
+/* All parties arrive before any leaves. False: stopped. parties = 1 returns at once. */
+bool omni_barrier_wait(omni_barrier *b, omni_wait_policy policy, const omni_stop *stop);
+
+/* --- ring: one writer at a time, every reader reads every message ------------------------------------- */
+
+typedef struct omni_ring omni_ring;
+
+/* slots: a power of two >= 2. readers: how many cursors (0..readers-1); all start at message 0. */
+omni_ring *omni_ring_create(size_t slots, size_t slot_bytes, size_t readers);
+void omni_ring_free(omni_ring *r);
+size_t omni_ring_slots(const omni_ring *r);
+size_t omni_ring_slot_bytes(const omni_ring *r);
+
+/* A party's private view: the next sequence number, and the writer's cached minimum of the cursors. Every party walks
+ * the same total order, so all of them know without asking which message has which number. One per (ring, thread). */
+typedef struct omni_ring_port {
+    omni_ring *ring;
+    size_t reader;          /* own cursor, or OMNI_RING_NO_READER (the host port writes and never reads) */
+    uint32_t next;          /* sequence number of the next message */
+    uint32_t slowest;       /* every cursor is known to be at or after this */
+} omni_ring_port;
+#define OMNI_RING_NO_READER SIZE_MAX
+void omni_ring_port_init(omni_ring_port *p, omni_ring *ring, size_t reader);
+
+/* Writer: waits until the slot of message `next` is free, returns its payload (slot_bytes); NULL: stopped. Then
+ * omni_ring_publish makes it visible, advances `next`, and the writer's own cursor if it has one. */
+void *omni_ring_claim(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
+void omni_ring_publish(omni_ring_port *p);
+
+/* Reader: waits for message `next`, returns its payload in place; NULL: stopped. omni_ring_release gives the slot
+ * back (publishes the cursor) and advances `next`. */
+const void *omni_ring_read(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
+void omni_ring_release(omni_ring_port *p);
+
+#endif

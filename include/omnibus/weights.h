@@ -1,0 +1,69 @@
+/* weights.h: where tensors come from: a safetensors checkpoint directory (mmap), or a seeded random one.
+ *
+ * A source hands out elements in their stored type; it keeps no copy of its own: a checkpoint is mapped
+ * read-only, random elements are a pure function of (seed, name, index). Reading is safe from any
+ * thread. Ownership: omni_weights_close frees the source and invalidates its omni_tensor pointers.
+ */
+#ifndef OMNIBUS_WEIGHTS_H
+#define OMNIBUS_WEIGHTS_H
+
+#include "omnibus/base.h"
+
+enum { OMNI_MAX_RANK = 8 };
+
+typedef struct omni_tensor {
+    const char *name;
+    omni_dtype dtype;
+    size_t rank;
+    size_t shape[OMNI_MAX_RANK];
+    size_t elements;
+    const void *data; /* row-major, may be unaligned; NULL for a random source */
+} omni_tensor;
+
+typedef struct omni_weights omni_weights;
+
+/* One safetensors file. All of the header is validated before anything is returned. */
+omni_status omni_weights_open_file(const char *path, omni_weights **out, omni_error *err);
+
+/* A Hugging Face directory: model.safetensors. */
+omni_status omni_weights_open_dir(const char *dir, omni_weights **out, omni_error *err);
+
+/* Random tensors: spec[i] gives name, dtype (F32 or BF16), rank, shape. Values are uniform with mean `mean`
+ * and standard deviation `stddev`. For benchmarks and tests of shapes. */
+typedef struct omni_random_spec {
+    const char *name; /* copied */
+    omni_dtype dtype;
+    size_t rank, shape[2];
+    float mean, stddev;
+} omni_random_spec;
+omni_status omni_weights_open_random(const omni_random_spec *spec, size_t count, uint64_t seed, omni_weights **out,
+                                     omni_error *err);
+
+void omni_weights_close(omni_weights *w);
+
+const char *omni_weights_source(const omni_weights *w); /* path, for messages */
+size_t omni_weights_count(const omni_weights *w);
+const omni_tensor *omni_weights_at(const omni_weights *w, size_t i); /* in file order */
+const omni_tensor *omni_weights_find(const omni_weights *w, const char *name); /* NULL: none */
+
+/* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract. */
+void omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst);
+
+/* The same, converted. F32, BF16 (and F64, I32 to double). */
+void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, float *dst);
+void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, double *dst);
+
+/* --- writing --------------------------------------------------------------------------------------- */
+
+typedef struct omni_tensor_out {
+    const char *name;
+    omni_dtype dtype;
+    size_t rank;
+    size_t shape[OMNI_MAX_RANK];
+    const void *data;
+} omni_tensor_out;
+
+/* Writes path through a temporary file beside it, renamed at the end: never half a file. */
+omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tensors, size_t count, omni_error *err);
+
+#endif

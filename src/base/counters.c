@@ -1,0 +1,34 @@
+/* counters.c: the twelve counts as a list of names, so that nobody else spells them out. */
+#include <string.h>
+
+#include "omnibus/counters.h"
+
+const char *const omni_counter_names[OMNI_COUNTERS] = {
+    "broadcasts",     "broadcast_bytes",    "reductions",      "tree_gathers",
+    "tree_levels",    "tree_bytes",         "addressed_messages", "addressed_bytes",
+    "scatter_messages", "gather_messages",  "host_messages",   "host_bytes",
+};
+
+_Static_assert(sizeof(omni_counters) == OMNI_COUNTERS * sizeof(uint64_t), "every field has a name");
+
+static void to_array(const omni_counters *c, uint64_t v[OMNI_COUNTERS]) {
+    memcpy(v, c, sizeof *c);
+}
+
+uint64_t omni_counters_get(const omni_counters *c, size_t i) {
+    uint64_t v[OMNI_COUNTERS];
+    to_array(c, v);
+    return v[i];
+}
+
+void omni_counters_add(omni_counters *sum, const omni_counters *c) {
+    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
+    to_array(sum, a);
+    to_array(c, b);
+    for (size_t i = 0; i < OMNI_COUNTERS; i++) a[i] += b[i];
+    memcpy(sum, a, sizeof *sum);
+}
+
+bool omni_counters_equal(const omni_counters *a, const omni_counters *b) {
+    return memcmp(a, b, sizeof *a) == 0;
+}
