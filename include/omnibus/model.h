@@ -74,7 +74,7 @@ typedef struct omni_matrix {
 typedef struct omni_op {
     omni_op_kind kind;
     omni_role role;
-    const char *name; /* "attn_norm", "qkv", "attention", "o", "residual", "ffn_norm", "up", ... */
+    const char *name; /* "attn_norm", "qkv", "attention", "o", "attn_residual", "ffn_norm", "up", ... */
     int in, out;      /* registers; RESIDUAL: out = REG_X + in, REG_X being the other operand */
     size_t matrices;  /* PROJECTION */
     omni_matrix matrix[OMNI_MAX_PARTS];
