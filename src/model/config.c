@@ -20,12 +20,11 @@ void model_config_error(model_config *c, const char *format, ...) {
 }
 
 const char *model_config_show(const json_t *value, char *buf, size_t cap) {
-    size_t need = json_dumpb(value, buf, cap - 1, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
-    if (need < cap) {
-        buf[need] = '\0';
-    } else {
-        snprintf(buf + cap - 4, 4, "...");
-    }
+    static const char dots[] = "...";
+    size_t room = cap - sizeof dots; /* what does not fit is left out, so the text may end before */
+    memset(buf, 0, cap);
+    if (json_dumpb(value, buf, room, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII) > room)
+        strcat(buf, dots);
     return buf;
 }
 

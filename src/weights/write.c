@@ -50,21 +50,23 @@ static omni_status add_tensor(const char *path, json_t *header, const omni_tenso
     return OMNI_OK;
 }
 
-/* Tensors of one element size, in the caller's order; the sizes from large to small. */
-#define FOR_EACH_IN_LAYOUT(t, tensors, count)                                                                \
-    for (size_t each_ = 8; each_ > 0; each_ /= 2)                                                            \
-        for (const omni_tensor_out *t = (tensors); t < (tensors) + (count); t++)                             \
-            if (omni_dtype_bytes(t->dtype) == each_)
+/* Pointers to the tensors by element size, the largest first, else in the caller's order. Malloc'd. */
+static const omni_tensor_out **make_layout(const omni_tensor_out *tensors, size_t count) {
+    const omni_tensor_out **layout = calloc(count + 1, sizeof *layout);
+    size_t n = 0;
+    for (size_t bytes = 8; layout && bytes > 0; bytes /= 2)
+        for (size_t i = 0; i < count; i++)
+            if (omni_dtype_bytes(tensors[i].dtype) == bytes) layout[n++] = &tensors[i];
+    return layout;
+}
 
 /* Malloc'd: the length field and the JSON, padded with spaces to a multiple of 8. */
-static omni_status make_header(const char *path, const omni_tensor_out *tensors, size_t count, char **out,
-                               size_t *bytes, omni_error *err) {
+static omni_status make_header(const char *path, const omni_tensor_out *const *layout, size_t count,
+                               char **out, size_t *bytes, omni_error *err) {
     json_t *header = json_object();
     size_t offset = 0;
     omni_status status = OMNI_OK;
-    FOR_EACH_IN_LAYOUT(t, tensors, count) {
-        if (!status) status = add_tensor(path, header, t, &offset, err);
-    }
+    for (size_t i = 0; !status && i < count; i++) status = add_tensor(path, header, layout[i], &offset, err);
     size_t length = status ? 0 : json_dumpb(header, NULL, 0, JSON_COMPACT);
     size_t padded = omni_round_up(length, LENGTH_BYTES);
     char *text = length ? malloc(LENGTH_BYTES + padded) : NULL;
@@ -95,8 +97,9 @@ static bool write_all(int fd, const char *data, size_t bytes) {
     return true;
 }
 
-static bool write_tensors(int fd, const omni_tensor_out *tensors, size_t count) {
-    FOR_EACH_IN_LAYOUT(t, tensors, count) {
+static bool write_tensors(int fd, const omni_tensor_out *const *layout, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const omni_tensor_out *t = layout[i];
         size_t elements, bytes;
         if (!weights_tensor_bytes(t->shape, t->rank, t->dtype, &elements, &bytes)) return false;
         if (!write_all(fd, t->data, bytes)) return false;
@@ -124,11 +127,11 @@ static int open_temporary(const char *path, char **name) {
 }
 
 static omni_status write_file(const char *path, const char *header, size_t header_bytes,
-                              const omni_tensor_out *tensors, size_t count, omni_error *err) {
+                              const omni_tensor_out *const *layout, size_t count, omni_error *err) {
     char *name = NULL;
     int fd = open_temporary(path, &name), why = 0;
     if (fd < 0) return omni_error_set(err, OMNI_RUN_FAILED, "%s: cannot write: %s", path, strerror(errno));
-    if (!write_all(fd, header, header_bytes) || !write_tensors(fd, tensors, count) || fsync(fd) != 0)
+    if (!write_all(fd, header, header_bytes) || !write_tensors(fd, layout, count) || fsync(fd) != 0)
         why = errno;
     if (close(fd) != 0 && !why) why = errno;
     if (!why && rename(name, path) != 0) why = errno;
@@ -144,8 +147,11 @@ omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tens
     size_t bytes = 0;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a rename would replace /dev/null itself */
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: not a regular file (expected a file to write)", path);
-    omni_status status = make_header(path, tensors, count, &header, &bytes, err);
-    if (!status) status = write_file(path, header, bytes, tensors, count, err);
+    const omni_tensor_out **layout = make_layout(tensors, count);
+    if (!layout) return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
+    omni_status status = make_header(path, layout, count, &header, &bytes, err);
+    if (!status) status = write_file(path, header, bytes, layout, count, err);
     free(header);
+    free(layout);
     return status;
 }

@@ -1,0 +1,357 @@
+/* test_model.c: configs as they come, the defaults, and every refusal by name. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "omnibus/model.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const char llama[] = "{\"model_type\": \"llama\", \"hidden_size\": 96, \"intermediate_size\": 256, "
+                            "\"num_hidden_layers\": 2, \"num_attention_heads\": 6, \"vocab_size\": 211, "
+                            "\"max_position_embeddings\": 64}";
+static const char gpt2[] = "{\"model_type\": \"gpt2\", \"n_embd\": 64, \"n_head\": 4, \"n_layer\": 3, "
+                           "\"n_positions\": 128, \"vocab_size\": 211}";
+
+/* Parses `base` with the fields of `change` set; a field set to the string "<absent>" is removed. */
+static omni_status parse(const char *base, const char *change, omni_model **out, omni_error *err) {
+    json_t *config = json_loads(base, 0, NULL), *changes = json_loads(change, 0, NULL), *value;
+    const char *field;
+    cr_assert(config && changes, "%s", change);
+    json_object_foreach(changes, field, value) {
+        if (json_is_string(value) && strcmp(json_string_value(value), "<absent>") == 0) {
+            json_object_del(config, field);
+        } else {
+            json_object_set(config, field, value);
+        }
+    }
+    char *text = json_dumps(config, 0);
+    omni_status status = omni_model_parse(text, strlen(text), "c.json", out, err);
+    free(text);
+    json_decref(config);
+    json_decref(changes);
+    return status;
+}
+
+static omni_model *parsed(const char *base, const char *change) {
+    omni_model *m;
+    omni_error err = {0};
+    cr_assert_eq(parse(base, change, &m, &err), OMNI_OK, "%s: %s", change, err.text);
+    return m;
+}
+
+static void refused(const char *base, const char *change, const char *words) {
+    omni_model *m = (omni_model *)&m;
+    omni_error err = {0};
+    cr_assert_eq(parse(base, change, &m, &err), OMNI_BAD_INPUT, "%s was accepted", change);
+    cr_assert_null(m);
+    cr_assert_eq(err.status, OMNI_BAD_INPUT);
+    cr_assert(strstr(err.text, words) != NULL, "%s: \"%s\" lacks \"%s\"", change, err.text, words);
+    cr_assert_eq(strncmp(err.text, "c.json: ", 8), 0, "%s", err.text);
+    cr_assert_null(strchr(err.text, '\n'));
+}
+
+/* --- what is drawn -------------------------------------------------------------------------------------- */
+
+Test(model, the_pass_is_drawn_as_the_header_says) {
+    static const struct {
+        const char *name;
+        omni_op_kind kind;
+        omni_role role;
+        int in, out;
+    } want[] = {
+        {"attn_norm", OMNI_OP_NORM, OMNI_ROLE_NONE, OMNI_REG_X, OMNI_REG_H},
+        {"qkv", OMNI_OP_PROJECTION, OMNI_ROLE_QKV, OMNI_REG_H, OMNI_REG_A},
+        {"attention", OMNI_OP_ATTENTION, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_B},
+        {"o", OMNI_OP_PROJECTION, OMNI_ROLE_O, OMNI_REG_B, OMNI_REG_A},
+        {"attn_residual", OMNI_OP_RESIDUAL, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_X},
+        {"ffn_norm", OMNI_OP_NORM, OMNI_ROLE_NONE, OMNI_REG_X, OMNI_REG_H},
+        {"up", OMNI_OP_PROJECTION, OMNI_ROLE_UP, OMNI_REG_H, OMNI_REG_A},
+        {"activation", OMNI_OP_ACTIVATION, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_B},
+        {"down", OMNI_OP_PROJECTION, OMNI_ROLE_DOWN, OMNI_REG_B, OMNI_REG_A},
+        {"ffn_residual", OMNI_OP_RESIDUAL, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_X},
+        {"last_rows", OMNI_OP_LAST_ROWS, OMNI_ROLE_NONE, OMNI_REG_X, OMNI_REG_X},
+        {"final_norm", OMNI_OP_NORM, OMNI_ROLE_NONE, OMNI_REG_X, OMNI_REG_H},
+        {"head", OMNI_OP_PROJECTION, OMNI_ROLE_HEAD, OMNI_REG_H, OMNI_REG_A},
+        {"argmax", OMNI_OP_ARGMAX, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_A},
+    };
+    const char *const bases[] = {llama, gpt2};
+    for (size_t b = 0; b < COUNT(bases); b++) {
+        omni_model *m = parsed(bases[b], "{}");
+        cr_assert_eq(m->layer_op_count, 10);
+        cr_assert_eq(m->final_op_count, 4);
+        for (size_t i = 0; i < COUNT(want); i++) {
+            const omni_op *op = i < 10 ? &m->layer_ops[i] : &m->final_ops[i - 10];
+            cr_assert_str_eq(op->name, want[i].name);
+            cr_assert(op->kind == want[i].kind && op->role == want[i].role, "%s", op->name);
+            cr_assert(op->in == want[i].in && op->out == want[i].out, "%s", op->name);
+            cr_assert_eq(op->matrices > 0, op->kind == OMNI_OP_PROJECTION);
+        }
+        omni_model_free(m);
+    }
+}
+
+static void check_name(const omni_tensor_name *t, size_t i, size_t layer, const char *want) {
+    char buf[OMNI_NAME];
+    bool found = omni_tensor_name_format(t, i, layer, buf);
+    cr_assert_eq(found, want != NULL);
+    if (want) cr_assert_str_eq(buf, want);
+}
+
+Test(model, llama_golden) {
+    omni_model *m;
+    omni_error err = {0};
+    cr_assert_eq(omni_model_load("tests/golden/llama-tiny-gqa", &m, &err), OMNI_OK, "%s", err.text);
+    cr_assert_str_eq(m->family, "llama");
+    cr_assert_str_eq(m->name, "llama-tiny-gqa");
+    const omni_shape *s = &m->shape;
+    cr_assert(s->layers == 2 && s->hidden == 96 && s->heads == 6 && s->kv_heads == 2 && s->head_dim == 16);
+    cr_assert(s->ffn == 256 && s->vocab == 211 && s->positions == 256 && s->tied);
+    cr_assert(s->norm_eps == 1e-6 && s->rope_theta == 500000.0);
+    cr_assert(m->eos_count == 1 && m->eos[0] == 2);
+    const omni_op *qkv = &m->layer_ops[1], *up = &m->layer_ops[6];
+    cr_assert_eq(qkv->matrices, 3);
+    cr_assert(qkv->matrix[0].in == 96 && qkv->matrix[0].out == 96 && qkv->matrix[0].share == 1);
+    cr_assert(qkv->matrix[2].out == 32 && qkv->matrix[2].unit == 16 && qkv->matrix[2].share == 3);
+    cr_assert(!qkv->matrix[0].in_out && qkv->matrix[0].stored_out == 96 && qkv->matrix[0].out_offset == 0);
+    check_name(&qkv->matrix[1].weight, 0, 1, "model.layers.1.self_attn.k_proj.weight");
+    check_name(&qkv->matrix[1].weight, 1, 1, "layers.1.self_attn.k_proj.weight");
+    check_name(&qkv->matrix[1].weight, 2, 1, NULL);
+    check_name(&qkv->matrix[1].bias, 0, 1, NULL);
+    cr_assert_str_eq(up->matrix[0].label, "gate");
+    cr_assert_str_eq(up->matrix[1].label, "up");
+    cr_assert_eq(m->layer_ops[7].activation, OMNI_ACT_SWIGLU);
+    cr_assert_eq(m->layer_ops[0].norm, OMNI_NORM_RMS);
+    check_name(&m->final_ops[1].norm_weight, 0, 7, "model.norm.weight");
+    check_name(&m->final_ops[2].matrix[0].weight, 0, 0, "model.embed_tokens.weight");
+    check_name(&m->final_ops[2].matrix[0].weight, 2, 0, "lm_head.weight");
+    check_name(&m->embedding, 2, 0, "lm_head.weight");
+    check_name(&m->positions, 0, 0, NULL);
+    cr_assert_eq(omni_model_parameters(m), 217344);
+    omni_model_free(m);
+}
+
+Test(model, gpt2_golden) {
+    omni_model *m;
+    omni_error err = {0};
+    cr_assert_eq(omni_model_load("tests/golden/gpt2-tiny/config.json", &m, &err), OMNI_OK, "%s", err.text);
+    cr_assert_str_eq(m->family, "gpt2");
+    cr_assert_str_eq(m->name, "gpt2-tiny");
+    const omni_shape *s = &m->shape;
+    cr_assert(s->layers == 3 && s->hidden == 64 && s->heads == 4 && s->kv_heads == 4 && s->head_dim == 16);
+    cr_assert(s->ffn == 256 && s->vocab == 211 && s->positions == 128 && s->tied);
+    cr_assert(s->norm_eps == 1e-5 && s->rope_theta == 0);
+    const omni_op *qkv = &m->layer_ops[1];
+    for (size_t i = 0; i < 3; i++) {
+        const omni_matrix *q = &qkv->matrix[i];
+        cr_assert(q->in_out && q->in == 64 && q->out == 64 && q->stored_out == 192 &&
+                  q->out_offset == 64 * i);
+        cr_assert(q->unit == 16 && q->share == 1);
+        check_name(&q->weight, 0, 2, "transformer.h.2.attn.c_attn.weight");
+        check_name(&q->bias, 1, 2, "h.2.attn.c_attn.bias");
+    }
+    cr_assert(m->layer_ops[8].matrix[0].in == 256 && m->layer_ops[8].matrix[0].in_out);
+    cr_assert(!m->final_ops[2].matrix[0].in_out);
+    cr_assert_eq(m->layer_ops[7].activation, OMNI_ACT_GELU_NEW);
+    cr_assert_eq(m->layer_ops[5].norm, OMNI_NORM_LAYER);
+    check_name(&m->layer_ops[5].norm_bias, 1, 0, "h.0.ln_2.bias");
+    check_name(&m->final_ops[1].norm_weight, 3, 0, "ln_f.gamma");
+    check_name(&m->positions, 1, 0, "wpe.weight");
+    cr_assert_eq(omni_model_parameters(m), 171776);
+    omni_model_free(m);
+}
+
+Test(model, demos_and_the_other_golden_load) {
+    static const char *const paths[] = {"configs/demo/llama/", "configs/demo/gpt2",
+                                        "tests/golden/llama-tiny-mha"};
+    static const uint64_t parameters[] = {836736, 891648, 175680};
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        omni_model *m;
+        omni_error err = {0};
+        cr_assert_eq(omni_model_load(paths[i], &m, &err), OMNI_OK, "%s", err.text);
+        cr_assert_eq(omni_model_parameters(m), parameters[i]);
+        omni_model_free(m);
+    }
+}
+
+/* --- defaults
+ * ----------------------------------------------------------------------------------------------- */
+
+Test(model, llama_defaults) {
+    omni_model *m = parsed(llama, "{}");
+    cr_assert(m->shape.kv_heads == 6 && m->shape.head_dim == 16 && !m->shape.tied);
+    cr_assert(m->shape.rope_theta == 10000 && m->shape.norm_eps == 1e-6 && m->eos_count == 0);
+    check_name(&m->final_ops[2].matrix[0].weight, 0, 0, "lm_head.weight");
+    check_name(&m->final_ops[2].matrix[0].weight, 1, 0, NULL);
+    check_name(&m->embedding, 2, 0, NULL);
+    omni_model_free(m);
+    m = parsed(llama, "{\"head_dim\": 32, \"num_key_value_heads\": 3, \"eos_token_id\": [7, 9]}");
+    cr_assert(m->shape.head_dim == 32 && m->layer_ops[1].matrix[0].out == 192);
+    cr_assert(m->layer_ops[1].matrix[1].out == 96 && m->layer_ops[3].matrix[0].in == 192);
+    cr_assert(m->eos_count == 2 && m->eos[1] == 9);
+    omni_model_free(m);
+}
+
+Test(model, gpt2_defaults) {
+    omni_model *m =
+        parsed(gpt2, "{\"n_inner\": 100, \"tie_word_embeddings\": false, \"n_positions\": \"<absent>\", "
+                     "\"n_ctx\": 32, \"activation_function\": \"gelu_pytorch_tanh\"}");
+    cr_assert(m->shape.ffn == 100 && m->shape.positions == 32 && !m->shape.tied);
+    check_name(&m->final_ops[2].matrix[0].weight, 0, 0, "lm_head.weight");
+    check_name(&m->embedding, 2, 0, NULL);
+    omni_model_free(m);
+}
+
+Test(model, what_changes_nothing_is_accepted) {
+    static const char *const changes[] = {
+        "{\"rope_scaling\": null}",
+        "{\"rope_scaling\": {\"type\": \"default\"}}",
+        "{\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 7.5}}",
+        "{\"rope_parameters\": {\"rope_theta\": 7.5}, \"rope_theta\": 7.5}",
+        "{\"sliding_window\": 4096, \"use_sliding_window\": false}",
+        "{\"sliding_window\": null, \"quantization_config\": null, \"mlp_bias\": false}",
+        "{\"pretraining_tp\": 2, \"partial_rotary_factor\": 1.0, \"head_dim\": null, \"eos_token_id\": null}",
+    };
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        omni_model *m = parsed(llama, changes[i]);
+        if (strstr(changes[i], "7.5")) cr_assert_eq(m->shape.rope_theta, 7.5);
+        omni_model_free(m);
+    }
+    omni_model_free(parsed(gpt2, "{\"reorder_and_upcast_attn\": true, \"scale_attn_weights\": true}"));
+}
+
+/* --- refusals
+ * ----------------------------------------------------------------------------------------------- */
+
+Test(model, llama_features_are_refused_by_name) {
+    static const char *const cases[][2] = {
+        {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}", "rope_scaling"},
+        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0}}", "llama3"},
+        {"{\"rope_scaling\": {\"factor\": 8.0}}", "rope_scaling"},
+        {"{\"rope_scaling\": 3}", "rope_scaling"},
+        {"{\"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 1e4}}", "yarn"},
+        {"{\"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}",
+         "partial_rotary_factor"},
+        {"{\"rope_parameters\": {\"rope_theta\": 1e5}, \"rope_theta\": 1e4}", "rope_theta"},
+        {"{\"rope_parameters\": {\"rope_theta\": -1}}", "rope_theta"},
+        {"{\"attention_bias\": true}", "attention_bias"},
+        {"{\"mlp_bias\": true}", "mlp_bias"},
+        {"{\"hidden_act\": \"gelu\"}", "hidden_act \"gelu\" is not supported (expected silu)"},
+        {"{\"hidden_act\": 7}", "hidden_act"},
+        {"{\"sliding_window\": 4096}", "sliding_window"},
+        {"{\"sliding_window\": 4096, \"use_sliding_window\": true}", "use_sliding_window"},
+        {"{\"quantization_config\": {\"bits\": 4}}", "quantization_config"},
+        {"{\"num_local_experts\": 8}", "num_local_experts"},
+        {"{\"partial_rotary_factor\": 0.5}", "partial_rotary_factor"},
+        {"{\"model_type\": \"bert\"}", "not supported: 'bert' (one of: llama, gpt2)"},
+        {"{\"model_type\": \"<absent>\"}", "model_type is missing"},
+        {"{\"model_type\": 3}", "model_type is 3"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) refused(llama, cases[i][0], cases[i][1]);
+}
+
+Test(model, gpt2_features_are_refused_by_name) {
+    static const char *const cases[][2] = {
+        {"{\"scale_attn_weights\": false}", "scale_attn_weights"},
+        {"{\"scale_attn_by_inverse_layer_idx\": true}", "scale_attn_by_inverse_layer_idx"},
+        {"{\"add_cross_attention\": true}", "add_cross_attention"},
+        {"{\"activation_function\": \"relu\"}", "activation_function"},
+        {"{\"quantization_config\": {\"bits\": 4}}", "quantization_config"},
+        {"{\"pruned_heads\": {\"1\": [0]}}", "pruned_heads"},
+        {"{\"n_head\": 5}", "multiple of n_head"},
+        {"{\"n_positions\": \"<absent>\"}", "n_positions is missing"},
+        {"{\"n_embd\": 1048576}", "n_embd"},
+        {"{\"n_inner\": 0}", "n_inner"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) refused(gpt2, cases[i][0], cases[i][1]);
+}
+
+Test(model, values_out_of_range_or_of_the_wrong_type) {
+    static const char *const cases[][2] = {
+        {"{\"hidden_size\": 0}", "hidden_size is 0 (expected a whole number from 1"},
+        {"{\"hidden_size\": -96}", "hidden_size is -96"},
+        {"{\"hidden_size\": 96.0}", "hidden_size is 96.0"},
+        {"{\"hidden_size\": \"96\"}", "hidden_size is \"96\""},
+        {"{\"hidden_size\": null}", "hidden_size is null"},
+        {"{\"hidden_size\": true}", "hidden_size is true"},
+        {"{\"hidden_size\": \"<absent>\"}", "hidden_size is missing"},
+        {"{\"intermediate_size\": 4294967296}", "intermediate_size"},
+        {"{\"num_hidden_layers\": 65537}", "from 1 to 65536"},
+        {"{\"vocab_size\": 9223372036854775807}", "vocab_size"},
+        {"{\"max_position_embeddings\": []}", "max_position_embeddings is []"},
+        {"{\"num_attention_heads\": 5}", "multiple of num_attention_heads"},
+        {"{\"num_key_value_heads\": 4}", "multiple of num_key_value_heads"},
+        {"{\"num_key_value_heads\": 12}", "num_key_value_heads"},
+        {"{\"head_dim\": 15}", "head_dim is 15 (expected an even number"},
+        {"{\"head_dim\": 1048576}", "num_attention_heads x head_dim"},
+        {"{\"rms_norm_eps\": 0}", "rms_norm_eps is 0"},
+        {"{\"rms_norm_eps\": \"1e-6\"}", "rms_norm_eps"},
+        {"{\"rope_theta\": -10000.0}", "rope_theta"},
+        {"{\"rope_theta\": null}", "rope_theta is null"},
+        {"{\"rope_theta\": 1e300}", "rope_theta"},
+        {"{\"tie_word_embeddings\": 1}", "tie_word_embeddings is 1 (expected true or false)"},
+        {"{\"eos_token_id\": \"2\"}", "eos_token_id"},
+        {"{\"eos_token_id\": [1, 2.5]}", "eos_token_id"},
+        {"{\"eos_token_id\": [1, 2, 3, 4, 5, 6, 7, 8, 9]}", "eos_token_id lists 9"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) refused(llama, cases[i][0], cases[i][1]);
+}
+
+Test(model, text_that_is_no_config) {
+    static const char *const cases[][2] = {
+        {"", "not JSON"},
+        {"{", "not JSON"},
+        {"[1]", "not a JSON object"},
+        {"{\"model_type\": \"llama\", \"model_type\": \"gpt2\"}", "duplicate"},
+        {"{\"model_type\": \"llama\", \"hidden_size\": NaN}", "not JSON"},
+        {"{\"model_type\": \"llama\", \"hidden_size\": 99999999999999999999}", "not JSON"},
+        {"{\"a\\u0000b\": 1}", "not JSON"},
+        {"{\"model_type\": \"ll\\nama\"}", "'ll?ama'"},
+        {"{} {}", "not JSON"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        omni_model *m;
+        omni_error err = {0};
+        cr_assert_eq(omni_model_parse(cases[i][0], strlen(cases[i][0]), "x", &m, &err), OMNI_BAD_INPUT);
+        cr_assert_null(m);
+        cr_assert(strstr(err.text, cases[i][1]) != NULL, "%s: %s", cases[i][0], err.text);
+    }
+    omni_model *m;
+    cr_assert_eq(omni_model_parse("{", 1, "x", &m, NULL), OMNI_BAD_INPUT);
+}
+
+Test(model, paths_that_lead_nowhere) {
+    char dir[] = "/tmp/omni-model-XXXXXX";
+    cr_assert_not_null(mkdtemp(dir));
+    const char *const cases[][2] = {
+        {"/nonexistent/model", "No such file"},
+        {dir, "no config.json"},
+        {"/dev/null", "not a config"},
+        {"Makefile", "not JSON"},
+        {"tests/golden/bert-tiny", "not supported: 'bert'"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        omni_model *m;
+        omni_error err = {0};
+        cr_assert_eq(omni_model_load(cases[i][0], &m, &err), OMNI_BAD_INPUT, "%s", cases[i][0]);
+        cr_assert(strstr(err.text, cases[i][1]) != NULL, "%s", err.text);
+        cr_assert_eq(strncmp(err.text, cases[i][0], strlen(cases[i][0])), 0, "%s", err.text);
+    }
+    rmdir(dir);
+}
+
+Test(model, the_list_of_families) {
+    cr_assert_str_eq(omni_model_families(), "llama, gpt2");
+}
+
+Test(model, a_name_too_long_is_no_candidate) {
+    char buf[OMNI_NAME], name[OMNI_NAME + 8];
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = '\0';
+    omni_tensor_name t = {{name}};
+    cr_assert_not(omni_tensor_name_format(&t, 0, 0, buf));
+    cr_assert_not(omni_tensor_name_format(&t, OMNI_CANDIDATES, 0, buf));
+}
