@@ -1,0 +1,123 @@
+/* ini.c: settings from an INI file, parsed by inih.
+ *
+ *     ; everything before a section is for every command that reads the file
+ *     pes = 4
+ *     [run]
+ *     plan = megatron:o=out
+ *     prompt-ids = 1,2,3
+ *     prompt-ids = 4,5
+ *
+ * inih calls back for each key, but tells no line, and it cuts lines longer than its buffer (200 bytes) and
+ * goes on. Both are mended by the reader that hands it the lines: it counts them, refuses those that don't
+ * fit, and ends the file at the first error. It also drops blanks at the start of a line, else inih takes an
+ * indented key for more of the value above it.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/internal.h"
+
+typedef struct ini_state {
+    omni_settings *settings;
+    const char *path;
+    FILE *file;
+    int line;         /* of what inih sees now, from 1 */
+    omni_error error; /* the first one */
+    int error_line;
+} ini_state;
+
+__attribute__((format(printf, 2, 3))) static void ini_fail(ini_state *s, const char *format, ...) {
+    if (s->error.status != OMNI_OK) return;
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    s->error_line = s->line;
+    omni_error_set(&s->error, OMNI_BAD_INPUT, "%s:%d: %s", s->path, s->line, text);
+}
+
+/* The next line into text[cap], without leading blanks, with its newline, as fgets does. */
+static char *ini_read_line(char *text, int cap, void *stream) {
+    ini_state *s = stream;
+    int length = 0, c = EOF;
+    if (s->error.status != OMNI_OK) return NULL;
+    s->line++;
+    while ((c = getc(s->file)) != EOF) {
+        if (length == 0 && c != '\n' && isspace(c)) continue;
+        if (c == '\0') {
+            ini_fail(s, "not a text file");
+            return NULL;
+        }
+        if (length + 2 >= cap &&
+            c != '\n') { /* keep room for the newline, or inih thinks that more is to come */
+            ini_fail(s, "the line is longer than %d characters (an ids-file takes long lists of ids)",
+                     cap - 2);
+            return NULL;
+        }
+        text[length++] = (char)c;
+        if (c == '\n') break;
+    }
+    text[length] = '\0';
+    return length > 0 ? text : NULL;
+}
+
+/* True when keys of this section are for us. */
+static bool ini_is_ours(ini_state *s, const char *section) {
+    if (!*section) return true;
+    unsigned command = config_command_find(section);
+    if (!command) ini_fail(s, "unknown section [%.40s] (expected run, check, plan or topo)", section);
+    return command == (unsigned)config_command_of(s->settings);
+}
+
+static void ini_unknown(ini_state *s, const char *key) {
+    const char *near = omni_option_suggest(key, config_command_of(s->settings));
+    if (near)
+        ini_fail(s, "unknown key '%.40s' (did you mean '%s'?)", key, near);
+    else
+        ini_fail(s, "unknown key '%.40s' (expected an option of omnibus %s)", key,
+                 omni_command_name(config_command_of(s->settings)));
+}
+
+/* inih's callback: 0 means error. */
+static int ini_take(void *user, const char *section, const char *key, const char *value) {
+    ini_state *s = user;
+    if (s->error.status != OMNI_OK) return 0;
+    if (!ini_is_ours(s, section)) return s->error.status == OMNI_OK;
+    const omni_option *o = omni_option_find(key);
+    if (!o) {
+        ini_unknown(s, key);
+        return 0;
+    }
+    if (o->id == OMNI_OPT_CONFIG) {
+        ini_fail(s, "a file cannot include another (expected config on the command line only)");
+        return 0;
+    }
+    char where[400];
+    snprintf(where, sizeof where, "%.300s:%d: %s", s->path, s->line, key);
+    if (config_store(s->settings, o->id, value, OMNI_FROM_FILE, where, &s->error) == OMNI_OK) return 1;
+    s->error_line = s->line;
+    return 0;
+}
+
+omni_status omni_settings_load(omni_settings *settings, const char *path, omni_error *err) {
+    ini_state s = {.settings = settings, .path = path, .file = fopen(path, "re")};
+    if (!s.file) return omni_error_set(err, OMNI_BAD_INPUT, "%s: cannot open (%s)", path, strerror(errno));
+    errno = 0;
+    int line = ini_parse_stream(ini_read_line, &s, ini_take, &s);
+    int reason = errno;
+    bool torn = ferror(s.file);
+    fclose(s.file);
+    if (torn) return omni_error_set(err, OMNI_BAD_INPUT, "%s: cannot read (%s)", path, strerror(reason));
+    if (line < 0) return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
+    /* inih goes on behind a line that it can't parse, so ours may be a later error. */
+    if (line > 0 && (s.error.status == OMNI_OK || line < s.error_line))
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s:%d: expected 'key = value' or '[section]'", path,
+                              line);
+    if (s.error.status != OMNI_OK) return omni_error_set(err, s.error.status, "%s", s.error.text);
+    return OMNI_OK;
+}

@@ -1,0 +1,106 @@
+/* options.c: the one table of options. --help prints it, the command line and INI files are read by it, JSON
+ * results list the effective values in its order. A new option is a row here and an id in config.h.
+ *
+ * `initial` is one value for all commands. Where the commands differ it is NULL, the help says what each
+ * does, and the command decides.
+ */
+#include <string.h>
+
+#include "config/internal.h"
+
+enum {
+    RUN = OMNI_CMD_RUN,
+    CHECK = OMNI_CMD_CHECK,
+    PLAN = OMNI_CMD_PLAN,
+    TOPO = OMNI_CMD_TOPO,
+    EVERY = RUN | CHECK | PLAN | TOPO
+};
+
+/* clang-format off */
+static const omni_option options[OMNI_OPTIONS] = {
+    /* id                   name           arg        commands            repeat initial  help */
+    {OMNI_OPT_PES,         "pes",         "N|LIST",  EVERY,              false, NULL,
+     "processing elements; run takes one number (1), the others a LIST such as 1,2,4-8 (check: 1,2,3,4)"},
+    {OMNI_OPT_PLAN,        "plan",        "P|LIST",  RUN | CHECK | PLAN, false, NULL,
+     "how work is divided: a name, key=value parts joined by ':', or both (run: megatron); else a LIST or 'all'"},
+    {OMNI_OPT_DECODE_PLAN, "decode-plan", "P|LIST",  RUN | CHECK,        false, NULL,
+     "another plan for the decode phase (as --plan unless given)"},
+    {OMNI_OPT_PROMPT_IDS,  "prompt-ids",  "1,2,3",   RUN,                true,  NULL,
+     "token ids of one sequence; give it once for each sequence"},
+    {OMNI_OPT_IDS_FILE,    "ids-file",    "FILE",    RUN,                false, NULL,
+     "token ids of all sequences, one comma-separated list per line"},
+    {OMNI_OPT_GEN,         "gen",         "K|LIST",  RUN | PLAN,         false, NULL,
+     "tokens to generate for each sequence; plan takes a LIST"},
+    {OMNI_OPT_STOP_EOS,    "stop-eos",    NULL,      RUN,                false, NULL,
+     "end a sequence early at the model's end-of-text token"},
+    {OMNI_OPT_DUMP,        "dump",        "FILE",    RUN,                false, NULL,
+     "write hidden states and logits as safetensors"},
+    {OMNI_OPT_GOLDEN,      "golden",      "FILE",    CHECK,              false, NULL,
+     "compare with this golden.json instead of the built-in float64 reference"},
+    {OMNI_OPT_SEED,        "seed",        "S",       CHECK,              false, "1",
+     "seed of the prompts made when there is no golden file"},
+    {OMNI_OPT_EXPLAIN,     "explain",     "P",       PLAN,               false, NULL,
+     "show the steps of one plan: what moves, on which route, and why"},
+    {OMNI_OPT_BATCH,       "batch",       "LIST",    PLAN,               false, "1",
+     "sequences at the same time"},
+    {OMNI_OPT_PROMPT,      "prompt",      "LIST",    PLAN,               false, "128",
+     "prompt lengths in tokens"},
+    {OMNI_OPT_FORMAT,      "format",      "F",       EVERY,              false, "table",
+     "table, json or csv"},
+    {OMNI_OPT_OUTPUT,      "output",      "FILE",    EVERY,              false, NULL,
+     "write the result to FILE instead of stdout; FILE appears only when complete"},
+    {OMNI_OPT_CONFIG,      "config",      "FILE",    EVERY,              false, NULL,
+     "read options from an INI file; the command line overrides it"},
+    {OMNI_OPT_CPUS,        "cpus",        "LIST",    EVERY,              false, NULL,
+     "CPUs to use, as taskset writes them: 0,2-5,8-15:2 (all that are allowed)"},
+    {OMNI_OPT_FABRIC,      "fabric",      "F",       RUN | CHECK,        false, "shm",
+     "shm: shared memory; null: moves nothing, which measures the executor's floor (results are wrong)"},
+    {OMNI_OPT_QUIET,       "quiet",       NULL,      EVERY,              false, NULL,
+     "no progress and no notes on stderr"},
+};
+/* clang-format on */
+
+static const struct {
+    omni_command command;
+    const char *name;
+} commands[] = {
+    {OMNI_CMD_RUN, "run"}, {OMNI_CMD_CHECK, "check"}, {OMNI_CMD_PLAN, "plan"}, {OMNI_CMD_TOPO, "topo"}};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+const char *omni_command_name(omni_command command) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (commands[i].command == command) return commands[i].name;
+    return "?";
+}
+
+unsigned config_command_find(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return commands[i].command;
+    return 0;
+}
+
+const omni_option *omni_option_at(omni_option_id id) {
+    return &options[id];
+}
+
+const omni_option *omni_option_find(const char *name) {
+    for (size_t i = 0; i < OMNI_OPTIONS; i++)
+        if (strcmp(options[i].name, name) == 0) return &options[i];
+    return NULL;
+}
+
+/* Near: at most two typing errors, and fewer than the word has letters. */
+const char *omni_option_suggest(const char *name, omni_command command) {
+    const char *nearest = NULL;
+    size_t best = 3;
+    for (size_t i = 0; i < OMNI_OPTIONS; i++) {
+        if (!(options[i].commands & (unsigned)command)) continue;
+        size_t distance = omni_edit_distance(name, options[i].name);
+        if (distance < best && distance < strlen(name)) {
+            best = distance;
+            nearest = options[i].name;
+        }
+    }
+    return nearest;
+}
