@@ -26,13 +26,13 @@
  *   all the rest | create                          | all                         | -
  *
  *   field        | order                           | pairs with
- *   -------------+---------------------------------+-----------------------------------------------------------
+ *   -------------+---------------------------------+-----------------------------------------------
  *   payload[s]   | plain                           | ordered by the two words below
- *   sequence[s]  | exchange acq_rel in publish     | load acquire of omni_word_wait in read
- *   cursor[r]    | exchange acq_rel in release and | load acquire of omni_word_wait and omni_word_peek in
- * claim | publish                         | bit 0        | compare-and-swap relaxed        | the same word's
- * exchange: one of them comes first (word.c) port, rest   | plain                           | private; or set
- * before the threads start
+ *   sequence[s]  | exchange acq_rel, in publish    | load acquire in read (omni_word_wait)
+ *   cursor[r]    | exchange acq_rel, in release    | load acquire in claim (omni_word_wait and peek)
+ *                | and publish                     |
+ *   bit 0        | compare-and-swap relaxed        | the same word's exchange: one of them is first
+ *   port, rest   | plain                           | private; or set before the threads start
  *
  * THE CYCLE of one slot: payload stores of n -> publish sequence n -> read n -> payload loads -> publish
  * cursor > n -> claim n + slots -> payload stores of n + slots. Each arrow between threads is one
