@@ -17,7 +17,12 @@
 
 /* --- placements (the words of PyTorch's DTensor) -------------------------------------------------- */
 
-typedef enum omni_placement_kind { OMNI_REPLICATED, OMNI_SHARDED, OMNI_PARTIAL, OMNI_ROOT } omni_placement_kind;
+typedef enum omni_placement_kind {
+    OMNI_REPLICATED,
+    OMNI_SHARDED,
+    OMNI_PARTIAL,
+    OMNI_ROOT
+} omni_placement_kind;
 typedef enum omni_dim { OMNI_DIM_NONE, OMNI_DIM_FEATURE, OMNI_DIM_HEAD, OMNI_DIM_TOKEN } omni_dim;
 typedef struct omni_placement {
     omni_placement_kind kind;
@@ -48,51 +53,69 @@ typedef struct omni_piece {
 typedef enum omni_key { OMNI_KEY_QKV, OMNI_KEY_ATTN, OMNI_KEY_O, OMNI_KEY_FFN, OMNI_METHOD_KEYS } omni_key;
 enum { OMNI_MAX_CYCLE = 16 };
 
-/* One layer's methods: indices into omni_method_table(key). */
+/* How one layer is distributed. */
 typedef struct omni_methods {
-    size_t choice[OMNI_METHOD_KEYS];
+    size_t choice[OMNI_METHOD_KEYS]; /* indices into omni_method_table(key) */
+    bool gather_bus;                 /* gather=bus: p broadcasts; else gather=tree */
+    bool edge_scatter;               /* edge=scatter: addressed messages; else edge=bcast */
 } omni_methods;
 
 typedef struct omni_plan_spec {
     char name[256]; /* as typed */
     size_t cycle;   /* layer l uses layer[l % cycle] */
     omni_methods layer[OMNI_MAX_CYCLE];
-    bool whole;       /* `single`: everything on rank 0 */
-    bool gather_bus;  /* gather=bus */
-    bool edge_scatter; /* edge=scatter */
+    bool whole;        /* `single`: everything on rank 0 */
+    char missing[160]; /* not empty: known, but it cannot be compiled, and this says why */
 } omni_plan_spec;
 
-/* OMNI_BAD_INPUT with one line for unknown names, unknown or repeated keys, and values that don't exist, or are not built yet. */
+/* OMNI_BAD_INPUT with one line for unknown names, unknown or repeated keys, and unknown values. */
 omni_status omni_plan_parse(const char *text, omni_plan_spec *out, omni_error *err);
 
-/* Expands "all" or a comma separated list into plan texts. Free each and the array with omni_plan_list_free. Not parsed yet. */
+/* Expands "all" or a comma separated list into plan texts. Free each and the array with omni_plan_list_free.
+ * Not parsed yet. */
+enum { OMNI_MAX_PLANS = 4096 };
 omni_status omni_plan_list(const char *text, char ***out, size_t *count, omni_error *err);
 void omni_plan_list_free(char **list, size_t count);
 
 typedef struct omni_method {
-    const char *name; /* "out", "heads", "out+in" */
-    const char *help; /* "split-out (rows)" */
+    const char *name;  /* "out", "heads", "out+in" */
+    const char *help;  /* "split-out (rows)" */
+    bool split_in[2];  /* projections: the first (and second) matrix is cut along in; else along out */
+    const char *later; /* not NULL: not built yet, and what is instead */
 } omni_method;
 const char *omni_key_name(omni_key key); /* "qkv" */
 const omni_method *omni_method_table(omni_key key, size_t *count);
 
 typedef struct omni_named_plan {
-    const char *name, *text, *help;
+    const char *name, *text, *help; /* text: in parts; NULL: not built yet */
 } omni_named_plan;
 const omni_named_plan *omni_named_plans(size_t *count);
 
-/* "qkv=out:attn=heads:o=in:ffn=out+in" of layer methods; buf of at least 64. */
+/* "qkv=out:attn=heads:o=in:ffn=out+in" and what is not a default. Returns buf. */
 const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
 
 /* --- the compiled plan --------------------------------------------------------------------------------- */
 
-typedef enum omni_rows { OMNI_ROWS_TOKENS, OMNI_ROWS_SEQUENCES } omni_rows;
+typedef enum omni_rows {
+    OMNI_ROWS_TOKENS,
+    OMNI_ROWS_SEQUENCES,
+    OMNI_ROWS_TOKEN_SHARE /* the tokens whose keys and values this rank keeps (omni_kv_*) */
+} omni_rows;
+
+/* How addends are merged: the kernels of the same names. */
+typedef enum omni_combine {
+    OMNI_COMBINE_SUM,
+    OMNI_COMBINE_MOMENTS,
+    OMNI_COMBINE_LSE,
+    OMNI_COMBINE_ARGMAX
+} omni_combine;
 
 /* One tensor [rows, sum of part widths] float32, and where it is. */
 typedef struct omni_value {
     const char *name; /* "x", "qkv", "lse", ... */
     omni_rows rows;
-    omni_placement at;  /* along the inner axis; the other axes hold their own */
+    omni_placement at;    /* along the inner axis; the other axes hold their own */
+    omni_combine combine; /* of PARTIAL */
     size_t parts;
     struct {
         size_t width; /* features when whole */
@@ -100,7 +123,7 @@ typedef struct omni_value {
         size_t unit;  /* ... of which the part owns features [a/share*unit, ceil(b/share)*unit) */
         size_t share;
     } part[OMNI_MAX_PARTS];
-    bool compact;   /* stored as the slices that a rank owns, one after the other; else full width */
+    bool compact;   /* stored as the slices that a rank owns, part after part; else full width */
     size_t storage; /* buffer number: values in turn share one */
 } omni_value;
 
@@ -131,23 +154,30 @@ typedef enum omni_step_kind {
     OMNI_STEP_KINDS
 } omni_step_kind;
 
-typedef enum omni_combine { OMNI_COMBINE_SUM, OMNI_COMBINE_MOMENTS, OMNI_COMBINE_LSE, OMNI_COMBINE_ARGMAX } omni_combine;
+/* What the transform from one placement to another is made of: at most two message steps. The table of design
+ * section 2. */
+typedef struct omni_transform {
+    size_t count;
+    omni_step_kind step[2];
+} omni_transform;
+omni_transform omni_transform_find(omni_placement from, omni_placement to, bool gather_bus,
+                                   bool edge_scatter);
 
 enum { OMNI_NO_VALUE = -1, OMNI_FINAL_LAYER = -1, OMNI_STEP_INPUTS = 2 };
+#define OMNI_NO_WEIGHT SIZE_MAX
 
 typedef struct omni_step {
     omni_step_kind kind;
-    int layer;          /* OMNI_FINAL_LAYER: after the layers */
-    const omni_op *op;  /* the op it belongs to; NULL for HOST_IN and layer-0 TAP */
+    int layer;                     /* OMNI_FINAL_LAYER: after the layers */
+    const omni_op *op;             /* the op it belongs to; NULL for HOST_IN and the TAP behind it */
     size_t rank_first, rank_count; /* who computes; for messages who takes part */
-    int in[OMNI_STEP_INPUTS]; /* values; see builder.c for what each kind takes */
+    int in[OMNI_STEP_INPUTS];      /* values; see builder.c for what each kind takes */
     int out;
-    size_t weight;      /* MATMUL, NORM*: which entry of plan->weights; SIZE_MAX: none */
+    size_t weight; /* MATMUL, NORM, NORM_APPLY: which entry of plan->weight; OMNI_NO_WEIGHT */
     /* messages: the route */
-    size_t segment;     /* which piece of the cut bus */
-    size_t root;        /* rank that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
-    unsigned parts;     /* bit j: part j of the value moves */
-    omni_combine combine;
+    size_t segment; /* which piece of the cut bus */
+    size_t root;    /* rank that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
+    unsigned parts; /* bit j: part j of the value moves */
 } omni_step;
 
 /* What a MATMUL or a norm needs of the checkpoint. Which slice a rank holds follows from in/out. */
@@ -155,8 +185,8 @@ typedef struct omni_weight {
     const omni_op *op;
     size_t layer;
     size_t rank_first, rank_count;
-    omni_value in;   /* split-in: the input's slices (one part); whole when not split */
-    omni_value out;  /* split-out: the output's slices */
+    omni_value in;  /* split-in: the input's slices (one part); whole when not split */
+    omni_value out; /* split-out: the output's slices */
     bool split_in, split_out;
 } omni_weight;
 
@@ -173,39 +203,65 @@ typedef struct omni_plan {
     omni_value *value;
     omni_step *step;
     omni_weight *weight;
-    omni_kv *kv; /* [layers] */
+    omni_kv *kv;           /* [layers] */
+    size_t *storage_value; /* [storage_count] a value whose shape the buffer has */
 } omni_plan;
 
 /* OMNI_BAD_INPUT when this model cannot be distributed so: which op, why, the nearest that can. */
-omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spec, size_t pes, omni_plan **out,
-                              omni_error *err);
+omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spec, size_t pes,
+                              omni_plan **out, omni_error *err);
 void omni_plan_free(omni_plan *plan);
 
-/* Proves, by symbolic execution that trusts nothing the builder declared: every element is owned as declared when it is used, every
- * message has one writer per piece and its readers, no live value is overwritten, and no message pins more than ring_slots. */
+/* Proves, by symbolic execution that trusts nothing the builder declared: every element is owned as declared
+ * when it is used, every message has one writer per piece and its readers, no live value is overwritten, and
+ * no message pins more than ring_slots. */
 omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err);
 
-/* One forward pass over `tokens` tokens of `sequences` sequences. */
+/* One forward pass: sequence s gets counts[s] new tokens at positions first[s], first[s] + 1, ... */
 typedef struct omni_extent {
-    size_t tokens, sequences;
+    size_t tokens, sequences;     /* tokens = sum of counts */
+    const size_t *first, *counts; /* [sequences] */
 } omni_extent;
 
 /* Features [start, start+count) of part j that index i of p owns of a SHARDED value. */
 omni_range omni_value_owned(const omni_value *v, size_t j, size_t p, size_t i);
-/* Floats in a row as index i stores it, and in all rows. */
+/* Floats in a row as index i of p stores it. */
 size_t omni_value_width(const omni_value *v, size_t p, size_t i);
-size_t omni_rows_count(omni_rows rows, omni_extent extent);
+/* Rows that index i of p holds in this pass; and the most it can hold with so many tokens and sequences. */
+size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i);
+size_t omni_rows_most(omni_rows rows, size_t tokens, size_t sequences, size_t p);
 
 /* What one forward pass moves; and one step of it. */
 void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out);
 void omni_step_count(const omni_plan *plan, const omni_step *step, omni_extent extent, omni_counters *out);
 bool omni_step_is_message(const omni_step *step);
 
-/* Tokens of a sequence's first `length` positions that index i of p keeps, under a KV placement. Positions go round: position t of
- * sequence s lives on index (t + s) mod p. So shares differ by one at most at every length, nothing moves as the
- * sequence grows, and several short sequences don't all begin on index 0. */
-size_t omni_kv_tokens(omni_kv kv, size_t p, size_t i, size_t sequence, size_t length);
-size_t omni_kv_first(omni_kv kv, size_t p, size_t i, size_t sequence); /* first position kept */
-size_t omni_kv_stride(omni_kv kv, size_t p);
+/* --- keys and values ------------------------------------------------------------------------------------ */
+
+/* OMNI_KV_TOKENS: positions go round the ranks: position t of sequence s lives on index (t + s) mod p. So
+ * shares differ by one at most at every length, nothing moves as a sequence grows, and several short
+ * sequences don't all begin on index 0. */
+size_t omni_kv_first(omni_kv kv, size_t p, size_t i, size_t sequence); /* first position that index i keeps */
+size_t omni_kv_stride(omni_kv kv, size_t p); /* positions from one kept to the next */
+size_t omni_kv_tokens(omni_kv kv, size_t p, size_t i, size_t sequence,
+                      size_t length); /* kept of [0, length) */
+/* Key-value heads that index i keeps: all, or under OMNI_KV_HEADS those that its query heads use (with
+ * grouped queries and more ranks than key-value heads, neighbours keep the same one). */
+omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i);
+
+/* --- explaining --------------------------------------------------------------------------------------------
+ */
+
+/* One op of one layer (or of the end, or the input): what the table of `plan --explain` shows. */
+typedef struct omni_explain {
+    int layer, same_until; /* layers layer..same_until do exactly the same */
+    const omni_op *op;     /* NULL: the input rows from the host port */
+    char method[48];       /* "split-out (rows)", "by heads", "local", ... */
+    omni_placement in, out;
+    size_t step_first, step_count; /* its steps in the plan, transforms first */
+} omni_explain;
+omni_status omni_plan_explain(const omni_plan *plan, omni_explain **rows, size_t *count,
+                              omni_error *err);  /* omni_free */
+const char *omni_step_name(omni_step_kind kind); /* "broadcast", "tree reduction", ... */
 
 #endif

@@ -1,0 +1,483 @@
+/* builder.c: from a model's ops and a plan's methods to values and steps.
+ *
+ *   op under its method  --takes-->  transform of the input, if it is not there yet  --> messages
+ *                        --yields->  a value with a placement                        --> compute
+ *
+ * The ops are walked once, in order; reg[] holds the value in each virtual register. Nothing is wired by
+ * hand: what must move follows from what an op takes and what its input is (placement.c). Two rules look
+ * ahead: a norm takes what the op behind it takes, and a residual whose branch is PARTIAL is folded into the
+ * addends and completed at once for whoever reads the stream next.
+ *
+ * One rank on the axis is the plain case: everything is REPLICATED there and no transform finds anything to
+ * do.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan.h"
+
+typedef struct builder {
+    omni_plan *plan;
+    const omni_model *model;
+    size_t p;                      /* ranks on the inner axis; they are 0..p-1 */
+    size_t values, steps, weights; /* capacities */
+    size_t groups;                 /* storage groups handed out */
+    bool out_of_memory;
+    int reg[OMNI_REGS];
+    const omni_op *op; /* the one at hand ... */
+    int layer;         /* ... and its layer */
+    size_t at;         /* ... and its place in the walk */
+} builder;
+
+/* Part of a value that is to be brought to a placement; `value` is where it is now, and then. */
+typedef struct request {
+    unsigned parts;
+    omni_placement to;
+    int value;
+} request;
+
+enum { ALL_PARTS = (1 << OMNI_MAX_PARTS) - 1, ROOT_RANK = 0 };
+
+/* --- the walk over the ops ------------------------------------------------------------------------ */
+
+static size_t op_count(const builder *b) {
+    return b->model->shape.layers * b->model->layer_op_count + b->model->final_op_count;
+}
+
+static const omni_op *op_at(const builder *b, size_t at, int *layer) {
+    size_t per_layer = b->model->layer_op_count, in_layers = b->model->shape.layers * per_layer;
+    *layer = at < in_layers ? (int)(at / per_layer) : OMNI_FINAL_LAYER;
+    return at < in_layers ? &b->model->layer_ops[at % per_layer] : &b->model->final_ops[at - in_layers];
+}
+
+/* What is behind the layers follows the last layer's choices. */
+static const omni_methods *methods_of(const builder *b, int layer) {
+    const omni_plan_spec *spec = &b->plan->spec;
+    size_t l = layer == OMNI_FINAL_LAYER ? b->model->shape.layers - 1 : (size_t)layer;
+    return &spec->layer[l % spec->cycle];
+}
+
+static bool cut_along_in(const builder *b, const omni_op *op, int layer) {
+    static const struct {
+        omni_key key;
+        size_t matrix;
+    } governs[] = {[OMNI_ROLE_QKV] = {OMNI_KEY_QKV, 0},
+                   [OMNI_ROLE_O] = {OMNI_KEY_O, 0},
+                   [OMNI_ROLE_UP] = {OMNI_KEY_FFN, 0},
+                   [OMNI_ROLE_DOWN] = {OMNI_KEY_FFN, 1}};
+    if (op->role == OMNI_ROLE_HEAD || op->role == OMNI_ROLE_NONE) return false;
+    size_t count;
+    const omni_method *table = omni_method_table(governs[op->role].key, &count);
+    return table[methods_of(b, layer)->choice[governs[op->role].key]].split_in[governs[op->role].matrix];
+}
+
+static bool attention_by_tokens(const builder *b, int layer) {
+    return methods_of(b, layer)->choice[OMNI_KEY_ATTN] == METHOD_ATTN_TOKENS;
+}
+
+static omni_placement taken_by(const builder *b, const omni_op *op, int layer) {
+    return cut_along_in(b, op, layer) ? SHARDED(FEATURE) : REPLICATED;
+}
+
+/* What the next reader of a register, behind place `at`, takes. */
+static omni_placement needed_after(const builder *b, size_t at, int reg) {
+    for (size_t i = at + 1; i < op_count(b); i++) {
+        int layer;
+        const omni_op *op = op_at(b, i, &layer);
+        if (op->in != reg) continue;
+        if (op->kind == OMNI_OP_PROJECTION) return taken_by(b, op, layer);
+        if (op->kind == OMNI_OP_NORM) return needed_after(b, i, op->out);
+        break;
+    }
+    return REPLICATED;
+}
+
+/* --- growing the plan -------------------------------------------------------------------------------- */
+
+static bool grow(builder *b, void **array, size_t *capacity, size_t count, size_t bytes) {
+    if (count < *capacity) return true;
+    size_t wanted = *capacity ? 2 * *capacity : 64, total;
+    void *bigger = omni_size_mul(wanted, bytes, &total) ? realloc(*array, total) : NULL;
+    if (!bigger) {
+        b->out_of_memory = true;
+        return false;
+    }
+    *array = bigger;
+    *capacity = wanted;
+    return true;
+}
+
+static omni_value *value_of(const builder *b, int v) {
+    return &b->plan->value[v];
+}
+
+static int add_value(builder *b, omni_value v) {
+    if (!grow(b, (void **)&b->plan->value, &b->values, b->plan->value_count, sizeof v)) return 0;
+    if (b->p == 1) v.at = REPLICATED;
+    if (b->p == 1) v.compact = false;
+    b->plan->value[b->plan->value_count] = v;
+    return (int)b->plan->value_count++;
+}
+
+/* A tensor of its own. */
+static int new_value(builder *b, omni_value v) {
+    v.storage = b->groups++;
+    return add_value(b, v);
+}
+
+/* The same buffers under another placement: updated in place. */
+static int same_storage(builder *b, int from, omni_placement at) {
+    omni_value v = *value_of(b, from);
+    v.at = at;
+    return add_value(b, v);
+}
+
+static omni_step *add_step(builder *b, omni_step_kind kind, int in, int out) {
+    static omni_step lost; /* where writes go when memory ran out; the plan is then thrown away */
+    if (!grow(b, (void **)&b->plan->step, &b->steps, b->plan->step_count, sizeof(omni_step))) return &lost;
+    omni_step *s = &b->plan->step[b->plan->step_count++];
+    *s = (omni_step){.kind = kind,
+                     .layer = b->layer,
+                     .op = b->op,
+                     .rank_first = 0,
+                     .rank_count = b->p,
+                     .in = {in, OMNI_NO_VALUE},
+                     .out = out,
+                     .weight = OMNI_NO_WEIGHT,
+                     .root = ROOT_RANK,
+                     .parts = ALL_PARTS};
+    return s;
+}
+
+/* Runs where the value is: at the root alone when it is ROOT. */
+static omni_step *add_step_where(builder *b, omni_step_kind kind, int in, int out) {
+    omni_step *s = add_step(b, kind, in, out);
+    if (value_of(b, in)->at.kind == OMNI_ROOT) s->rank_count = 1;
+    return s;
+}
+
+static void cut_part(omni_value *v, size_t j, size_t units, size_t unit, size_t share) {
+    v->part[j].units = units;
+    v->part[j].unit = unit;
+    v->part[j].share = share;
+}
+
+/* Features one by one, as even as can be. */
+static void cut_features(omni_value *v) {
+    for (size_t j = 0; j < v->parts; j++) cut_part(v, j, v->part[j].width, 1, 1);
+}
+
+/* Whole heads: query heads are split, keys and values follow them. */
+static void cut_heads(const builder *b, omni_value *v) {
+    const omni_shape *s = &b->model->shape;
+    for (size_t j = 0; j < v->parts; j++) {
+        if (v->part[j].width == 0)
+            cut_part(v, j, 0, 1, 1);
+        else
+            cut_part(v, j, s->heads, s->head_dim, j == 0 ? 1 : s->heads / s->kv_heads);
+    }
+}
+
+static omni_value one_part(const char *name, omni_rows rows, omni_placement at, size_t width) {
+    omni_value v = {.name = name, .rows = rows, .at = at, .parts = 1, .compact = at.kind == OMNI_SHARDED};
+    v.part[0].width = width;
+    cut_features(&v);
+    return v;
+}
+
+/* --- transforms ---------------------------------------------------------------------------------------- */
+
+/* What a message that fills new buffers leaves there: the parts that moved. */
+static int moved_value(builder *b, int from, unsigned parts, omni_step_kind kind, omni_placement to) {
+    omni_value v = *value_of(b, from);
+    for (size_t j = 0; j < v.parts; j++)
+        if (!(parts >> j & 1)) v.part[j].width = 0;
+    cut_features(&v);
+    v.compact = false;
+    v.at = kind == OMNI_STEP_ALL_GATHER ? REPLICATED : ROOT;
+    if (kind == OMNI_STEP_SCATTER) {
+        v.at = to;
+        v.compact = to.dim != OMNI_DIM_TOKEN;
+        if (to.dim == OMNI_DIM_TOKEN) v.rows = OMNI_ROWS_TOKEN_SHARE;
+        if (to.dim == OMNI_DIM_HEAD) cut_heads(b, &v);
+    }
+    return new_value(b, v);
+}
+
+static int add_message(builder *b, omni_step_kind kind, int from, unsigned parts, omni_placement to) {
+    int out;
+    if (kind == OMNI_STEP_REDUCE)
+        out = same_storage(b, from, ROOT);
+    else if (kind == OMNI_STEP_BROADCAST)
+        out = same_storage(b, from, REPLICATED);
+    else
+        out = moved_value(b, from, parts, kind, to);
+    add_step(b, kind, from, out)->parts = parts & ((1u << value_of(b, from)->parts) - 1);
+    return out;
+}
+
+/* Two requests whose next message has the same route share it. */
+static bool same_message(const request *r, const omni_transform *t, size_t k, size_t i, size_t j) {
+    return k < t[j].count && r[i].value == r[j].value && t[i].step[k] == t[j].step[k] &&
+           (t[i].step[k] != OMNI_STEP_SCATTER || r[i].to.dim == r[j].to.dim);
+}
+
+/* Brings the parts of a value where they are asked for, message by message, sharing what can be shared. */
+static void satisfy_parts(builder *b, int value, request *r, size_t n) {
+    const omni_methods *m = methods_of(b, b->layer);
+    omni_transform t[OMNI_MAX_PARTS];
+    for (size_t i = 0; i < n; i++) {
+        r[i].value = value;
+        t[i] = omni_transform_find(value_of(b, value)->at, r[i].to, m->gather_bus, m->edge_scatter);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        bool done[OMNI_MAX_PARTS] = {false};
+        for (size_t i = 0; i < n; i++) {
+            if (done[i] || k >= t[i].count) continue;
+            unsigned parts = 0;
+            for (size_t j = i; j < n; j++) {
+                done[j] |= same_message(r, t, k, i, j);
+                if (same_message(r, t, k, i, j)) parts |= r[j].parts;
+            }
+            int from = r[i].value, out = add_message(b, t[i].step[k], from, parts, r[i].to);
+            for (size_t j = n; j-- > i;)
+                if (same_message(r, t, k, i, j)) r[j].value = out;
+        }
+    }
+}
+
+static int satisfy(builder *b, int value, omni_placement to) {
+    if (b->p == 1) return value;
+    request r = {.parts = ALL_PARTS, .to = to};
+    satisfy_parts(b, value, &r, 1);
+    return r.value;
+}
+
+/* --- one function per kind of op --------------------------------------------------------------------------
+ */
+
+static size_t add_weight(builder *b, const omni_value *in, const omni_value *out, bool split_in,
+                         bool split_out) {
+    if (!grow(b, (void **)&b->plan->weight, &b->weights, b->plan->weight_count, sizeof(omni_weight)))
+        return 0;
+    b->plan->weight[b->plan->weight_count] = (omni_weight){.op = b->op,
+                                                           .layer = b->layer < 0 ? 0 : (size_t)b->layer,
+                                                           .rank_first = 0,
+                                                           .rank_count = b->p,
+                                                           .in = *in,
+                                                           .out = *out,
+                                                           .split_in = split_in,
+                                                           .split_out = split_out};
+    return b->plan->weight_count++;
+}
+
+/* Over SHARDED features: statistics, one reduction of them, one broadcast, then everyone his own columns. */
+static int norm_over_shards(builder *b, int x) {
+    omni_norm norm = b->op->norm;
+    size_t up = norm == OMNI_NORM_RMS ? 1 : 3, down = norm == OMNI_NORM_RMS ? 1 : 2;
+    omni_value v = one_part("statistics", value_of(b, x)->rows, PARTIAL, up);
+    v.combine = norm == OMNI_NORM_RMS ? OMNI_COMBINE_SUM : OMNI_COMBINE_MOMENTS;
+    int stats = new_value(b, v);
+    add_step(b, OMNI_STEP_NORM_STATS, x, stats);
+    int root = satisfy(b, stats, ROOT);
+    if (up != down) {
+        int final = new_value(b, one_part("moments", v.rows, ROOT, down));
+        add_step_where(b, OMNI_STEP_NORM_FINISH, root, final);
+        root = final;
+    }
+    int everywhere = satisfy(b, root, REPLICATED);
+    omni_value h = *value_of(b, x);
+    h.name = "normed";
+    int out = new_value(b, h);
+    add_step(b, OMNI_STEP_NORM_APPLY, x, out)->in[1] = everywhere;
+    return out;
+}
+
+static void build_norm(builder *b) {
+    int x = b->reg[b->op->in] = satisfy(b, b->reg[b->op->in], needed_after(b, b->at, b->op->out));
+    bool sharded = value_of(b, x)->at.kind == OMNI_SHARDED;
+    int out;
+    if (sharded) {
+        out = norm_over_shards(b, x);
+    } else {
+        omni_value h = *value_of(b, x);
+        h.name = "normed";
+        out = new_value(b, h);
+        add_step(b, OMNI_STEP_NORM, x, out);
+    }
+    size_t weight = add_weight(b, value_of(b, x), value_of(b, out), false, sharded);
+    if (b->plan->step_count) b->plan->step[b->plan->step_count - 1].weight = weight;
+    b->reg[b->op->out] = out;
+}
+
+static void build_projection(builder *b) {
+    bool split_in = b->p > 1 && cut_along_in(b, b->op, b->layer), split_out = b->p > 1 && !split_in;
+    int x = b->reg[b->op->in] = satisfy(b, b->reg[b->op->in], taken_by(b, b->op, b->layer));
+    omni_value in = *value_of(b, x);
+    if (!in.compact) cut_features(&in);
+    bool heads = b->op->role == OMNI_ROLE_QKV && !attention_by_tokens(b, b->layer);
+    omni_value y = {.name = b->op->name, .rows = in.rows, .parts = b->op->matrices, .compact = split_out};
+    for (size_t j = 0; j < y.parts; j++) y.part[j].width = b->op->matrix[j].out;
+    cut_features(&y);
+    if (split_out && heads) cut_heads(b, &y);
+    y.at = split_in ? PARTIAL : heads ? SHARDED(HEAD) : SHARDED(FEATURE);
+    int out = b->reg[b->op->out] = new_value(b, y);
+    add_step(b, OMNI_STEP_MATMUL, x, out)->weight = add_weight(b, &in, &y, split_in, split_out);
+}
+
+static void build_attention_by_heads(builder *b, int qkv) {
+    const omni_shape *s = &b->model->shape;
+    b->plan->kv[b->layer] = b->p > 1 ? OMNI_KV_HEADS : OMNI_KV_WHOLE;
+    qkv = satisfy(b, qkv, SHARDED(HEAD));
+    add_step(b, OMNI_STEP_KV_APPEND, qkv, OMNI_NO_VALUE);
+    omni_value y = one_part("attention", OMNI_ROWS_TOKENS, SHARDED(HEAD), s->heads * s->head_dim);
+    cut_heads(b, &y);
+    b->reg[b->op->out] = new_value(b, y);
+    add_step(b, OMNI_STEP_ATTENTION, qkv, b->reg[b->op->out]);
+}
+
+/* Queries to everyone, keys and values to those who keep them; log-sum-exp partials are merged by a
+ * reduction. */
+static void build_attention_by_tokens(builder *b, int qkv) {
+    const omni_shape *s = &b->model->shape;
+    b->plan->kv[b->layer] = OMNI_KV_TOKENS;
+    request r[2] = {{.parts = 1, .to = REPLICATED}, {.parts = 6, .to = SHARDED(TOKEN)}};
+    satisfy_parts(b, qkv, r, 2);
+    add_step(b, OMNI_STEP_KV_APPEND, r[1].value, OMNI_NO_VALUE);
+    omni_value y = {.name = "log-sum-exp",
+                    .rows = OMNI_ROWS_TOKENS,
+                    .at = PARTIAL,
+                    .combine = OMNI_COMBINE_LSE,
+                    .parts = 3};
+    y.part[0].width = s->heads * s->head_dim;
+    y.part[1].width = y.part[2].width = s->heads;
+    cut_features(&y);
+    int lse = new_value(b, y);
+    add_step(b, OMNI_STEP_ATTENTION, r[0].value, lse);
+    lse = satisfy(b, lse, ROOT);
+    b->reg[b->op->out] = new_value(b, one_part("attention", OMNI_ROWS_TOKENS, ROOT, s->heads * s->head_dim));
+    add_step_where(b, OMNI_STEP_ATTENTION_FINISH, lse, b->reg[b->op->out]);
+}
+
+static void build_attention(builder *b) {
+    bool by_tokens = b->p > 1 && attention_by_tokens(b, b->layer);
+    (by_tokens ? build_attention_by_tokens : build_attention_by_heads)(b, b->reg[b->op->in]);
+}
+
+/* Between a reduction and its broadcast it runs at the root. */
+static void build_activation(builder *b) {
+    int x = b->reg[b->op->in];
+    if (value_of(b, x)->at.kind == OMNI_PARTIAL) x = satisfy(b, x, ROOT);
+    omni_value y = *value_of(b, x);
+    y.name = "activated";
+    y.parts = 1;
+    b->reg[b->op->out] = new_value(b, y);
+    add_step_where(b, OMNI_STEP_ACTIVATION, x, b->reg[b->op->out]);
+}
+
+/* Folded into the addends when the branch is PARTIAL, then completed for the next reader; otherwise added
+ * where both are. */
+static void build_residual(builder *b) {
+    int branch = b->reg[b->op->in], sum = same_storage(b, branch, value_of(b, branch)->at);
+    value_of(b, sum)->name = "x";
+    add_step(b, OMNI_STEP_RESIDUAL, branch, sum)->in[1] = b->reg[OMNI_REG_X];
+    if (value_of(b, sum)->at.kind == OMNI_PARTIAL) sum = satisfy(b, sum, needed_after(b, b->at, OMNI_REG_X));
+    b->reg[b->op->out] = sum;
+}
+
+static void build_last_rows(builder *b) {
+    omni_value y = *value_of(b, b->reg[b->op->in]);
+    y.rows = OMNI_ROWS_SEQUENCES;
+    int out = new_value(b, y);
+    add_step(b, OMNI_STEP_LAST_ROWS, b->reg[b->op->in], out);
+    b->reg[b->op->out] = out;
+}
+
+static void build_argmax(builder *b) {
+    omni_value y = one_part("best", OMNI_ROWS_SEQUENCES, PARTIAL, sizeof(uint64_t) / sizeof(float));
+    y.combine = OMNI_COMBINE_ARGMAX;
+    int best = new_value(b, y);
+    add_step(b, OMNI_STEP_ARGMAX, b->reg[b->op->in], best);
+    best = satisfy(b, best, ROOT);
+    add_step(b, OMNI_STEP_HOST_OUT, best, OMNI_NO_VALUE);
+}
+
+static void build_op(builder *b) {
+    static void (*const build[])(builder *) = {
+        [OMNI_OP_NORM] = build_norm,           [OMNI_OP_PROJECTION] = build_projection,
+        [OMNI_OP_ATTENTION] = build_attention, [OMNI_OP_ACTIVATION] = build_activation,
+        [OMNI_OP_RESIDUAL] = build_residual,   [OMNI_OP_LAST_ROWS] = build_last_rows,
+        [OMNI_OP_ARGMAX] = build_argmax,
+    };
+    build[b->op->kind](b);
+}
+
+static void build_input(builder *b) {
+    b->layer = 0;
+    int x = b->reg[OMNI_REG_X] =
+        new_value(b, one_part("x", OMNI_ROWS_TOKENS, REPLICATED, b->model->shape.hidden));
+    add_step(b, OMNI_STEP_HOST_IN, OMNI_NO_VALUE, x);
+    add_step(b, OMNI_STEP_TAP, x, OMNI_NO_VALUE);
+}
+
+static void build_all(builder *b) {
+    build_input(b);
+    for (b->at = 0; b->at < op_count(b) && !b->out_of_memory; b->at++) {
+        b->op = op_at(b, b->at, &b->layer);
+        build_op(b);
+        bool layer_ends = b->layer >= 0 && (b->at + 1) % b->model->layer_op_count == 0;
+        if (layer_ends) add_step(b, OMNI_STEP_TAP, b->reg[OMNI_REG_X], OMNI_NO_VALUE);
+    }
+}
+
+/* --- the public face
+ * ------------------------------------------------------------------------------------------- */
+
+static omni_status allocate_plan(const omni_model *model, const omni_plan_spec *spec, size_t pes,
+                                 omni_plan **out) {
+    omni_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return OMNI_RUN_FAILED;
+    *out = plan;
+    plan->spec = *spec;
+    plan->model = model;
+    plan->mesh = (omni_mesh){.pes = pes, .size = {1, 1, spec->whole ? 1 : pes}};
+    plan->kv = calloc(model->shape.layers, sizeof *plan->kv);
+    plan->piece = calloc(1, sizeof *plan->piece);
+    if (!plan->kv || !plan->piece) return OMNI_RUN_FAILED;
+    plan->piece[0] = (omni_piece){.first = 0, .count = plan->mesh.size[OMNI_AXIS_INNER]};
+    plan->piece_count = 1;
+    return OMNI_OK;
+}
+
+omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spec, size_t pes,
+                              omni_plan **out, omni_error *err) {
+    *out = NULL;
+    if (spec->missing[0])
+        return omni_error_set(err, OMNI_BAD_INPUT, "plan '%s': %s", spec->name, spec->missing);
+    if (pes == 0)
+        return omni_error_set(err, OMNI_BAD_INPUT, "plan '%s': no PEs (expected at least 1)", spec->name);
+    omni_plan *plan = NULL;
+    omni_status st = allocate_plan(model, spec, pes, &plan);
+    if (st == OMNI_OK) {
+        builder b = {.plan = plan, .model = model, .p = plan->mesh.size[OMNI_AXIS_INNER]};
+        build_all(&b);
+        st = b.out_of_memory ? OMNI_RUN_FAILED : storage_assign(plan, err);
+    }
+    if (st != OMNI_OK) {
+        omni_plan_free(plan);
+        return omni_error_set(err, st, "plan '%s': no memory for its steps", spec->name);
+    }
+    *out = plan;
+    return OMNI_OK;
+}
+
+void omni_plan_free(omni_plan *plan) {
+    if (!plan) return;
+    free(plan->value);
+    free(plan->step);
+    free(plan->weight);
+    free(plan->kv);
+    free(plan->storage_value);
+    free(plan->piece);
+    free(plan);
+}

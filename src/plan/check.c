@@ -1,0 +1,321 @@
+/* check.c: proves a plan before anything runs, by executing it symbolically. For every rank and buffer it
+ * keeps which value is there and which features of it are complete, or that it holds an addend; each step
+ * states what it needs and what it leaves. Declared placements are not believed: only matmuls, messages and
+ * the other steps make facts.
+ *
+ * Left out: token shares of keys and values tile by construction (kv.c, and its tests).
+ */
+#include <stdlib.h>
+
+#include "plan/plan.h"
+
+typedef enum have { NOTHING, COMPLETE, ADDEND } have;
+
+/* One part of what lies in a buffer. */
+typedef struct cell {
+    int value;
+    have have;
+    omni_range range; /* of COMPLETE */
+} cell;
+
+typedef struct prover {
+    const omni_plan *plan;
+    const omni_step *step;
+    size_t p;
+    cell *cells;        /* [storage][rank][part] */
+    bool *kv;           /* [rank]: keys and values of this layer were appended */
+    const char *reason; /* what could not be proved */
+} prover;
+
+static const omni_value *value_at(const prover *c, int v) {
+    return &c->plan->value[v];
+}
+
+static cell *cell_at(const prover *c, int v, size_t j, size_t rank) {
+    return &c->cells[(value_at(c, v)->storage * c->p + rank) * OMNI_MAX_PARTS + j];
+}
+
+static bool fail(prover *c, const char *reason) {
+    if (!c->reason) c->reason = reason;
+    return false;
+}
+
+static bool covers(omni_range has, omni_range want) {
+    return want.count == 0 || (has.start <= want.start && want.start + want.count <= has.start + has.count);
+}
+
+static omni_range whole(const omni_value *v, size_t j) {
+    return (omni_range){0, v->part[j].width};
+}
+
+/* What a rank has of a value according to its storage form. */
+static omni_range held(const prover *c, const omni_value *v, size_t j, size_t rank) {
+    return v->compact ? omni_value_owned(v, j, c->p, rank) : whole(v, j);
+}
+
+static bool complete(prover *c, int v, size_t j, size_t rank, omni_range want) {
+    const cell *x = cell_at(c, v, j, rank);
+    if (want.count == 0) return true;
+    if (x->value != v) return fail(c, "a value was overwritten before its last use");
+    if (x->have != COMPLETE || !covers(x->range, want))
+        return fail(c, "a rank uses features that it does not have");
+    return true;
+}
+
+static bool complete_as_stored(prover *c, int v, size_t rank) {
+    bool ok = true;
+    for (size_t j = 0; j < value_at(c, v)->parts; j++)
+        ok = ok && complete(c, v, j, rank, held(c, value_at(c, v), j, rank));
+    return ok;
+}
+
+static void put(prover *c, int v, size_t j, size_t rank, have h, omni_range range) {
+    *cell_at(c, v, j, rank) = (cell){v, h, range};
+}
+
+static void put_as_stored(prover *c, int v, size_t rank, have h) {
+    for (size_t j = 0; j < value_at(c, v)->parts; j++)
+        put(c, v, j, rank, h, held(c, value_at(c, v), j, rank));
+}
+
+/* Slices of all ranks cover part j once, in order. */
+static bool slices_tile(prover *c, const omni_value *v, size_t j) {
+    size_t next = 0;
+    for (size_t i = 0; i < c->p; i++) {
+        omni_range r = omni_value_owned(v, j, c->p, i);
+        if (r.count && r.start != next) return fail(c, "slices overlap or leave a gap");
+        next += r.count;
+    }
+    return next == v->part[j].width || fail(c, "slices do not cover the whole");
+}
+
+static bool all_slices(prover *c, int v, unsigned parts) {
+    const omni_value *x = value_at(c, v);
+    for (size_t j = 0; j < x->parts; j++) {
+        if (!(parts >> j & 1)) continue;
+        if (!slices_tile(c, x, j)) return false;
+        for (size_t i = 0; i < c->p; i++)
+            if (!complete(c, v, j, i, omni_value_owned(x, j, c->p, i))) return false;
+    }
+    return true;
+}
+
+/* Everyone of the step has the value as it is stored; if that is in slices, they are the whole. */
+static bool everyone_has(prover *c, int v) {
+    const omni_step *s = c->step;
+    for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++)
+        if (!complete_as_stored(c, v, r)) return false;
+    return true;
+}
+
+/* --- compute ---------------------------------------------------------------------------------------- */
+
+static bool prove_matmul(prover *c) {
+    const omni_step *s = c->step;
+    const omni_weight *w = &c->plan->weight[s->weight];
+    const omni_value *y = value_at(c, s->out);
+    if (w->split_in && !slices_tile(c, &w->in, 0)) return false;
+    for (size_t i = 0; i < c->p; i++) {
+        omni_range in = w->split_in ? omni_value_owned(&w->in, 0, c->p, i) : whole(&w->in, 0);
+        bool idle = w->split_out && omni_value_width(y, c->p, i) == 0;
+        if (!idle && !complete(c, s->in[0], 0, i, in)) return false;
+        for (size_t j = 0; j < y->parts; j++)
+            put(c, s->out, j, i, w->split_in ? ADDEND : COMPLETE,
+                w->split_out ? omni_value_owned(y, j, c->p, i) : whole(y, j));
+    }
+    return true;
+}
+
+/* Ops that turn each rank's columns into the same columns of another value. */
+static bool prove_same_columns(prover *c) {
+    const omni_step *s = c->step;
+    if (!everyone_has(c, s->in[0])) return false;
+    if (s->in[1] != OMNI_NO_VALUE && !everyone_has(c, s->in[1])) return false;
+    for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++) {
+        for (size_t j = 0; j < value_at(c, s->out)->parts; j++)
+            if (!covers(held(c, value_at(c, s->in[0]), j, r), held(c, value_at(c, s->out), j, r)))
+                return fail(c, "a step yields columns whose input it does not have");
+        put_as_stored(c, s->out, r, COMPLETE);
+    }
+    return true;
+}
+
+/* Rows in, a handful of numbers a row out: addends to be merged, or final when one rank sees the whole row.
+ */
+static bool prove_row_summary(prover *c) {
+    const omni_step *s = c->step;
+    if (!(c->p > 1 ? all_slices(c, s->in[0], 1) : everyone_has(c, s->in[0]))) return false;
+    for (size_t r = 0; r < c->p; r++) put_as_stored(c, s->out, r, c->p > 1 ? ADDEND : COMPLETE);
+    return true;
+}
+
+static bool prove_root_only(prover *c) {
+    const omni_step *s = c->step;
+    if (!everyone_has(c, s->in[0])) return false;
+    for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++)
+        put_as_stored(c, s->out, r, COMPLETE);
+    return true;
+}
+
+static bool prove_kv_append(prover *c) {
+    const omni_step *s = c->step;
+    const omni_shape *shape = &c->plan->model->shape;
+    for (size_t i = 0; i < c->p; i++) {
+        omni_range heads = omni_kv_heads(c->plan->kv[s->layer], shape, c->p, i);
+        omni_range want = {heads.start * shape->head_dim, heads.count * shape->head_dim};
+        if (!complete(c, s->in[0], 1, i, want) || !complete(c, s->in[0], 2, i, want)) return false;
+        c->kv[i] = true;
+    }
+    return true;
+}
+
+static bool prove_attention(prover *c) {
+    const omni_step *s = c->step;
+    const omni_shape *shape = &c->plan->model->shape;
+    bool by_tokens = c->plan->kv[s->layer] == OMNI_KV_TOKENS;
+    for (size_t i = 0; i < c->p; i++) {
+        omni_range mine =
+            by_tokens ? (omni_range){0, shape->heads * shape->head_dim} : held(c, value_at(c, s->out), 0, i);
+        if (!complete(c, s->in[0], 0, i, mine)) return false;
+        if (!c->kv[i]) return fail(c, "attention before its keys and values");
+        put_as_stored(c, s->out, i, by_tokens ? ADDEND : COMPLETE);
+        c->kv[i] = false;
+    }
+    return true;
+}
+
+static bool prove_residual(prover *c) {
+    const omni_step *s = c->step;
+    const omni_value *x = value_at(c, s->in[1]);
+    bool folded = value_at(c, s->in[0])->at.kind == OMNI_PARTIAL;
+    if (folded && !(x->compact ? all_slices(c, s->in[1], 1) : complete(c, s->in[1], 0, s->root, whole(x, 0))))
+        return false;
+    for (size_t r = 0; r < c->p; r++) {
+        cell *branch = cell_at(c, s->in[0], 0, r);
+        if (branch->value != s->in[0]) return fail(c, "a value was overwritten before its last use");
+        if (branch->have != (folded ? ADDEND : COMPLETE))
+            return fail(c, "a residual meets what it is not declared to meet");
+        if (!folded && !complete(c, s->in[1], 0, r, branch->range)) return false;
+        branch->value = s->out;
+    }
+    return true;
+}
+
+static bool prove_tap(prover *c) {
+    int v = c->step->in[0];
+    return value_at(c, v)->compact ? all_slices(c, v, 1) : everyone_has(c, v);
+}
+
+/* --- messages ---------------------------------------------------------------------------------------- */
+
+static bool prove_host_in(prover *c) {
+    for (size_t i = 0; i < c->p; i++) put_as_stored(c, c->step->out, i, COMPLETE);
+    return true;
+}
+
+static bool prove_host_out(prover *c) {
+    return complete_as_stored(c, c->step->in[0], c->step->root);
+}
+
+static bool prove_reduce(prover *c) {
+    const omni_step *s = c->step;
+    for (size_t j = 0; j < value_at(c, s->in[0])->parts; j++) {
+        for (size_t i = 0; i < c->p; i++) {
+            const cell *x = cell_at(c, s->in[0], j, i);
+            if (x->value != s->in[0]) return fail(c, "an addend was overwritten before its reduction");
+            if (x->have != ADDEND) return fail(c, "a reduction over something that is no addend");
+        }
+        for (size_t i = 0; i < c->p; i++)
+            put(c, s->out, j, i, i == s->root ? COMPLETE : NOTHING, whole(value_at(c, s->out), j));
+    }
+    return true;
+}
+
+/* Root has the whole; then everyone has the moving parts: all of them, or his slice. */
+static bool prove_from_root(prover *c) {
+    const omni_step *s = c->step;
+    const omni_value *x = value_at(c, s->in[0]);
+    for (size_t j = 0; j < x->parts; j++)
+        if ((s->parts >> j & 1) && !complete(c, s->in[0], j, s->root, whole(x, j))) return false;
+    for (size_t j = 0; j < x->parts; j++)
+        for (size_t i = 0; (s->parts >> j & 1) && i < c->p; i++)
+            put(c, s->out, j, i, COMPLETE, held(c, value_at(c, s->out), j, i));
+    return true;
+}
+
+static bool prove_from_slices(prover *c) {
+    const omni_step *s = c->step;
+    if (!all_slices(c, s->in[0], s->parts)) return false;
+    for (size_t j = 0; j < value_at(c, s->out)->parts; j++) {
+        for (size_t i = 0; (s->parts >> j & 1) && i < c->p; i++) {
+            bool gets = i == s->root || s->kind == OMNI_STEP_ALL_GATHER;
+            put(c, s->out, j, i, gets ? COMPLETE : NOTHING, whole(value_at(c, s->out), j));
+        }
+    }
+    return true;
+}
+
+/* One writer per piece, who is in it, as are all who take part; chunks are copied out, so one slot is pinned.
+ */
+static bool prove_route(prover *c, size_t ring_slots) {
+    const omni_step *s = c->step;
+    if (s->segment >= c->plan->piece_count)
+        return fail(c, "a route over a piece of the bus that does not exist");
+    omni_piece piece = c->plan->piece[s->segment];
+    if (s->rank_first != piece.first || s->rank_count != piece.count)
+        return fail(c, "a message whose readers are not its piece");
+    if (s->root < piece.first || s->root >= piece.first + piece.count)
+        return fail(c, "a writer outside its piece");
+    return ring_slots >= 2 || fail(c, "the ring cannot hold what is pinned");
+}
+
+static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
+    [OMNI_STEP_MATMUL] = prove_matmul,
+    [OMNI_STEP_NORM] = prove_same_columns,
+    [OMNI_STEP_NORM_STATS] = prove_row_summary,
+    [OMNI_STEP_NORM_FINISH] = prove_root_only,
+    [OMNI_STEP_NORM_APPLY] = prove_same_columns,
+    [OMNI_STEP_KV_APPEND] = prove_kv_append,
+    [OMNI_STEP_ATTENTION] = prove_attention,
+    [OMNI_STEP_ATTENTION_FINISH] = prove_root_only,
+    [OMNI_STEP_ACTIVATION] = prove_same_columns,
+    [OMNI_STEP_RESIDUAL] = prove_residual,
+    [OMNI_STEP_LAST_ROWS] = prove_same_columns,
+    [OMNI_STEP_ARGMAX] = prove_row_summary,
+    [OMNI_STEP_TAP] = prove_tap,
+    [OMNI_STEP_HOST_IN] = prove_host_in,
+    [OMNI_STEP_HOST_OUT] = prove_host_out,
+    [OMNI_STEP_BROADCAST] = prove_from_root,
+    [OMNI_STEP_REDUCE] = prove_reduce,
+    [OMNI_STEP_GATHER] = prove_from_slices,
+    [OMNI_STEP_ALL_GATHER] = prove_from_slices,
+    [OMNI_STEP_SCATTER] = prove_from_root,
+    [OMNI_STEP_COLLECT] = prove_from_slices,
+};
+
+omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err) {
+    size_t p = plan->mesh.size[OMNI_AXIS_INNER], cells;
+    prover c = {.plan = plan, .p = p};
+    omni_status st = OMNI_OK;
+    c.cells = omni_size_mul(plan->storage_count * OMNI_MAX_PARTS, p, &cells)
+                  ? calloc(cells + 1, sizeof *c.cells)
+                  : NULL;
+    c.kv = calloc(p, sizeof *c.kv);
+    if (!c.cells || !c.kv) {
+        st = omni_error_set(err, OMNI_RUN_FAILED, "no memory to prove plan '%s'", plan->spec.name);
+        goto out;
+    }
+    for (size_t i = 0; i < cells; i++) c.cells[i].value = OMNI_NO_VALUE;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        c.step = &plan->step[i];
+        bool ok = !omni_step_is_message(c.step) || prove_route(&c, ring_slots);
+        if (ok && proofs[c.step->kind](&c)) continue;
+        st = omni_error_set(err, OMNI_BAD_INPUT, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
+                            plan->spec.name, p, i, omni_step_name(c.step->kind), c.step->layer, c.reason);
+        break;
+    }
+out:
+    free(c.cells);
+    free(c.kv);
+    return st;
+}

@@ -1,0 +1,132 @@
+/* count.c: what a plan moves, from its steps alone. A real run's counters must come to the same. */
+#include "plan/plan.h"
+
+bool omni_step_is_message(const omni_step *step) {
+    return step->kind >= OMNI_STEP_HOST_IN;
+}
+
+const char *omni_step_name(omni_step_kind kind) {
+    static const char *const names[OMNI_STEP_KINDS] = {
+        [OMNI_STEP_MATMUL] = "matmul",
+        [OMNI_STEP_NORM] = "norm",
+        [OMNI_STEP_NORM_STATS] = "norm statistics",
+        [OMNI_STEP_NORM_FINISH] = "norm moments",
+        [OMNI_STEP_NORM_APPLY] = "norm apply",
+        [OMNI_STEP_KV_APPEND] = "kv append",
+        [OMNI_STEP_ATTENTION] = "attention",
+        [OMNI_STEP_ATTENTION_FINISH] = "attention finish",
+        [OMNI_STEP_ACTIVATION] = "activation",
+        [OMNI_STEP_RESIDUAL] = "residual",
+        [OMNI_STEP_LAST_ROWS] = "last rows",
+        [OMNI_STEP_ARGMAX] = "arg-max",
+        [OMNI_STEP_TAP] = "tap",
+        [OMNI_STEP_HOST_IN] = "host broadcast",
+        [OMNI_STEP_HOST_OUT] = "host result",
+        [OMNI_STEP_BROADCAST] = "broadcast",
+        [OMNI_STEP_REDUCE] = "tree reduction",
+        [OMNI_STEP_GATHER] = "tree gather",
+        [OMNI_STEP_ALL_GATHER] = "bus all-gather",
+        [OMNI_STEP_SCATTER] = "scatter",
+        [OMNI_STEP_COLLECT] = "gather on the bus",
+    };
+    return names[kind];
+}
+
+/* Bytes of the moving parts in a row: whole, or index i's slice of them. */
+static uint64_t row_bytes(const omni_value *v, unsigned parts, size_t p, const size_t *index) {
+    uint64_t floats = 0;
+    for (size_t j = 0; j < v->parts; j++)
+        if (parts >> j & 1) floats += index ? omni_value_owned(v, j, p, *index).count : v->part[j].width;
+    return floats * sizeof(float);
+}
+
+typedef struct traffic {
+    const omni_value *in, *out;
+    unsigned parts;
+    size_t p;
+    omni_extent extent;
+} traffic;
+
+static uint64_t whole_bytes(const traffic *t) {
+    return row_bytes(t->in, t->parts, t->p, NULL) * omni_rows_count(t->in->rows, t->extent, t->p, 0);
+}
+
+/* Index i's slice, of features or of tokens. */
+static uint64_t slice_bytes(const traffic *t, const omni_value *cut, size_t i) {
+    bool tokens = cut->rows == OMNI_ROWS_TOKEN_SHARE;
+    return row_bytes(cut, t->parts, t->p, tokens ? NULL : &i) *
+           omni_rows_count(cut->rows, t->extent, t->p, i);
+}
+
+static void count_gather(const traffic *t, omni_counters *c) {
+    c->tree_gathers = 1;
+    c->tree_levels = omni_ceil_log2(t->p);
+    for (size_t i = 0; i < t->p; i++)
+        c->tree_bytes += (uint64_t)__builtin_popcountll(i) * slice_bytes(t, t->in, i);
+}
+
+static void count_all_gather(const traffic *t, omni_counters *c) {
+    for (size_t i = 0; i < t->p; i++) {
+        uint64_t bytes = slice_bytes(t, t->in, i);
+        c->broadcasts += bytes != 0;
+        c->broadcast_bytes += bytes;
+    }
+}
+
+static void count_addressed(const traffic *t, const omni_value *cut, uint64_t *kind, omni_counters *c) {
+    for (size_t i = 1; i < t->p; i++) {
+        uint64_t bytes = slice_bytes(t, cut, i);
+        c->addressed_messages += bytes != 0;
+        *kind += bytes != 0;
+        c->addressed_bytes += bytes;
+    }
+}
+
+void omni_step_count(const omni_plan *plan, const omni_step *s, omni_extent extent, omni_counters *c) {
+    *c = (omni_counters){0};
+    traffic t = {.parts = s->parts, .p = s->rank_count, .extent = extent};
+    if (s->in[0] != OMNI_NO_VALUE) t.in = &plan->value[s->in[0]];
+    if (s->out != OMNI_NO_VALUE) t.out = &plan->value[s->out];
+    switch (s->kind) {
+    case OMNI_STEP_HOST_IN:
+        c->host_messages = 1;
+        c->host_bytes = row_bytes(t.out, s->parts, t.p, NULL) * extent.tokens;
+        break;
+    case OMNI_STEP_HOST_OUT:
+        c->host_messages = 1;
+        c->host_bytes = sizeof(int32_t) * extent.sequences;
+        break;
+    case OMNI_STEP_BROADCAST:
+        c->broadcasts = 1;
+        c->broadcast_bytes = whole_bytes(&t);
+        break;
+    case OMNI_STEP_REDUCE:
+        c->reductions = 1;
+        c->tree_levels = omni_ceil_log2(t.p);
+        c->tree_bytes = (t.p - 1) * whole_bytes(&t);
+        break;
+    case OMNI_STEP_GATHER:
+        count_gather(&t, c);
+        break;
+    case OMNI_STEP_ALL_GATHER:
+        count_all_gather(&t, c);
+        break;
+    case OMNI_STEP_SCATTER:
+        count_addressed(&t, t.out, &c->scatter_messages, c);
+        break;
+    case OMNI_STEP_COLLECT:
+        count_addressed(&t, t.in, &c->gather_messages, c);
+        break;
+    default:
+        break;
+    }
+}
+
+void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out) {
+    *out = (omni_counters){0};
+    for (size_t i = 0; i < plan->step_count; i++) {
+        omni_counters c;
+        omni_step_count(plan, &plan->step[i], extent, &c);
+        omni_counters_add(out, &c);
+    }
+}

@@ -1,0 +1,112 @@
+/* explain.c: the plan op by op, as rows. Layers that do exactly the same are one block. */
+#include <stdio.h>
+#include <string.h>
+
+#include "plan/plan.h"
+
+static void method_text(const omni_plan *plan, const omni_op *op, int layer, char *buf, size_t cap) {
+    static const omni_key governs[] = {[OMNI_ROLE_QKV] = OMNI_KEY_QKV,
+                                       [OMNI_ROLE_O] = OMNI_KEY_O,
+                                       [OMNI_ROLE_UP] = OMNI_KEY_FFN,
+                                       [OMNI_ROLE_DOWN] = OMNI_KEY_FFN};
+    static const char *const cut[] = {"split-out (rows)", "split-in (cols)"};
+    size_t count, l = layer == OMNI_FINAL_LAYER ? plan->model->shape.layers - 1 : (size_t)layer;
+    const omni_methods *m = &plan->spec.layer[l % plan->spec.cycle];
+    const char *text = "local";
+    if (plan->mesh.size[OMNI_AXIS_INNER] == 1) {
+        text = "whole";
+    } else if (op && op->kind == OMNI_OP_ATTENTION) {
+        text = omni_method_table(OMNI_KEY_ATTN, &count)[m->choice[OMNI_KEY_ATTN]].help;
+    } else if (op && op->role == OMNI_ROLE_HEAD) {
+        text = cut[0];
+    } else if (op && op->role != OMNI_ROLE_NONE) {
+        const omni_method *row = omni_method_table(governs[op->role], &count);
+        text = cut[row[m->choice[governs[op->role]]].split_in[op->role == OMNI_ROLE_DOWN]];
+    }
+    snprintf(buf, cap, "%s", text);
+}
+
+/* The op's own input and output: of its first compute step and of its last step that yields something. */
+static void placements(const omni_plan *plan, omni_explain *row) {
+    bool seen = false;
+    for (size_t i = row->step_first; i < row->step_first + row->step_count; i++) {
+        const omni_step *s = &plan->step[i];
+        if (s->kind == OMNI_STEP_TAP) continue;
+        int in = s->in[s->kind == OMNI_STEP_RESIDUAL ? 1 : 0];
+        if (!seen && in != OMNI_NO_VALUE && (!omni_step_is_message(s) || row->step_count == 1)) {
+            row->in = plan->value[in].at;
+            seen = true;
+        }
+        if (s->out != OMNI_NO_VALUE) row->out = plan->value[s->out].at;
+    }
+}
+
+static bool same_step(const omni_plan *plan, const omni_step *a, const omni_step *b) {
+    if (a->kind != b->kind || a->op != b->op || a->parts != b->parts) return false;
+    if ((a->out == OMNI_NO_VALUE) != (b->out == OMNI_NO_VALUE)) return false;
+    if (a->out != OMNI_NO_VALUE && plan->value[a->out].at.kind != plan->value[b->out].at.kind) return false;
+    return a->in[0] == OMNI_NO_VALUE || plan->value[a->in[0]].at.kind == plan->value[b->in[0]].at.kind;
+}
+
+typedef struct block {
+    size_t first, count; /* rows */
+} block;
+
+static bool same_block(const omni_plan *plan, const omni_explain *rows, block a, block b) {
+    if (a.count != b.count) return false;
+    for (size_t r = 0; r < a.count; r++) {
+        const omni_explain *x = &rows[a.first + r], *y = &rows[b.first + r];
+        if (x->step_count != y->step_count || strcmp(x->method, y->method) != 0) return false;
+        for (size_t i = 0; i < x->step_count; i++)
+            if (!same_step(plan, &plan->step[x->step_first + i], &plan->step[y->step_first + i]))
+                return false;
+    }
+    return true;
+}
+
+static block block_at(const omni_explain *rows, size_t count, size_t first) {
+    block b = {first, 0};
+    while (first + b.count < count && rows[first + b.count].layer == rows[first].layer &&
+           (rows[first + b.count].op == NULL) == (rows[first].op == NULL))
+        b.count++;
+    return b;
+}
+
+/* Drops blocks that repeat the one before. */
+static size_t fold_layers(const omni_plan *plan, omni_explain *rows, size_t count) {
+    size_t kept = 0;
+    block last = {0, 0};
+    for (size_t at = 0; at < count;) {
+        block b = block_at(rows, count, at);
+        at += b.count;
+        bool repeats =
+            last.count && rows[b.first].op && rows[b.first].layer >= 0 && same_block(plan, rows, last, b);
+        if (repeats) {
+            for (size_t i = 0; i < last.count; i++) rows[last.first + i].same_until = rows[b.first].layer;
+            continue;
+        }
+        memmove(rows + kept, rows + b.first, b.count * sizeof *rows);
+        last = (block){kept, rows[kept].op ? b.count : 0};
+        kept += b.count;
+    }
+    return kept;
+}
+
+omni_status omni_plan_explain(const omni_plan *plan, omni_explain **out, size_t *count, omni_error *err) {
+    omni_explain *rows = omni_alloc_array(plan->step_count + 1, sizeof *rows);
+    if (!rows) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to explain plan '%s'", plan->spec.name);
+    size_t n = 0;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const omni_step *s = &plan->step[i];
+        if (n == 0 || rows[n - 1].op != s->op || rows[n - 1].layer != s->layer) {
+            rows[n] = (omni_explain){.layer = s->layer, .same_until = s->layer, .op = s->op, .step_first = i};
+            method_text(plan, s->op, s->layer, rows[n].method, sizeof rows[n].method);
+            n++;
+        }
+        rows[n - 1].step_count++;
+    }
+    for (size_t r = 0; r < n; r++) placements(plan, &rows[r]);
+    *count = fold_layers(plan, rows, n);
+    *out = rows;
+    return OMNI_OK;
+}

@@ -1,0 +1,81 @@
+/* method.c: the distribution methods and the named plans, as tables. --help, error messages, `all` and the
+ * tests read them too.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "plan/plan.h"
+
+#define ROWS "split-out (rows)"
+#define COLS "split-in (cols)"
+
+static const omni_method qkv_methods[] = {
+    {.name = "out", .help = ROWS, .split_in = {false}},
+    {.name = "in", .help = COLS, .split_in = {true}},
+};
+static const omni_method attn_methods[] = {
+    [METHOD_ATTN_HEADS] = {.name = "heads", .help = "by heads"},
+    [METHOD_ATTN_TOKENS] = {.name = "tokens", .help = "by tokens"},
+    {.name = "subheads",
+     .help = "by sub-heads",
+     .later = "attn=heads (ranks beyond the heads idle) and attn=tokens are"},
+};
+static const omni_method o_methods[] = {
+    {.name = "out", .help = ROWS, .split_in = {false}},
+    {.name = "in", .help = COLS, .split_in = {true}},
+};
+static const omni_method ffn_methods[] = {
+    {.name = "out+out", .help = "rows + rows", .split_in = {false, false}},
+    {.name = "in+in", .help = "cols + cols", .split_in = {true, true}},
+    {.name = "out+in", .help = "rows + cols", .split_in = {false, true}},
+    {.name = "in+out", .help = "cols + rows", .split_in = {true, false}},
+};
+
+#define TABLE(t)                                                                                             \
+    { t, sizeof t / sizeof *t }
+static const struct {
+    const char *key;
+    struct {
+        const omni_method *row;
+        size_t count;
+    } methods;
+} keys[OMNI_METHOD_KEYS] = {
+    [OMNI_KEY_QKV] = {"qkv", TABLE(qkv_methods)},
+    [OMNI_KEY_ATTN] = {"attn", TABLE(attn_methods)},
+    [OMNI_KEY_O] = {"o", TABLE(o_methods)},
+    [OMNI_KEY_FFN] = {"ffn", TABLE(ffn_methods)},
+};
+
+static const omni_named_plan named[] = {
+    {"single", "", "everything on PE 0, the others idle: the yardstick"},
+    {"megatron", "qkv=out:attn=heads:o=in:ffn=out+in",
+     "the field's usual: 2 reductions + 2 broadcasts a layer"},
+    {"workflow1", "qkv=out:attn=heads:o=in:ffn=in+out", "broadcast input, distributed output"},
+    {"workflow2", "qkv=in:attn=tokens:o=in:ffn=out+in", "distributed input, full output"},
+    {"alternate", "workflow1/workflow2", "the two as one cycle, layer by layer"},
+    {"lockstep", NULL, "weights broadcast to everyone"},
+    {"replica", NULL, "the whole model on every PE, batch over PEs"},
+    {"pipeline", NULL, "layers over PEs"},
+};
+
+const char *omni_key_name(omni_key key) {
+    return keys[key].key;
+}
+
+const omni_method *omni_method_table(omni_key key, size_t *count) {
+    *count = keys[key].methods.count;
+    return keys[key].methods.row;
+}
+
+const omni_named_plan *omni_named_plans(size_t *count) {
+    *count = sizeof named / sizeof *named;
+    return named;
+}
+
+const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap) {
+    snprintf(buf, cap, "qkv=%s:attn=%s:o=%s:ffn=%s%s%s", qkv_methods[m->choice[OMNI_KEY_QKV]].name,
+             attn_methods[m->choice[OMNI_KEY_ATTN]].name, o_methods[m->choice[OMNI_KEY_O]].name,
+             ffn_methods[m->choice[OMNI_KEY_FFN]].name, m->gather_bus ? ":gather=bus" : "",
+             m->edge_scatter ? ":edge=scatter" : "");
+    return buf;
+}

@@ -1,0 +1,21 @@
+/* plan.h (private): what the files of this room share. */
+#ifndef PLAN_PLAN_H
+#define PLAN_PLAN_H
+
+#include "omnibus/plan.h"
+
+#define REPLICATED ((omni_placement){OMNI_REPLICATED, OMNI_DIM_NONE})
+#define PARTIAL    ((omni_placement){OMNI_PARTIAL, OMNI_DIM_NONE})
+#define ROOT       ((omni_placement){OMNI_ROOT, OMNI_DIM_NONE})
+#define SHARDED(d) ((omni_placement){OMNI_SHARDED, OMNI_DIM_##d})
+
+enum { METHOD_ATTN_HEADS, METHOD_ATTN_TOKENS }; /* rows of the attn table that the builder tells apart */
+
+/* A tensor at `at` can be used where `want` is asked for, without moving anything. */
+bool placement_satisfies(omni_placement at, omni_placement want);
+
+/* Gives every value a buffer: values whose lifetimes don't overlap and whose shapes are the same share one.
+ * On entry `storage` numbers groups of values that are updated in place. */
+omni_status storage_assign(omni_plan *plan, omni_error *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* storage.c: which buffer holds which value. A linear scan: a value takes the first free buffer of its own
+ * shape, and its buffer is free again behind its last use. Layers repeat, so a few buffers serve them all.
+ */
+#include <stdlib.h>
+
+#include "plan/plan.h"
+
+typedef struct group {
+    size_t first, last; /* steps that define it and that use it last */
+    size_t value;       /* one of its values: they all have the same shape */
+    size_t buffer;
+} group;
+
+/* Same bytes on every rank, whatever the sizes of the pass. */
+static bool same_shape(const omni_value *a, const omni_value *b) {
+    if (a->rows != b->rows || a->compact != b->compact) return false;
+    size_t wide_a = 0, wide_b = 0;
+    for (size_t j = 0; j < OMNI_MAX_PARTS; j++) {
+        size_t in_a = j < a->parts ? a->part[j].width : 0, in_b = j < b->parts ? b->part[j].width : 0;
+        wide_a += in_a;
+        wide_b += in_b;
+        if (!a->compact) continue;
+        if (in_a != in_b ||
+            (in_a && (a->part[j].units != b->part[j].units || a->part[j].unit != b->part[j].unit ||
+                      a->part[j].share != b->part[j].share)))
+            return false;
+    }
+    return wide_a == wide_b;
+}
+
+static void note_use(const omni_plan *plan, group *groups, int value, size_t step) {
+    if (value == OMNI_NO_VALUE) return;
+    group *g = &groups[plan->value[value].storage];
+    if (g->first == SIZE_MAX) g->first = step;
+    g->last = step;
+    g->value = (size_t)value;
+}
+
+static size_t take_buffer(const omni_plan *plan, group *groups, const group *g, size_t *holder, size_t *count,
+                          size_t step) {
+    for (size_t i = 0; i < *count; i++) {
+        const group *before = &groups[holder[i]];
+        if (before->last < step && same_shape(&plan->value[before->value], &plan->value[g->value])) {
+            holder[i] = (size_t)(g - groups);
+            return i;
+        }
+    }
+    holder[*count] = (size_t)(g - groups);
+    return (*count)++;
+}
+
+omni_status storage_assign(omni_plan *plan, omni_error *err) {
+    size_t count = plan->value_count, buffers = 0;
+    group *groups = malloc((count + 1) * sizeof *groups);
+    size_t *holder = malloc((count + 1) * sizeof *holder); /* buffer -> the group in it */
+    omni_status st =
+        groups && holder ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "no memory for the plan's buffers");
+    if (st != OMNI_OK) goto out;
+    for (size_t i = 0; i < count; i++) groups[i] = (group){.first = SIZE_MAX};
+    for (size_t s = 0; s < plan->step_count; s++) {
+        for (size_t k = 0; k < OMNI_STEP_INPUTS; k++) note_use(plan, groups, plan->step[s].in[k], s);
+        note_use(plan, groups, plan->step[s].out, s);
+    }
+    for (size_t s = 0; s < plan->step_count; s++) {
+        int v = plan->step[s].out;
+        if (v == OMNI_NO_VALUE) continue;
+        group *g = &groups[plan->value[v].storage];
+        if (g->first == s) g->buffer = take_buffer(plan, groups, g, holder, &buffers, s);
+    }
+    for (size_t i = 0; i < count; i++) plan->value[i].storage = groups[plan->value[i].storage].buffer;
+    plan->storage_count = buffers;
+    plan->storage_value = malloc((buffers + 1) * sizeof *plan->storage_value);
+    if (!plan->storage_value)
+        st = omni_error_set(err, OMNI_RUN_FAILED, "no memory for the plan's buffers");
+    else
+        for (size_t i = 0; i < buffers; i++) plan->storage_value[i] = groups[holder[i]].value;
+out:
+    free(groups);
+    free(holder);
+    return st;
+}
