@@ -1,0 +1,90 @@
+/* room.h: what the files of src/kernel share: the packed layout, its block sizes, and the table of
+ * functions that exist once per instruction set.
+ *
+ *     isa.c         chooses one kernel_ops, once          ops_portable.c  ops_avx2.c  ops_avx512.c
+ *     matmul.c      blocks and edges            --uses-->   each: a dozen one-line vector operations, then
+ *     attention.c   heads, visible keys         --uses-->   the same three bodies (matmul_lanes.h,
+ *     activation.c  rows                        --uses-->   attention_lanes.h, activation_lanes.h)
+ *     matmul_blis.c puts BLIS's micro-kernel in the place of our own tile where it fits
+ */
+#ifndef KERNEL_ROOM_H
+#define KERNEL_ROOM_H
+
+#include <string.h>
+
+#include "omnibus/kernel.h"
+
+/* Output columns of one panel: the NR of BLIS's float32 micro-kernel for AVX2 and one AVX-512 register. */
+#define KERNEL_NR 16
+/* Products are summed over k in blocks of KC (one float32 panel block, 16 KiB, stays in L1), in order within
+ * a block; then block sums are added in order. Every path of every instruction set keeps this order. */
+#define KERNEL_KC 256
+/* Rows of x packed at a time: MC x KC floats = 144 KiB stay in L2. A multiple of every MR. */
+#define KERNEL_MC 144
+/* Up to here rows of x are used where they lie; beyond, they are packed and go through tiles. */
+#define KERNEL_SMALL_M 8
+/* Score rows that attention works on at the same time, and the keys whose values it sums before adding up. */
+#define KERNEL_QUERY_ROWS 4
+#define KERNEL_KEY_BLOCK  128
+
+/* The handle stands in front of its panels: [panel][k][KERNEL_NR] elements. It holds no pointer, so its bytes
+ * may be copied to any other aligned place. */
+struct omni_packed {
+    size_t out, in;
+    size_t panel_bytes; /* in * KERNEL_NR * bytes of an element */
+    omni_dtype dtype;
+};
+#define KERNEL_HANDLE_BYTES OMNI_CACHE_LINE
+
+typedef struct kernel_ops {
+    struct {
+        size_t mr; /* rows of a tile, and of a packed panel of x */
+        /* m <= KERNEL_SMALL_M rows times all panels; in > 0 */
+        void (*rows)(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy);
+        /* y[rows, NR] (+)= a[k][mr] b[k][NR], rows <= mr; all NR columns of y are written */
+        void (*tile)(size_t rows, size_t k, const float *a, const float *b, float *y, size_t ldy, bool add);
+        /* n BF16 values, a multiple of KERNEL_NR */
+        void (*widen)(const uint16_t *from, float *to, size_t n);
+    } matmul;
+    struct {
+        /* s[r * lds + j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim] */
+        void (*scores)(size_t rows, const float *const *q, const float *k, size_t keys, size_t head_dim,
+                       float scale, float *s, size_t lds);
+        /* s[j] = exp(s[j] - max); returns their sum. n > 0 */
+        float (*softmax)(float *s, size_t n, float *max);
+        /* out[r][d] += sum_j p[r * ldp + j] v[j][d], rows 1, 2 or 4 */
+        void (*weigh)(size_t rows, const float *p, size_t ldp, const float *v, size_t keys, size_t head_dim,
+                      float *const *out);
+    } attention;
+    struct {
+        void (*swiglu)(float *y, const float *gate, const float *up, size_t n);
+        void (*gelu)(float *y, const float *x, size_t n);
+    } activation;
+} kernel_ops;
+
+const kernel_ops *kernel_chosen(void);
+
+extern const kernel_ops kernel_ops_portable;
+#if defined(__x86_64__)
+extern const kernel_ops kernel_ops_avx2;
+extern const kernel_ops kernel_ops_avx512;
+#endif
+
+/* Makes BLIS ready for one thread and, if its micro-kernel has our shape and our order of summation (it is
+ * asked to prove that), puts it in the place of ops' own tile. ops is AVX2's. */
+void kernel_blis_adopt(kernel_ops *ops);
+
+/* Four floats that need no alignment: what every CPU of interest adds in one instruction. */
+typedef float kernel_f4 __attribute__((vector_size(16)));
+
+static inline kernel_f4 kernel_f4_load(const float *p) {
+    kernel_f4 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void kernel_f4_store(float *p, kernel_f4 v) {
+    memcpy(p, &v, sizeof v);
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* rope.c: rotary position embedding, half-split form: element i of a head turns with element i + head_dim/2,
+ * as Hugging Face's Llama stores its weights for. An odd last element stays as it is.
+ */
+#include <math.h>
+
+#include "kernel/room.h"
+
+void omni_rope_table(size_t positions, size_t head_dim, double theta, float *cos_table, float *sin_table) {
+    const size_t half = head_dim / 2;
+    for (size_t i = 0; i < half; i++) {
+        double turn = pow(theta, -2.0 * (double)i / (double)head_dim);
+        for (size_t p = 0; p < positions; p++) {
+            cos_table[p * half + i] = (float)cos((double)p * turn);
+            sin_table[p * half + i] = (float)sin((double)p * turn);
+        }
+    }
+}
+
+void omni_rope_row(float *x, size_t heads, size_t head_dim, size_t position, const float *cos_table,
+                   const float *sin_table) {
+    const size_t half = head_dim / 2;
+    const float *c = cos_table + position * half, *s = sin_table + position * half; /* [head_dim/2] */
+    for (size_t h = 0; h < heads; h++, x += head_dim) {
+        for (size_t i = 0; i < half; i++) {
+            float low = x[i], high = x[i + half];
+            x[i] = low * c[i] - high * s[i];
+            x[i + half] = high * c[i] + low * s[i];
+        }
+    }
+}
