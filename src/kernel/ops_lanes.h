@@ -1,0 +1,11 @@
+/* ops_lanes.h: the table of one instruction set, out of the functions above. The includer defines LANES_OPS,
+ * its name. */
+#include "kernel/activation_lanes.h"
+#include "kernel/attention_lanes.h"
+#include "kernel/matmul_lanes.h"
+
+const kernel_ops LANES_OPS = {
+    .matmul = {.mr = LANES_MAX_ROWS, .rows = matmul_rows, .tile = matmul_tile, .widen = matmul_widen},
+    .attention = {.scores = attention_scores, .softmax = attention_softmax, .weigh = attention_weigh},
+    .activation = {.swiglu = activation_swiglu, .gelu = activation_gelu},
+};
