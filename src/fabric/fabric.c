@@ -1,0 +1,173 @@
+/* fabric.c: create, free, and the public operations, which ask the engine.
+ *
+ * What is the same for every engine is done here: validation, who carries which rank, leaving at once when
+ * there is nothing to move or the stop word is set. The engines are a table, and the table is what the error
+ * message and --help read.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "fabric/engine.h"
+
+static const fabric_engine *const engines[] = {&fabric_shm, &fabric_null};
+enum { ENGINES = sizeof engines / sizeof *engines };
+
+enum { DEFAULT_SLOTS = 16, DEFAULT_SLOT_BYTES = 16 * 1024, MOST_SLOTS = 1 << 20 };
+
+const char *omni_fabric_kinds(void) {
+    static char text[64];
+    size_t used = 0;
+    for (size_t i = 0; i < ENGINES && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", engines[i]->kind);
+    return text;
+}
+
+static const fabric_engine *engine_find(const char *kind) {
+    for (size_t i = 0; kind && i < ENGINES; i++)
+        if (strcmp(engines[i]->kind, kind) == 0) return engines[i];
+    return NULL;
+}
+
+static omni_status options_check(const omni_fabric_options *o, omni_error *err) {
+    if (!engine_find(o->kind))
+        return omni_error_set(err, OMNI_BAD_INPUT, "fabric: unknown kind '%s' (expected one of: %s)",
+                              o->kind ? o->kind : "", omni_fabric_kinds());
+    if (o->workers == 0 || o->workers > o->pes)
+        return omni_error_set(err, OMNI_BAD_INPUT, "fabric: %zu workers for %zu PEs (expected 1 to %zu)",
+                              o->workers, o->pes, o->pes);
+    for (size_t i = 0; i < o->segment_count; i++) {
+        omni_segment s = o->segments[i];
+        if (s.count == 0 || s.count > o->pes || s.first > o->pes - s.count)
+            return omni_error_set(
+                err, OMNI_BAD_INPUT,
+                "fabric: segment %zu has %zu ranks from rank %zu on (expected ranks within 0..%zu)", i,
+                s.count, s.first, o->pes - 1);
+    }
+    size_t slots = o->ring_slots;
+    if (slots && (slots < 2 || slots > MOST_SLOTS || (slots & (slots - 1))))
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "fabric: %zu ring slots (expected a power of two, 2 to %d)", slots, MOST_SLOTS);
+    if (!o->stop) return omni_error_set(err, OMNI_BAD_INPUT, "fabric: no stop word (expected one)");
+    return OMNI_OK;
+}
+
+/* The parts that every engine has. */
+static bool fabric_allocate(omni_fabric *f, const omni_fabric_options *o) {
+    f->lines = omni_alloc_array(f->pes + 1, sizeof *f->lines);
+    f->segments = omni_alloc_array(f->segment_count, sizeof *f->segments);
+    if (!f->lines || !f->segments) return false;
+    for (size_t i = 0; i < f->segment_count; i++) f->segments[i] = o->segments[i];
+    return true;
+}
+
+omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric **out, omni_error *err) {
+    *out = NULL;
+    omni_fabric_options o = *options;
+    omni_status status = options_check(&o, err);
+    if (status != OMNI_OK) return status;
+    if (o.ring_slots == 0) o.ring_slots = DEFAULT_SLOTS;
+    if (o.slot_bytes == 0) o.slot_bytes = DEFAULT_SLOT_BYTES;
+
+    omni_fabric *f = omni_alloc(sizeof *f);
+    if (!f) return omni_error_set(err, OMNI_RUN_FAILED, "fabric: out of memory");
+    *f = (omni_fabric){.engine = engine_find(o.kind),
+                       .pes = o.pes,
+                       .workers = o.workers,
+                       .segment_count = o.segment_count,
+                       .wait = o.wait,
+                       .stop = o.stop};
+    if (!fabric_allocate(f, &o) || !f->engine->create(f, &o)) {
+        omni_fabric_free(f);
+        return omni_error_set(err, OMNI_RUN_FAILED,
+                              "fabric: out of memory (%zu segments with rings of %zu slots of %zu bytes)",
+                              o.segment_count, o.ring_slots, o.slot_bytes);
+    }
+    *out = f;
+    return OMNI_OK;
+}
+
+void omni_fabric_free(omni_fabric *f) {
+    if (!f) return;
+    f->engine->free(f);
+    omni_free(f->segments);
+    omni_free(f->lines);
+    omni_free(f);
+}
+
+omni_range fabric_share(const omni_fabric *f, size_t w, size_t segment) {
+    omni_range ranks = omni_split(f->pes, f->workers, w);
+    omni_segment s = f->segments[segment];
+    size_t lo = ranks.start > s.first ? ranks.start : s.first;
+    size_t hi = ranks.start + ranks.count, end = s.first + s.count;
+    if (hi > end) hi = end;
+    return (omni_range){.start = lo - s.first, .count = hi > lo ? hi - lo : 0};
+}
+
+static bool running(const omni_fabric *f) {
+    return omni_stop_get(f->stop) == OMNI_OK;
+}
+
+/* --- workers ---------------------------------------------------------------------------------------------
+ */
+
+/* The payload's size where this worker knows it: at the writer from src, elsewhere from any own view. */
+static size_t broadcast_bytes(const omni_fabric *f, size_t w, size_t segment, size_t writer,
+                              const omni_view *src, const omni_view *own) {
+    omni_range share = fabric_share(f, w, segment);
+    bool mine = writer >= share.start && writer - share.start < share.count;
+    return mine ? omni_view_bytes(src) : share.count ? omni_view_bytes(own) : 0;
+}
+
+bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
+                           const omni_view *own) {
+    if (!running(f)) return false;
+    fabric_message m = {.writer = writer, .taker = FABRIC_ALL, .src = src, .own = own};
+    m.bytes = broadcast_bytes(f, w, segment, writer, src, own);
+    return m.bytes == 0 || f->engine->message(f, w, segment, &m);
+}
+
+bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, size_t to,
+                      omni_addressed_kind kind, const omni_view *src, const omni_view *dst, size_t bytes) {
+    if (!running(f)) return false;
+    fabric_message m = {.writer = from, .taker = to, .src = src, .own = dst, .bytes = bytes, .kind = kind};
+    return bytes == 0 || f->engine->message(f, w, segment, &m);
+}
+
+bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, size_t bytes,
+                        omni_fabric_combine *combine, const void *arg) {
+    if (!running(f)) return false;
+    fabric_tree t = {.own = own, .bytes = bytes, .combine = combine, .arg = arg};
+    return bytes == 0 || f->segments[segment].count == 1 || f->engine->tree(f, w, segment, &t);
+}
+
+bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *own,
+                        const omni_sliced *sliced) {
+    if (!running(f)) return false;
+    size_t p = f->segments[segment].count;
+    omni_view all = omni_sliced_view(sliced, NULL, p, 0, p);
+    fabric_tree t = {.own = own, .sliced = sliced};
+    return p == 1 || omni_view_bytes(&all) == 0 || f->engine->tree(f, w, segment, &t);
+}
+
+bool omni_fabric_host_receive(omni_fabric *f, size_t w, size_t segment, const omni_view *own, size_t bytes) {
+    if (!running(f)) return false;
+    return bytes == 0 || f->engine->host_receive(f, w, segment, own, bytes);
+}
+
+bool omni_fabric_host_return(omni_fabric *f, size_t w, size_t segment, const void *src, size_t bytes) {
+    if (!running(f)) return false;
+    return bytes == 0 || f->engine->host_return(f, w, segment, src, bytes);
+}
+
+/* --- the host port ---------------------------------------------------------------------------------------
+ */
+
+bool omni_fabric_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes) {
+    if (!running(f)) return false;
+    return bytes == 0 || f->engine->host_send(f, segment, src, bytes);
+}
+
+bool omni_fabric_host_await(omni_fabric *f, size_t segment, void *dst, size_t bytes) {
+    if (!running(f)) return false;
+    return bytes == 0 || f->engine->host_await(f, segment, dst, bytes);
+}

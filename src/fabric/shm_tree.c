@@ -1,0 +1,42 @@
+/* shm_tree.c: reductions and gathers, level by level, in place, with a barrier before each level that needs
+ * one.
+ *
+ *      each worker: publish the pointers of its ranks' buffers
+ *      for each level:  barrier, if some pair of this level lives on two workers
+ *                       its own indices take from their partners
+ *      barrier: nobody reads a buffer of mine any more
+ *
+ * One barrier serves two ends: before a level it makes the pointers visible and what the lower levels
+ * computed. A level all of whose pairs live on one worker each needs none, since a worker's own results need
+ * no publishing: 64 PEs on 2 workers meet twice, not seven times. Nobody writes what another still reads: an
+ * index that has given its buffer away never takes again, so the buffer rests until the closing barrier.
+ */
+#include "fabric/shm.h"
+
+static void take_level(omni_fabric *f, size_t segment, const fabric_tree *t, omni_range share, size_t level) {
+    shm_segment *s = shm_segment_of(f, segment);
+    size_t p = f->segments[segment].count;
+    for (size_t i = share.start; i < share.start + share.count; i++) {
+        if (!tree_takes(p, level, i)) continue;
+        size_t bytes = tree_take_bytes(t, p, level, i);
+        if (bytes == 0) continue;
+        tree_take(t, p, level, i, s->buffers[i].at, s->buffers[i + ((size_t)1 << level)].at);
+        count_tree_take(f, segment, i, bytes);
+    }
+}
+
+bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t) {
+    omni_range share = fabric_share(f, w, segment);
+    if (share.count == 0) return true;
+    shm_segment *s = shm_segment_of(f, segment);
+    /* Plain stores: the last tree's readers are behind its closing barrier, this one's before its first. */
+    for (size_t i = 0; i < share.count; i++) s->buffers[share.start + i].at = t->own[i];
+    size_t levels = omni_ceil_log2(f->segments[segment].count);
+    for (size_t level = 0; level < levels; level++) {
+        if (s->crossing >> level & 1 && !omni_barrier_wait(s->barrier, f->wait, f->stop)) return false;
+        take_level(f, segment, t, share, level);
+    }
+    if (s->crossing && !omni_barrier_wait(s->barrier, f->wait, f->stop)) return false;
+    if (share.start == 0) count_tree(f, segment, t);
+    return true;
+}

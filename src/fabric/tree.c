@@ -1,0 +1,43 @@
+/* tree.c: the pairwise tree as arithmetic. Which index takes from which at what level depends on p and
+ * nothing else:
+ *
+ *      p = 6     0   1   2   3   4   5
+ *      level 0   0<--1   2<--3   4<--5
+ *      level 1   0<------2       4           (6 does not exist: 4 waits)
+ *      level 2   0<--------------4
+ *
+ * so a float sum is ((0+1)+(2+3))+(4+5) on every engine, with any number of workers, in any schedule.
+ *
+ * After level k an index divisible by 2^(k+1) stands for the 2^(k+1) indices from itself on, as far as they
+ * exist. A reduction combines whole buffers; a gather copies the columns of the indices that the other one
+ * stands for.
+ */
+#include "fabric/engine.h"
+#include "fabric/view.h"
+
+bool tree_takes(size_t p, size_t level, size_t i) {
+    size_t step = (size_t)1 << level;
+    return (i & (2 * step - 1)) == 0 && step < p && i < p - step;
+}
+
+/* The columns that index i lacks and i + 2^level has, in either's buffer. */
+static omni_view tree_columns(const fabric_tree *t, size_t p, size_t level, size_t i, void *base) {
+    size_t step = (size_t)1 << level;
+    size_t lo = i + step, hi = p - lo < step ? p : lo + step;
+    return omni_sliced_view(t->sliced, base, p, lo, hi);
+}
+
+size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i) {
+    if (!t->sliced) return t->bytes;
+    omni_view v = tree_columns(t, p, level, i, NULL);
+    return omni_view_bytes(&v);
+}
+
+void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc, void *in) {
+    if (!t->sliced) {
+        t->combine(acc, in, t->bytes, t->arg);
+        return;
+    }
+    omni_view dst = tree_columns(t, p, level, i, acc), src = tree_columns(t, p, level, i, in);
+    view_copy(&dst, 0, &src, 0, omni_view_bytes(&src));
+}

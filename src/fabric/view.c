@@ -1,0 +1,116 @@
+/* view.c: views: their size, the columns of a sliced buffer, and the copy between any two of them.
+ *
+ * The copy walks both views as runs of contiguous bytes and moves the shorter of the two current runs. A view
+ * that is one run (flat, or rows that touch) is recognised first, so the usual case is one memcpy a chunk.
+ */
+#include "fabric/view.h"
+
+#include <string.h>
+
+omni_view omni_view_flat(void *base, size_t bytes) {
+    return (omni_view){.base = base, .rows = 1, .stride = bytes, .spans = 1, .span[0] = {0, bytes}};
+}
+
+static size_t view_row_bytes(const omni_view *v) {
+    size_t sum = 0;
+    for (size_t i = 0; i < v->spans; i++) sum += v->span[i].bytes;
+    return sum;
+}
+
+size_t omni_view_bytes(const omni_view *v) {
+    return v->rows * view_row_bytes(v);
+}
+
+omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo, size_t hi) {
+    omni_view v = {.base = base, .rows = s->rows, .stride = s->stride, .spans = s->parts};
+    for (size_t j = 0; j < s->parts; j++) {
+        size_t unit = s->part[j].unit_bytes;
+        size_t start = omni_split(s->part[j].units, p, lo).start, end = start;
+        if (hi > lo) {
+            omni_range last = omni_split(s->part[j].units, p, hi - 1);
+            end = last.start + last.count;
+        }
+        v.span[j].offset = s->part[j].offset + start * unit;
+        v.span[j].bytes = (end - start) * unit;
+    }
+    return v;
+}
+
+/* --- runs -------------------------------------------------------------------------------------------- */
+
+/* Where a walk through a view's payload stands. */
+typedef struct view_run {
+    const omni_view *view;
+    unsigned char *row; /* begin of the current row */
+    size_t rows_after;  /* rows that follow it */
+    size_t span;        /* current span */
+    unsigned char *at;  /* next byte */
+    size_t left;        /* contiguous bytes from here; 0: the view is over */
+} view_run;
+
+/* The spans of a row touch, and so do the rows: the payload is one run. */
+static bool view_is_one_run(const omni_view *v, size_t row_bytes) {
+    for (size_t i = 1; i < v->spans; i++)
+        if (v->span[i].offset != v->span[i - 1].offset + v->span[i - 1].bytes) return false;
+    return v->rows == 1 || row_bytes == v->stride;
+}
+
+/* The next run that is not empty, after the current span. */
+static void run_next(view_run *r) {
+    const omni_view *v = r->view;
+    r->left = 0;
+    while (r->left == 0) {
+        if (++r->span >= v->spans) {
+            if (r->rows_after == 0) return;
+            r->rows_after--;
+            r->row += v->stride;
+            r->span = 0;
+        }
+        r->at = r->row + v->span[r->span].offset;
+        r->left = v->span[r->span].bytes;
+    }
+}
+
+static view_run run_at(const omni_view *v, size_t place) {
+    view_run r = {.view = v, .row = v->base};
+    size_t row_bytes = view_row_bytes(v);
+    if (v->rows == 0 || row_bytes == 0) return r;
+    if (view_is_one_run(v, row_bytes)) {
+        r.span = v->spans;
+        r.at = r.row + v->span[0].offset + place;
+        r.left = place < v->rows * row_bytes ? v->rows * row_bytes - place : 0;
+        return r;
+    }
+    size_t row = place / row_bytes, in_row = place % row_bytes;
+    if (row >= v->rows) return r;
+    r.row += row * v->stride;
+    r.rows_after = v->rows - row - 1;
+    while (in_row >= v->span[r.span].bytes) in_row -= v->span[r.span++].bytes;
+    r.at = r.row + v->span[r.span].offset + in_row;
+    r.left = v->span[r.span].bytes - in_row;
+    return r;
+}
+
+static void run_advance(view_run *r, size_t bytes) {
+    r->at += bytes;
+    r->left -= bytes;
+    if (r->left == 0) run_next(r);
+}
+
+void view_copy(const omni_view *dst, size_t to, const omni_view *src, size_t from, size_t bytes) {
+    view_run d = run_at(dst, to), s = run_at(src, from);
+    while (bytes > 0 && d.left > 0 && s.left > 0) {
+        size_t n = bytes;
+        if (n > d.left) n = d.left;
+        if (n > s.left) n = s.left;
+        memcpy(d.at, s.at, n);
+        bytes -= n;
+        run_advance(&d, n);
+        run_advance(&s, n);
+    }
+}
+
+bool view_same(const omni_view *a, const omni_view *b) {
+    view_run ra = run_at(a, 0), rb = run_at(b, 0);
+    return ra.left > 0 && ra.at == rb.at;
+}
