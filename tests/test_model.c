@@ -229,7 +229,8 @@ Test(model, what_changes_nothing_is_accepted) {
 Test(model, llama_features_are_refused_by_name) {
     static const char *const cases[][2] = {
         {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}", "rope_scaling"},
-        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0}}", "llama3"},
+        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0}}",
+         "rope_scaling of type \"llama3\" is not supported"},
         {"{\"rope_scaling\": {\"factor\": 8.0}}", "rope_scaling"},
         {"{\"rope_scaling\": 3}", "rope_scaling"},
         {"{\"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 1e4}}", "yarn"},

@@ -43,13 +43,13 @@ void omni_weights_close(omni_weights *w);
 
 const char *omni_weights_source(const omni_weights *w); /* path, for messages */
 size_t omni_weights_count(const omni_weights *w);
-const omni_tensor *omni_weights_at(const omni_weights *w, size_t i); /* in file order */
+const omni_tensor *omni_weights_at(const omni_weights *w, size_t i); /* in the order of the data */
 const omni_tensor *omni_weights_find(const omni_weights *w, const char *name); /* NULL: none */
 
 /* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract. */
 void omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst);
 
-/* The same, converted. F32, BF16 (and F64, I32 to double). */
+/* The same, converted, from any type. */
 void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, float *dst);
 void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, double *dst);
 
@@ -63,7 +63,8 @@ typedef struct omni_tensor_out {
     const void *data;
 } omni_tensor_out;
 
-/* Writes path through a temporary file beside it, renamed at the end: never half a file. */
+/* Writes path through a temporary file beside it, renamed at the end: never half a file. Data is laid out by element
+ * size, largest first, so that every tensor is aligned. OMNI_RUN_FAILED when the file system refuses. */
 omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tensors, size_t count, omni_error *err);
 
 #endif

@@ -29,23 +29,21 @@ static void refuse_window(model_config *c) {
     if (!json_is_false(json_object_get(c->object, "use_sliding_window"))) model_config_refuse(c, &window, 1);
 }
 
-/* rope_scaling or rope_parameters: null, or an object of the default type. */
+/* rope_scaling or rope_parameters: null, or an object of the default type; without a type, nothing but the
+ * base. */
 static void check_rope(model_config *c, const char *field) {
-    const json_t *rope = json_object_get(c->object, field);
+    const json_t *rope = json_object_get(c->object, field), *wrong = NULL;
+    const json_t *types[] = {json_object_get(rope, "rope_type"), json_object_get(rope, "type")};
     char found[96];
     if (!rope || json_is_null(rope)) return;
-    const json_t *types[] = {json_object_get(rope, "rope_type"), json_object_get(rope, "type")};
-    bool named = false, other = !json_is_object(rope);
-    for (size_t i = 0; i < COUNT(types); i++) {
-        if (!types[i]) continue;
-        named = true;
-        other |= !json_is_string(types[i]) || strcmp(json_string_value(types[i]), "default") != 0;
-    }
-    /* Without a type nothing but the base may be there. */
-    if (!named) other |= json_object_size(rope) > (json_object_get(rope, "rope_theta") ? 1 : 0);
-    if (other)
-        model_config_error(c, "%s %s is not supported (expected null or \"rope_type\": \"default\")", field,
-                           model_config_show(rope, found, sizeof found));
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (types[i] && (!json_is_string(types[i]) || strcmp(json_string_value(types[i]), "default") != 0))
+            wrong = types[i];
+    size_t bare = json_object_get(rope, "rope_theta") ? 1 : 0;
+    if (!json_is_object(rope) || (!types[0] && !types[1] && json_object_size(rope) > bare)) wrong = rope;
+    if (wrong)
+        model_config_error(c, "%s %s%s is not supported (expected null or \"rope_type\": \"default\")", field,
+                           wrong == rope ? "" : "of type ", model_config_show(wrong, found, sizeof found));
 }
 
 /* The base stands at the top or, in newer files, in rope_parameters. */
