@@ -20,9 +20,10 @@ enum {
 static const omni_option options[OMNI_OPTIONS] = {
     /* id                   name           arg        commands            repeat initial  help */
     {OMNI_OPT_PES,         "pes",         "N|LIST",  EVERY,              false, NULL,
-     "processing elements; run takes one number (1), the others a LIST such as 1,2,4-8 (check: 1,2,3,4)"},
+     "processing elements: a number (run: 1); for check and plan a LIST such as 1,2,4-8 (check: 1,2,3,4)"},
     {OMNI_OPT_PLAN,        "plan",        "P|LIST",  RUN | CHECK | PLAN, false, NULL,
-     "how work is divided: a name, key=value parts joined by ':', or both (run: megatron); else a LIST or 'all'"},
+     "how work is divided: a name, key=value parts joined by ':', or both (run: megatron); "
+     "for check and plan a LIST of them or 'all'"},
     {OMNI_OPT_DECODE_PLAN, "decode-plan", "P|LIST",  RUN | CHECK,        false, NULL,
      "another plan for the decode phase (as --plan unless given)"},
     {OMNI_OPT_PROMPT_IDS,  "prompt-ids",  "1,2,3",   RUN,                true,  NULL,
