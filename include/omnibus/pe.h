@@ -16,14 +16,15 @@
 
 /* --- binding: a model's tensors in a checkpoint ------------------------------------------------------- */
 
-/* Finds t for a layer and checks its shape (rank 1: cols = 0). NULL, with the error set, when missing, misshapen or of a
- * dtype that is not a weight's. */
-const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, size_t layer, size_t rows, size_t cols,
-                             omni_error *err);
+/* Finds t for a layer and checks its shape (rank 1: cols = 0). NULL, with the error set, when missing,
+ * misshapen or of a dtype that is not a weight's. */
+const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, size_t layer, size_t rows,
+                             size_t cols, omni_error *err);
 /* All tensors that the forward pass needs. */
 omni_status omni_bind_all(const omni_model *model, const omni_weights *w, omni_error *err);
 
-/* --- engine ---------------------------------------------------------------------------------------------- */
+/* --- engine ----------------------------------------------------------------------------------------------
+ */
 
 typedef struct omni_engine_options {
     const omni_model *model;
@@ -46,15 +47,18 @@ typedef struct omni_memory {
 typedef struct omni_engine omni_engine;
 
 /* What rank's arena will take, without allocating anything. */
-omni_status omni_engine_plan_memory(const omni_engine_options *o, size_t rank, omni_memory *out, omni_error *err);
+omni_status omni_engine_plan_memory(const omni_engine_options *o, size_t rank, omni_memory *out,
+                                    omni_error *err);
 
-/* Compares all arenas with the memory that the host has, starts the workers, each of which packs its PEs' shards. */
+/* Compares all arenas with the memory that the host has, starts the workers, each of which packs its PEs'
+ * shards. */
 omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, omni_error *err);
 void omni_engine_free(omni_engine *e); /* stops and joins the workers */
 
-/* One forward pass: sequence s gets counts[s] >= 1 new tokens, ids concatenated in sequence order. next[s] is the arg-max after
- * its last token. Prefill and decode are both this. */
-omni_status omni_engine_forward(omni_engine *e, const int32_t *ids, const size_t *counts, int32_t *next, omni_error *err);
+/* One forward pass: sequence s gets counts[s] >= 1 new tokens, ids concatenated in sequence order. next[s] is
+ * the arg-max after its last token. Prefill and decode are both this. */
+omni_status omni_engine_forward(omni_engine *e, const int32_t *ids, const size_t *counts, int32_t *next,
+                                omni_error *err);
 void omni_engine_reset(omni_engine *e); /* forget all sequences: lengths go to 0; counters stay */
 
 size_t omni_engine_workers(const omni_engine *e);
@@ -65,15 +69,18 @@ void omni_engine_counters(const omni_engine *e, omni_counters *out);
 /* One line if binding threads or memory was refused, NULL otherwise. */
 const char *omni_engine_warning(const omni_engine *e);
 
-/* --- taps: outside the fabric, not counted --------------------------------------------------------------- */
+/* --- taps: outside the fabric, not counted ---------------------------------------------------------------
+ */
 
-/* State of the last forward: layer 0 = input of layer 0, i = output of layer i-1, the last before the final norm.
- * [tokens, hidden]. */
+/* State of the last forward: layer 0 = input of layer 0, i = output of layer i-1, the last before the final
+ * norm. [tokens, hidden]. */
 const float *omni_engine_tap(const omni_engine *e, size_t layer);
-/* The final norm over all tokens of the last tap: y [tokens, hidden], by the engine's own kernel, on the calling thread. */
+/* The final norm over all tokens of the last tap: y [tokens, hidden], by the engine's own kernel, on the
+ * calling thread. */
 void omni_engine_final_norm(const omni_engine *e, float *y);
 const float *omni_engine_logits(const omni_engine *e); /* [sequences, vocab] */
-/* Ranks that hold a REPLICATED layer state must hold the same bits: false, and the first layer where they differ. */
+/* Ranks that hold a REPLICATED layer state must hold the same bits: false, and the first layer where they
+ * differ. */
 bool omni_engine_replicas_agree(const omni_engine *e, size_t *layer);
 
 #endif

@@ -1,0 +1,64 @@
+/* bind.c: finds a model's tensors in a checkpoint, under whichever of their names, and holds their shapes
+ * against the model's. Every mismatch is one line that names the tensor.
+ */
+#include <stdio.h>
+
+#include "omnibus/pe.h"
+
+static omni_status check_tensor(const omni_weights *w, const omni_tensor *t, size_t rows, size_t cols,
+                                omni_error *err) {
+    const char *source = omni_weights_source(w);
+    if (t->dtype != OMNI_F32 && t->dtype != OMNI_BF16)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: tensor '%s' is %s (expected F32 or BF16)", source,
+                              t->name, omni_dtype_name(t->dtype));
+    bool matrix = cols != 0;
+    if (t->rank == (matrix ? 2 : 1) && t->shape[0] == rows && (!matrix || t->shape[1] == cols))
+        return OMNI_OK;
+    char found[96] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < t->rank && used < sizeof found; i++)
+        used += (size_t)snprintf(found + used, sizeof found - used, "%s%zu", i ? ", " : "", t->shape[i]);
+    if (matrix)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: tensor '%s' has shape [%s] (expected [%zu, %zu])",
+                              source, t->name, found, rows, cols);
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: tensor '%s' has shape [%s] (expected [%zu])", source,
+                          t->name, found, rows);
+}
+
+const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, size_t layer, size_t rows,
+                             size_t cols, omni_error *err) {
+    char name[OMNI_NAME];
+    for (size_t i = 0; omni_tensor_name_format(t, i, layer, name); i++) {
+        const omni_tensor *found = omni_weights_find(w, name);
+        if (found) return check_tensor(w, found, rows, cols, err) == OMNI_OK ? found : NULL;
+    }
+    omni_tensor_name_format(t, 0, layer, name);
+    omni_error_set(err, OMNI_BAD_INPUT, "%s: tensor '%s' is missing (expected by config.json)",
+                   omni_weights_source(w), name);
+    return NULL;
+}
+
+static bool bind_op(const omni_model *m, const omni_weights *w, const omni_op *op, size_t layer,
+                    omni_error *err) {
+    if (op->kind == OMNI_OP_NORM) {
+        if (!omni_bind(w, &op->norm_weight, layer, m->shape.hidden, 0, err)) return false;
+        return !op->norm_bias.name[0] || omni_bind(w, &op->norm_bias, layer, m->shape.hidden, 0, err);
+    }
+    for (size_t j = 0; j < op->matrices; j++) {
+        const omni_matrix *x = &op->matrix[j];
+        size_t rows = x->in_out ? x->in : x->stored_out, cols = x->in_out ? x->stored_out : x->in;
+        if (!omni_bind(w, &x->weight, layer, rows, cols, err)) return false;
+        if (x->bias.name[0] && !omni_bind(w, &x->bias, layer, x->stored_out, 0, err)) return false;
+    }
+    return true;
+}
+
+omni_status omni_bind_all(const omni_model *m, const omni_weights *w, omni_error *err) {
+    bool ok = omni_bind(w, &m->embedding, 0, m->shape.vocab, m->shape.hidden, err) != NULL;
+    if (ok && m->positions.name[0])
+        ok = omni_bind(w, &m->positions, 0, m->shape.positions, m->shape.hidden, err) != NULL;
+    for (size_t l = 0; ok && l < m->shape.layers; l++)
+        for (size_t i = 0; ok && i < m->layer_op_count; i++) ok = bind_op(m, w, &m->layer_ops[i], l, err);
+    for (size_t i = 0; ok && i < m->final_op_count; i++) ok = bind_op(m, w, &m->final_ops[i], 0, err);
+    return ok ? OMNI_OK : OMNI_BAD_INPUT;
+}

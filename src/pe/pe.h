@@ -1,0 +1,143 @@
+/* pe.h (private): the engine's inside.
+ *
+ *   engine ----- worker 0 ----- pe 0, pe 1, ...      a worker is a pinned thread; it carries neighbouring PEs
+ *     |   \----- worker 1 ----- ...
+ *     |                          pe: one arena [ weights | keys and values | activations ]
+ *   host port (the caller's thread): embeds, sends the rows in, awaits the tokens
+ *
+ * A forward pass: the caller fills `pass`, publishes `go`; every worker walks the plan's steps; all meet at
+ * `done`. So `pass` has one writer, between `done` and `go`, and the barrier and the word order it for the
+ * readers.
+ */
+#ifndef PE_PE_H
+#define PE_PE_H
+
+#include <pthread.h>
+
+#include "omnibus/fabric.h"
+#include "omnibus/kernel.h"
+#include "omnibus/pe.h"
+
+/* What one PE holds of one entry of plan->weight. Pointers into its arena; NULL: holds none. */
+typedef struct pe_weight {
+    omni_packed *matrix;
+    float *bias; /* of its outputs; split-in: only at the root, added once */
+    float *norm_weight, *norm_bias;
+    omni_range in; /* inputs held */
+    size_t out;    /* outputs held */
+} pe_weight;
+
+/* Keys and values of one layer and sequence, [heads held][capacity][head_dim] each. */
+typedef struct pe_kv {
+    float *k, *v;
+    size_t capacity;
+} pe_kv;
+
+typedef struct pe {
+    size_t rank;
+    size_t index; /* along the inner axis, of p */
+    bool idle;    /* beyond the mesh */
+    char *arena;
+    size_t arena_bytes;
+    omni_memory memory;
+    pe_weight *weight; /* [plan->weight_count] */
+    float **storage;   /* [plan->storage_count] */
+    pe_kv *kv;         /* [layers][sequences] */
+} pe;
+
+/* The pass under way; read-only while workers run. */
+typedef struct pe_pass {
+    omni_extent extent;
+    size_t *first, *counts; /* [sequences] */
+    size_t *row;            /* [sequences] first row of each sequence */
+} pe_pass;
+
+typedef struct worker {
+    _Alignas(OMNI_CACHE_LINE) omni_engine *engine;
+    size_t index;
+    pthread_t thread;
+    bool started;
+    omni_range ranks;
+    omni_error error; /* of its set-up; read by the caller behind the start line */
+    bool unbound;     /* binding was refused */
+    unsigned cpu;
+    /* scratch, allocated at set-up */
+    void *matmul_scratch;
+    float *attention_scratch;
+    uint32_t *kv_of;  /* [heads] */
+    int32_t *tokens;  /* [sequences] */
+    omni_view *views; /* [ranks.count] */
+    void **buffers;   /* [ranks.count] */
+} worker;
+
+struct omni_engine {
+    omni_engine_options o;
+    size_t *capacity; /* own copy */
+    size_t p;         /* ranks on the inner axis */
+    size_t pes, workers;
+    pe *pe;         /* [pes] */
+    worker *worker; /* [workers] */
+    omni_fabric *fabric;
+    omni_wait_policy wait, host_wait;
+    omni_word go;
+    uint32_t passes;   /* epoch of go */
+    _Atomic bool quit; /* relaxed: `go` orders it; atomic because a late worker may look while a stopped
+                          caller sets it */
+    omni_barrier *start, *done; /* workers + the caller */
+    pe_pass pass;
+    size_t *length;             /* [sequences] positions so far */
+    float *rows;                /* [max_tokens, hidden] the host port's input rows */
+    float *rope_cos, *rope_sin; /* [positions, head_dim/2] */
+    const omni_tensor *embedding, *positions;
+    /* taps */
+    float **tap;                      /* [layers+1][max_tokens, hidden] */
+    uint64_t *tap_hash;               /* [layers+1][pes] of REPLICATED states */
+    bool *tap_replicated;             /* [layers+1] */
+    float *logits;                    /* [sequences, vocab] */
+    float *final_weight, *final_bias; /* [hidden] */
+    const omni_op *final_norm;
+    char warning[160];
+};
+
+static inline const omni_value *engine_value(const omni_engine *e, int v) {
+    return &e->o.plan->value[v];
+}
+
+/* layout.c: fills weight, storage, kv and memory for one PE; with arena NULL only sizes are right. */
+omni_status pe_layout(const omni_engine_options *o, size_t rank, pe *out, omni_error *err);
+void pe_place(const omni_engine_options *o, pe *x);
+void pe_free(pe *x);
+
+/* load.c: copies this PE's shards out of the checkpoint. */
+/* Its matrices' tensors, and the dtype of the packed form: BF16 only if all of them are. */
+omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
+                            const omni_tensor *t[OMNI_MAX_PARTS]);
+omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
+
+/* team.c */
+omni_status team_start(omni_engine *e, omni_error *err);
+void team_stop(omni_engine *e);
+
+/* exec.c, message.c, attend.c: one step of the pass. False: stopped. */
+bool exec_pass(worker *w);
+bool exec_message(worker *w, const omni_step *s);
+void exec_kv_append(worker *w, pe *x, const omni_step *s);
+void exec_attention(worker *w, pe *x, const omni_step *s);
+void exec_attention_finish(worker *w, pe *x, const omni_step *s);
+
+/* Where features `want` of part j of a value lie in a PE's memory, and floats between rows. */
+typedef struct operand {
+    float *data;
+    size_t ld;
+} operand;
+operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want, size_t p);
+/* Features of part j that the PE stores. */
+omni_range pe_stored(const pe *x, const omni_value *v, size_t j, size_t p);
+
+/* tap.c */
+omni_status taps_create(omni_engine *e, omni_error *err);
+void taps_free(omni_engine *e);
+void tap_state(omni_engine *e, const pe *x, const omni_step *s);
+void tap_logits(omni_engine *e, const pe *x, const omni_step *s);
+
+#endif

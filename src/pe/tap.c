@@ -1,0 +1,103 @@
+/* tap.c: copies of layer states and logits for `check` and --dump, outside the fabric and not counted. Ranks
+ * that hold slices write their columns; of REPLICATED states index 0 writes, and everyone leaves a hash, so
+ * that a replica that drifted is found.
+ */
+#include <string.h>
+
+#include "pe/pe.h"
+
+omni_status taps_create(omni_engine *e, omni_error *err) {
+    const omni_shape *s = &e->o.model->shape;
+    size_t layers = s->layers + 1, state;
+    if (!e->o.taps) return OMNI_OK;
+    bool ok = omni_size_mul(e->o.max_tokens, s->hidden, &state);
+    e->tap = omni_alloc_array(layers, sizeof *e->tap);
+    e->tap_hash = omni_alloc_array(layers * e->pes, sizeof *e->tap_hash);
+    e->tap_replicated = omni_alloc_array(layers, sizeof *e->tap_replicated);
+    e->logits = omni_alloc_array(e->o.sequences * s->vocab, sizeof *e->logits);
+    e->final_weight = omni_alloc_array(s->hidden, sizeof *e->final_weight);
+    e->final_bias = omni_alloc_array(s->hidden, sizeof *e->final_bias);
+    ok = ok && e->tap && e->tap_hash && e->tap_replicated && e->logits && e->final_weight && e->final_bias;
+    for (size_t l = 0; ok && l < layers; l++)
+        ok = (e->tap[l] = omni_alloc_array(state, sizeof(float))) != NULL;
+    if (!ok)
+        return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the layer states of %zu tokens",
+                              e->o.max_tokens);
+    for (size_t i = 0; i < e->o.model->final_op_count; i++)
+        if (e->o.model->final_ops[i].kind == OMNI_OP_NORM) e->final_norm = &e->o.model->final_ops[i];
+    const omni_tensor *t = omni_bind(e->o.weights, &e->final_norm->norm_weight, 0, s->hidden, 0, err);
+    if (t) omni_weights_read_f32(e->o.weights, t, 0, s->hidden, e->final_weight);
+    if (!t || !e->final_norm->norm_bias.name[0]) return t ? OMNI_OK : OMNI_BAD_INPUT;
+    t = omni_bind(e->o.weights, &e->final_norm->norm_bias, 0, s->hidden, 0, err);
+    if (t) omni_weights_read_f32(e->o.weights, t, 0, s->hidden, e->final_bias);
+    return t ? OMNI_OK : OMNI_BAD_INPUT;
+}
+
+void taps_free(omni_engine *e) {
+    for (size_t l = 0; e->tap && l <= e->o.model->shape.layers; l++) omni_free(e->tap[l]);
+    omni_free(e->tap);
+    omni_free(e->tap_hash);
+    omni_free(e->tap_replicated);
+    omni_free(e->logits);
+    omni_free(e->final_weight);
+    omni_free(e->final_bias);
+}
+
+/* FNV-1a over 32-bit words. */
+static uint64_t hash_rows(const float *x, size_t floats) {
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < floats; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        h = (h ^ bits) * 1099511628211u;
+    }
+    return h;
+}
+
+void tap_state(omni_engine *e, const pe *x, const omni_step *s) {
+    const omni_value *v = engine_value(e, s->in[0]);
+    size_t layer = s->op ? (size_t)s->layer + 1 : 0, hidden = e->o.model->shape.hidden,
+           tokens = e->pass.extent.tokens;
+    omni_range cols = pe_stored(x, v, 0, e->p);
+    operand in = pe_operand(x, v, 0, cols, e->p);
+    if (x->index == 0) e->tap_replicated[layer] = !v->compact;
+    if (!v->compact) e->tap_hash[layer * e->pes + x->rank] = hash_rows(in.data, tokens * hidden);
+    if (cols.count && (v->compact || x->index == 0))
+        omni_copy(e->tap[layer] + cols.start, hidden, in.data, in.ld, tokens, cols.count);
+}
+
+void tap_logits(omni_engine *e, const pe *x, const omni_step *s) {
+    const omni_value *v = engine_value(e, s->in[0]);
+    omni_range cols = pe_stored(x, v, 0, e->p);
+    operand in = pe_operand(x, v, 0, cols, e->p);
+    if (cols.count)
+        omni_copy(e->logits + cols.start, e->o.model->shape.vocab, in.data, in.ld, e->o.sequences,
+                  cols.count);
+}
+
+const float *omni_engine_tap(const omni_engine *e, size_t layer) {
+    return e->tap[layer];
+}
+
+const float *omni_engine_logits(const omni_engine *e) {
+    return e->logits;
+}
+
+void omni_engine_final_norm(const omni_engine *e, float *y) {
+    const omni_shape *s = &e->o.model->shape;
+    omni_norm_rows(e->final_norm->norm, e->tap[s->layers], s->hidden, e->pass.extent.tokens, s->hidden,
+                   s->norm_eps, e->final_weight, e->final_norm->norm_bias.name[0] ? e->final_bias : NULL, y,
+                   s->hidden);
+}
+
+bool omni_engine_replicas_agree(const omni_engine *e, size_t *layer) {
+    for (size_t l = 0; l <= e->o.model->shape.layers; l++) {
+        if (!e->tap_replicated[l]) continue;
+        for (size_t r = 1; r < e->p; r++) {
+            if (e->tap_hash[l * e->pes + r] == e->tap_hash[l * e->pes]) continue;
+            *layer = l;
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,147 @@
+/* team.c: workers: start, set-up, one pass after the other, end.
+ *
+ *   caller:  team_start ......... start line . go ....... done . go ....... done ... team_stop: quit + go,
+ * join worker:  bind, name, arenas . start line .. the pass . done .. the pass . done ... leaves
+ *
+ * A worker that cannot set up stores its error and still reaches the start line; the caller then ends the
+ * team. When the stop word is set, every wait returns and every worker leaves its loop; joining is then all
+ * that is left to do.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "pe/pe.h"
+
+/* First touch by the worker that will use it, on its own NUMA node. */
+static omni_status map_arena(worker *w, pe *x) {
+    if (x->arena_bytes == 0) return OMNI_OK;
+    size_t bytes = x->memory.resident_bytes;
+    void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mem == MAP_FAILED)
+        return omni_error_set(&w->error, OMNI_RUN_FAILED, "PE %zu: no memory for its arena of %zu bytes",
+                              x->rank, bytes);
+    x->arena = mem;
+    w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, w->index, mem, bytes);
+    memset(mem, 0, bytes);
+    pe_place(&w->engine->o, x);
+    return OMNI_OK;
+}
+
+static omni_status allocate_scratch(worker *w) {
+    const omni_engine_options *o = &w->engine->o;
+    size_t longest = 1, widest = 1;
+    for (size_t s = 0; s < o->sequences; s++) longest = o->capacity[s] > longest ? o->capacity[s] : longest;
+    for (size_t i = 0; i < o->plan->weight_count; i++) {
+        size_t in = o->plan->weight[i].in.part[0].width;
+        widest = in > widest ? in : widest;
+    }
+    w->matmul_scratch = omni_alloc(omni_matmul_scratch_bytes(o->max_tokens, widest));
+    w->attention_scratch = omni_alloc_array(omni_attention_scratch_floats(longest), sizeof(float));
+    w->kv_of = omni_alloc_array(o->model->shape.heads, sizeof *w->kv_of);
+    w->tokens = omni_alloc_array(o->sequences, sizeof *w->tokens);
+    w->views = omni_alloc_array(w->ranks.count, sizeof *w->views);
+    w->buffers = omni_alloc_array(w->ranks.count, sizeof *w->buffers);
+    if (w->matmul_scratch && w->attention_scratch && w->kv_of && w->tokens && w->views && w->buffers)
+        return OMNI_OK;
+    return omni_error_set(&w->error, OMNI_RUN_FAILED, "worker %zu: no memory for its scratch", w->index);
+}
+
+static void set_up(worker *w) {
+    omni_engine *e = w->engine;
+    char name[16]; /* the kernel keeps 15 characters */
+    if (w->ranks.count == 1)
+        snprintf(name, sizeof name, "pe/%u", (unsigned)w->ranks.start);
+    else
+        snprintf(name, sizeof name, "worker/%u", (unsigned)w->index);
+    pthread_setname_np(pthread_self(), name);
+    w->unbound = !omni_topo_bind_thread(e->o.topo, w->index % omni_topo_cpus(e->o.topo));
+    omni_status st = allocate_scratch(w);
+    for (size_t i = 0; i < w->ranks.count && st == OMNI_OK; i++) {
+        pe *x = &e->pe[w->ranks.start + i];
+        st = map_arena(w, x);
+        if (st == OMNI_OK) st = pe_load(&e->o, x, &w->error);
+    }
+}
+
+static void *work(void *arg) {
+    worker *w = arg;
+    omni_engine *e = w->engine;
+    set_up(w);
+    bool going = omni_barrier_wait(e->start, e->wait, e->o.stop);
+    for (uint32_t pass = 1; going; pass++) {
+        going = omni_word_wait(&e->go, pass, e->wait, e->o.stop) &&
+                !atomic_load_explicit(&e->quit, memory_order_relaxed) && exec_pass(w) &&
+                omni_barrier_wait(e->done, e->wait, e->o.stop);
+    }
+    return NULL;
+}
+
+static omni_status first_error(omni_engine *e, omni_error *err) {
+    omni_status st = OMNI_OK;
+    bool unbound = false;
+    for (size_t i = 0; i < e->workers; i++) {
+        unbound |= e->worker[i].unbound;
+        if (e->worker[i].error.status != OMNI_OK && st == OMNI_OK)
+            st = omni_error_set(err, e->worker[i].error.status, "%s", e->worker[i].error.text);
+    }
+    if (unbound)
+        snprintf(e->warning, sizeof e->warning,
+                 "binding threads or memory to their places was refused; the run goes on unbound");
+    return st;
+}
+
+omni_status team_start(omni_engine *e, omni_error *err) {
+    for (size_t i = 0; i < e->workers; i++) {
+        worker *w = &e->worker[i];
+        w->engine = e;
+        w->index = i;
+        w->ranks = omni_split(e->pes, e->workers, i);
+        w->cpu = omni_topo_cpu(e->o.topo, i % omni_topo_cpus(e->o.topo))->os_index;
+        int failed = pthread_create(&w->thread, NULL, work, w);
+        if (failed) {
+            omni_stop_set(
+                e->o.stop,
+                OMNI_RUN_FAILED); /* those that run wait for ever at a start line that stays short */
+            return omni_error_set(err, OMNI_RUN_FAILED, "worker %zu of %zu: no thread: %s", i, e->workers,
+                                  strerror(failed));
+        }
+        w->started = true;
+    }
+    if (!omni_barrier_wait(e->start, e->host_wait, e->o.stop)) {
+        team_stop(e); /* errors may be read once nobody writes them */
+        omni_status st = first_error(e, err);
+        return st != OMNI_OK
+                   ? st
+                   : omni_error_set(err, omni_stop_get(e->o.stop), "stopped while the PEs were set up");
+    }
+    return first_error(e, err);
+}
+
+void team_stop(omni_engine *e) {
+    atomic_store_explicit(&e->quit, true, memory_order_relaxed);
+    omni_word_publish(&e->go, ++e->passes);
+    for (size_t i = 0; i < e->workers; i++) {
+        worker *w = &e->worker[i];
+        if (w->started) pthread_join(w->thread, NULL);
+        w->started = false;
+    }
+    for (size_t i = 0; i < e->workers; i++) {
+        worker *w = &e->worker[i];
+        omni_free(w->matmul_scratch);
+        omni_free(w->attention_scratch);
+        omni_free(w->kv_of);
+        omni_free(w->tokens);
+        omni_free(w->views);
+        omni_free(w->buffers);
+        w->matmul_scratch = w->attention_scratch = NULL;
+        w->kv_of = NULL;
+        w->tokens = NULL;
+        w->views = NULL;
+        w->buffers = NULL;
+    }
+    for (size_t r = 0; r < e->pes; r++) {
+        if (e->pe[r].arena) munmap(e->pe[r].arena, e->pe[r].memory.resident_bytes);
+        e->pe[r].arena = NULL;
+    }
+}
