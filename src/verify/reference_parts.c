@@ -1,0 +1,233 @@
+/* reference_parts.c: the parts of a transformer in float64, each in its plainest form: loops over
+ * rows and features, sums from left to right.
+ *
+ * Weights are converted a block of matrix rows at a time, and each block is applied to all rows of the call
+ * before the next is read: memory stays small for any checkpoint, and the stop word is seen between two
+ * blocks.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reference_parts.h"
+
+/* --- tensors
+ * ------------------------------------------------------------------------------------------------ */
+
+void ref_scope_top(reference *ref) {
+    snprintf(ref->scope, sizeof ref->scope, "%s", ref->prefix);
+}
+
+void ref_scope_layer(reference *ref, const char *group, size_t layer) {
+    snprintf(ref->scope, sizeof ref->scope, "%s%s.%zu.", ref->prefix, group, layer);
+}
+
+static bool stopped(reference *ref) {
+    if (!ref->status && ref->stop) {
+        ref->status = omni_stop_get(ref->stop);
+        if (ref->status)
+            omni_error_set(ref->err, ref->status, "%s: reference: stopped", omni_weights_source(ref->w));
+    }
+    return ref->status != OMNI_OK;
+}
+
+static bool is_weight(omni_dtype dtype) {
+    return dtype == OMNI_F32 || dtype == OMNI_F16 || dtype == OMNI_BF16;
+}
+
+const omni_tensor *ref_bind(reference *ref, const char *name, size_t rows, size_t cols) {
+    if (stopped(ref)) return NULL;
+    const omni_tensor *t = omni_weights_find(ref->w, name);
+    const char *source = omni_weights_source(ref->w);
+    char shape[64];
+    snprintf(shape, sizeof shape, cols ? "[%zu, %zu]" : "[%zu]", rows, cols);
+    if (!t)
+        ref->status = omni_error_set(ref->err, OMNI_BAD_INPUT, "%s: reference: no tensor %s (expected %s)",
+                                     source, name, shape);
+    else if (t->rank != (cols ? 2u : 1u) || t->shape[0] != rows || (cols && t->shape[1] != cols))
+        ref->status =
+            omni_error_set(ref->err, OMNI_BAD_INPUT, "%s: reference: %s has another shape (expected %s)",
+                           source, name, shape);
+    else if (!is_weight(t->dtype))
+        ref->status =
+            omni_error_set(ref->err, OMNI_BAD_INPUT, "%s: reference: %s is %s (expected F32, F16 or BF16)",
+                           source, name, omni_dtype_name(t->dtype));
+    return ref->status ? NULL : t;
+}
+
+static const omni_tensor *tensor(reference *ref, const char *name, const char *suffix, size_t rows,
+                                 size_t cols) {
+    char full[REF_NAME];
+    snprintf(full, sizeof full, "%s%s.%s", ref->scope, name, suffix);
+    return ref_bind(ref, full, rows, cols);
+}
+
+/* A vector of n elements into the block buffer; NULL: failed. */
+static const double *vector(reference *ref, const char *name, const char *suffix, size_t n) {
+    const omni_tensor *t = tensor(ref, name, suffix, n, 0);
+    if (!t) return NULL;
+    omni_weights_read_f64(ref->w, t, 0, n, ref->block);
+    return ref->block;
+}
+
+/* Rows [first, first + returned) of a matrix [rows, cols] into the block buffer; 0: stopped. */
+static size_t next_block(reference *ref, const omni_tensor *t, size_t first, size_t rows, size_t cols) {
+    if (stopped(ref)) return 0;
+    size_t fit = ref->block_elements / cols, count = rows - first < fit ? rows - first : fit;
+    omni_weights_read_f64(ref->w, t, first * cols, count * cols, ref->block);
+    return count;
+}
+
+/* --- matrices
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Four partial sums, so that one addition need not wait for the last. */
+static double dot(const double *a, const double *b, size_t n) {
+    double sum[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t j = 0; j < 4; j++) sum[j] += a[i + j] * b[i + j];
+    for (; i < n; i++) sum[0] += a[i] * b[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+static void apply_linear(reference *ref, const omni_tensor *t, const double *x, size_t rows, size_t in,
+                         double *y, size_t out) {
+    for (size_t o = 0, count; o < out; o += count) {
+        count = next_block(ref, t, o, out, in);
+        if (count == 0) return;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; i < count; i++) y[r * out + o + i] = dot(x + r * in, ref->block + i * in, in);
+    }
+}
+
+void ref_linear(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
+                size_t out) {
+    const omni_tensor *t = tensor(ref, name, "weight", out, in);
+    if (t) apply_linear(ref, t, x, rows, in, y, out);
+}
+
+void ref_conv1d(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
+                size_t out) {
+    const double *bias = vector(ref, name, "bias", out);
+    if (!bias) return;
+    for (size_t r = 0; r < rows; r++) memcpy(y + r * out, bias, out * sizeof *y);
+    const omni_tensor *t = tensor(ref, name, "weight", in, out);
+    if (!t) return;
+    for (size_t i = 0, count; i < in; i += count) {
+        count = next_block(ref, t, i, in, out);
+        if (count == 0) return;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < count; j++)
+                for (size_t o = 0; o < out; o++)
+                    y[r * out + o] += x[r * in + i + j] * ref->block[j * out + o];
+    }
+}
+
+void ref_lookup(reference *ref, const char *name, size_t count, size_t index, double *y) {
+    size_t D = ref->shape.hidden;
+    const omni_tensor *t = tensor(ref, name, "weight", count, D);
+    if (t) omni_weights_read_f64(ref->w, t, index * D, D, y);
+}
+
+void ref_embed(reference *ref, const reference_row *row, size_t rows) {
+    size_t D = ref->shape.hidden;
+    for (size_t r = 0; r < rows; r++)
+        omni_weights_read_f64(ref->w, ref->embedding, (size_t)row[r].id * D, D, ref->x + r * D);
+}
+
+void ref_head(reference *ref, const double *normed, const reference_row *row, size_t rows) {
+    size_t D = ref->shape.hidden, V = ref->shape.vocab, wanted = 0;
+    if (stopped(ref)) return;
+    for (size_t r = 0; r < rows; r++) /* ref->x is free by now: it takes the rows that want logits */
+        if (row[r].logits) memcpy(ref->x + wanted++ * D, normed + r * D, D * sizeof *normed);
+    if (wanted) apply_linear(ref, ref->head, ref->x, wanted, D, ref->logits, V);
+    for (size_t r = 0, i = 0; r < rows; r++)
+        if (row[r].logits) memcpy(row[r].logits, ref->logits + i++ * V, V * sizeof *ref->logits);
+}
+
+/* --- norms
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* Zhang and Sennrich 2019: x / sqrt(mean(x^2) + eps) * w */
+void ref_rms_norm(reference *ref, const char *name, size_t rows, double *y) {
+    size_t D = ref->shape.hidden;
+    const double *w = vector(ref, name, "weight", D);
+    for (size_t r = 0; w && r < rows; r++) {
+        const double *x = ref->x + r * D;
+        double scale = 1 / sqrt(dot(x, x, D) / (double)D + ref->shape.norm_eps);
+        for (size_t i = 0; i < D; i++) y[r * D + i] = x[i] * scale * w[i];
+    }
+}
+
+/* Ba, Kiros, Hinton 2016: (x - mean) / sqrt(variance + eps) * w + b */
+void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y) {
+    size_t D = ref->shape.hidden;
+    const double *w = vector(ref, name, "weight", D);
+    for (size_t r = 0; w && r < rows; r++) {
+        const double *x = ref->x + r * D;
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < D; i++) mean += x[i] / (double)D;
+        for (size_t i = 0; i < D; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)D;
+        double scale = 1 / sqrt(variance + ref->shape.norm_eps);
+        for (size_t i = 0; i < D; i++) y[r * D + i] = (x[i] - mean) * scale * w[i];
+    }
+    const double *bias = vector(ref, name, "bias", D);
+    for (size_t r = 0; bias && r < rows; r++) ref_add(ref, y + r * D, bias, D);
+}
+
+/* --- attention
+ * ------------------------------------------------------------------------------------------------ */
+
+static void remember(reference *ref, size_t layer, const reference_row *row, size_t rows) {
+    size_t width = ref->shape.kv_heads * ref->shape.head_dim;
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = (layer * ref->sequences + row[r].sequence) * ref->capacity + row[r].position;
+        memcpy(ref->keys + at * width, ref->k + r * width, width * sizeof(double));
+        memcpy(ref->values + at * width, ref->v + r * width, width * sizeof(double));
+    }
+}
+
+/* softmax(q K^T / sqrt(h)) V of one head. q, out [head_dim]; keys, values: position p at p * stride. */
+static void attend(double *scores, const double *q, const double *keys, const double *values,
+                   size_t positions, size_t stride, size_t head_dim, double *out) {
+    double most = -INFINITY, sum = 0;
+    for (size_t p = 0; p < positions; p++) {
+        scores[p] = dot(q, keys + p * stride, head_dim) / sqrt((double)head_dim);
+        most = fmax(most, scores[p]);
+    }
+    for (size_t p = 0; p < positions; p++) sum += scores[p] = exp(scores[p] - most);
+    memset(out, 0, head_dim * sizeof *out);
+    for (size_t p = 0; p < positions; p++)
+        for (size_t i = 0; i < head_dim; i++) out[i] += scores[p] / sum * values[p * stride + i];
+}
+
+/* Grouped queries (Ainslie et al. 2023): heads/kv_heads neighbouring query heads share a key and value head.
+ */
+void ref_attention(reference *ref, size_t layer, const reference_row *row, size_t rows) {
+    if (stopped(ref)) return;
+    size_t hd = ref->shape.head_dim, H = ref->shape.heads, share = H / ref->shape.kv_heads;
+    size_t width = ref->shape.kv_heads * hd;
+    remember(ref, layer, row, rows);
+    for (size_t r = 0; r < rows && !stopped(ref); r++) {
+        size_t start = (layer * ref->sequences + row[r].sequence) * ref->capacity * width;
+        for (size_t head = 0; head < H; head++) {
+            size_t kv = start + head / share * hd, at = (r * H + head) * hd;
+            attend(ref->scores, ref->q + at, ref->keys + kv, ref->values + kv, row[r].position + 1, width, hd,
+                   ref->a + at);
+        }
+    }
+}
+
+/* --- the residual stream
+ * ---------------------------------------------------------------------------------------- */
+
+void ref_add(const reference *ref, double *y, const double *x, size_t n) {
+    for (size_t i = 0; !ref->status && i < n; i++) y[i] += x[i];
+}
+
+void ref_tap(const reference *ref, size_t layer, const reference_row *row, size_t rows) {
+    size_t D = ref->shape.hidden;
+    for (size_t r = 0; !ref->status && r < rows; r++)
+        if (row[r].hidden) memcpy(row[r].hidden + layer * row[r].stride, ref->x + r * D, D * sizeof *ref->x);
+}

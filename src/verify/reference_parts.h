@@ -1,0 +1,78 @@
+/* reference_parts.h: inside the reference: its state, and the parts that both models are made of.
+ *
+ * Parts don't return a status: the first failure stays in ref->status, and every part does nothing from then
+ * on. So a forward pass reads as its paper does, and is checked once, at its end.
+ */
+#ifndef OMNIBUS_VERIFY_REFERENCE_PARTS_H
+#define OMNIBUS_VERIFY_REFERENCE_PARTS_H
+
+#include "reference.h"
+
+enum { REF_NAME = 160 };
+
+/* A model: where its checkpoints keep their tensors, and its forward pass: embed, every layer (ref_tap before
+ * the first and after each), final norm into ref->h. */
+typedef struct reference_family {
+    const char *name;
+    const char *prefix[2]; /* of all names but the head's; the usual one first */
+    const char *embedding, *final_norm;
+    void (*forward)(reference *ref, const reference_row *row, size_t rows);
+} reference_family;
+
+extern const reference_family ref_llama, ref_gpt2;
+
+struct reference {
+    const reference_family *family;
+    omni_shape shape;
+    const omni_weights *w;
+    const omni_stop *stop;
+    omni_status status;
+    omni_error *err;
+    const char *prefix;
+    char scope[48];                      /* what names begin with: prefix, or prefix and layer */
+    const omni_tensor *embedding, *head; /* [vocab, hidden], the same when tied */
+    size_t sequences, capacity;
+    double *keys, *values; /* [layers, sequences, capacity, kv_heads * head_dim] */
+    double *scores;        /* [capacity] */
+    double *block;         /* converted weights */
+    size_t block_elements; /* at least the longest row of any matrix */
+    double *x, *h;         /* [rows, hidden]: the residual stream; its norm */
+    double *q, *k, *v;     /* [rows, heads * head_dim]; [rows, kv_heads * head_dim] twice */
+    double *a, *b;  /* [rows, heads * head_dim]: attention's output; [rows, hidden]: a branch's output */
+    double *u, *g;  /* [rows, max(ffn, q + k + v)]: the FFN's middle, its gate; GPT-2's fused q|k|v */
+    double *logits; /* [sequences, vocab] */
+};
+
+/* The tensor of this full name. NULL, the failure stored, unless it is there, [rows, cols] (cols = 0:
+ * [rows]), and of a weight's dtype. */
+const omni_tensor *ref_bind(reference *ref, const char *name, size_t rows, size_t cols);
+
+/* Names that follow begin with the prefix, or with "<prefix><group>.<layer>.". */
+void ref_scope_top(reference *ref);
+void ref_scope_layer(reference *ref, const char *group, size_t layer);
+
+/* y = x W^T; name.weight [out, in], as Linear stores it. x [rows, in], y [rows, out] */
+void ref_linear(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
+                size_t out);
+/* y = x W + b; name.weight [in, out], as Conv1D stores it, name.bias [out] */
+void ref_conv1d(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
+                size_t out);
+/* y = norm of ref->x, name.weight (and .bias) [hidden]; y [rows, hidden] */
+void ref_rms_norm(reference *ref, const char *name, size_t rows, double *y);
+void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y);
+/* y = row `index` of name.weight [count, hidden] */
+void ref_lookup(reference *ref, const char *name, size_t count, size_t index, double *y);
+/* ref->x = embedding of each row's token */
+void ref_embed(reference *ref, const reference_row *row, size_t rows);
+/* Remembers ref->k and ref->v, then ref->a = attention of ref->q over each row's sequence up to its position.
+ */
+void ref_attention(reference *ref, size_t layer, const reference_row *row, size_t rows);
+/* y += x, n elements */
+void ref_add(const reference *ref, double *y, const double *x, size_t n);
+/* ref->x is layer `layer`'s input: hands it to the rows that want it. */
+void ref_tap(const reference *ref, size_t layer, const reference_row *row, size_t rows);
+/* The LM head for the rows that want logits; at most one row a sequence. */
+void ref_head(reference *ref, const double *normed /* [rows, hidden] */, const reference_row *row,
+              size_t rows);
+
+#endif
