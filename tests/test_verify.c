@@ -1,0 +1,388 @@
+/* test_verify.c: the measure of a difference, the float64 reference against values from elsewhere, and golden
+ * files that must be refused.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "omnibus/model.h"
+#include "omnibus/verify.h"
+#include "omnibus/weights.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* --- a model with its checkpoint and its golden file
+ * ------------------------------------------------------------ */
+
+typedef struct bundle {
+    omni_model *model;
+    omni_weights *weights;
+    omni_truth *golden;
+} bundle;
+
+static bundle open_bundle(const char *dir) {
+    bundle b = {0};
+    omni_error err = {0};
+    char path[512];
+    snprintf(path, sizeof path, "%s/golden.safetensors", dir);
+    cr_assert_eq(omni_model_load(dir, &b.model, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_weights_open_dir(dir, &b.weights, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_truth_load(path, b.model, &b.golden, &err), OMNI_OK, "%s", err.text);
+    return b;
+}
+
+static void close_bundle(bundle *b) {
+    omni_truth_free(b->golden);
+    omni_weights_close(b->weights);
+    omni_model_free(b->model);
+}
+
+/* max|x - ref| / max|ref|; 0 where the golden file has nothing */
+static double difference(const double *x, const double *ref, size_t n) {
+    double worst = 0, most = 0;
+    for (size_t i = 0; ref && i < n; i++) {
+        if (!isfinite(x[i]) || !isfinite(ref[i])) return INFINITY;
+        worst = fmax(worst, fabs(x[i] - ref[i]));
+        most = fmax(most, fabs(ref[i]));
+    }
+    return worst > 0 ? worst / most : 0;
+}
+
+static double difference_of_prompts(const omni_shape *s, const omni_prompt_truth *x,
+                                    const omni_prompt_truth *ref) {
+    size_t each = ref->tokens * s->hidden;
+    double worst = difference(x->last_hidden, ref->last_hidden, each);
+    for (size_t l = 0; ref->layer_hidden && l <= s->layers; l++)
+        worst = fmax(worst, difference(x->layer_hidden + l * each, ref->layer_hidden + l * each, each));
+    worst = fmax(worst, difference(x->logits_last, ref->logits_last, s->vocab));
+    if (ref->steps == 0) return worst;
+    worst = fmax(worst, difference(x->decode_logits, ref->decode_logits, ref->steps * s->vocab));
+    worst = fmax(worst, difference(x->margin, ref->margin, ref->steps));
+    return fmax(
+        worst, difference(x->decode_logits + (ref->steps - 1) * s->vocab, ref->decode_last_logits, s->vocab));
+}
+
+static omni_truth *compute_same_prompts(const bundle *b) {
+    const int32_t *prompts[16];
+    size_t lengths[16], count = omni_truth_prompts(b->golden);
+    omni_truth *t;
+    omni_error err = {0};
+    cr_assert_leq(count, COUNT(prompts));
+    for (size_t i = 0; i < count; i++) {
+        prompts[i] = omni_truth_prompt(b->golden, i)->ids;
+        lengths[i] = omni_truth_prompt(b->golden, i)->tokens;
+    }
+    size_t steps = omni_truth_prompt(b->golden, 0)->steps;
+    omni_status status =
+        omni_truth_compute(b->model, b->weights, prompts, lengths, count, steps, NULL, &t, &err);
+    cr_assert_eq(status, OMNI_OK, "%s", err.text);
+    return t;
+}
+
+static void reference_agrees(const char *dir) {
+    bundle b = open_bundle(dir);
+    omni_truth *t = compute_same_prompts(&b);
+    for (size_t i = 0; i < omni_truth_prompts(t); i++) {
+        const omni_prompt_truth *x = omni_truth_prompt(t, i), *ref = omni_truth_prompt(b.golden, i);
+        cr_assert_gt(ref->steps, 0);
+        cr_assert_eq(x->steps, ref->steps);
+        cr_assert_eq(memcmp(x->next, ref->next, ref->steps * sizeof *ref->next), 0, "%s: prompt %zu", dir, i);
+        double d = difference_of_prompts(&b.model->shape, x, ref);
+        cr_assert_leq(d, 1e-11, "%s: prompt %zu: %g", dir, i, d);
+    }
+    omni_truth_free(t);
+    close_bundle(&b);
+}
+
+Test(verify, reference_agrees_with_the_tiny_golden_models) {
+    reference_agrees("tests/golden/llama-tiny-gqa");
+    reference_agrees("tests/golden/llama-tiny-mha");
+    reference_agrees("tests/golden/gpt2-tiny");
+}
+
+Test(verify, reference_agrees_with_the_demo_models) {
+    reference_agrees("configs/demo/llama");
+    reference_agrees("configs/demo/gpt2");
+}
+
+Test(verify, reference_agrees_with_a_model_trained_elsewhere) {
+    const char *shared = getenv("OMNIBUS_SHARED");
+    char dir[400];
+    struct stat st;
+    snprintf(dir, sizeof dir, "%s/golden/story-llama", shared ? shared : "../shared");
+    if (stat(dir, &st)) cr_skip("SKIP: %s is not there (OMNIBUS_SHARED names the directory)", dir);
+    reference_agrees(dir);
+}
+
+Test(verify, golden_files_hold_what_their_readme_says) {
+    bundle b = open_bundle("tests/golden/llama-tiny-gqa");
+    cr_assert_eq(omni_truth_prompts(b.golden), 3);
+    cr_assert_str_eq(omni_truth_source(b.golden), "tests/golden/llama-tiny-gqa/golden.safetensors");
+    const omni_prompt_truth *p = omni_truth_prompt(b.golden, 2);
+    cr_assert(p->tokens == 17 && p->steps == 12);
+    cr_assert(p->layer_hidden && p->last_hidden && p->logits_last && p->decode_logits && p->margin);
+    cr_assert_null(p->decode_last_logits);
+    cr_assert_null(omni_truth_prompt(b.golden, 3));
+    cr_assert_eq(memcmp(p->decode_logits, p->logits_last, b.model->shape.vocab * sizeof(double)), 0);
+    close_bundle(&b);
+    b = open_bundle("configs/demo/llama");
+    cr_assert_eq(omni_truth_prompts(b.golden), 4);
+    p = omni_truth_prompt(b.golden, 3);
+    cr_assert(p->tokens == 100 && p->steps == 64);
+    cr_assert(p->decode_last_logits && !p->decode_logits);
+    close_bundle(&b);
+}
+
+/* --- omni_compare
+ * -------------------------------------------------------------------------------------------------- */
+
+Test(verify, compare_measures_the_whole_and_the_rows) {
+    const double ref[] = {3, 4, 0, 0.5};
+    const float x[] = {3, 4, 0, 0.25f};
+    omni_difference d = omni_compare(x, ref, 2, 2);
+    cr_assert_eq(d.max_abs, 0.25);
+    cr_assert_eq(d.rel_max, 0.25 / 4);
+    cr_assert_eq(d.row_rel, 0.5); /* the small row cannot hide behind the large one */
+    cr_assert_eq(d.nmse, 0.0625 / 25.25);
+}
+
+Test(verify, compare_of_equal_or_empty_is_zero) {
+    const double ref[] = {1, -2, 0, 0};
+    const float x[] = {1, -2, 0, -0.0f};
+    const size_t rows[] = {2, 1, 0}, cols[] = {2, 0, 5};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        omni_difference d = omni_compare(x, ref, rows[i], cols[i]);
+        cr_assert(d.max_abs == 0 && d.rel_max == 0 && d.row_rel == 0 && d.nmse == 0);
+    }
+}
+
+Test(verify, compare_with_a_row_of_zeros) {
+    const double ref[] = {1, 1, 0, 0};
+    const float x[] = {1, 1, 0, 1e-30f};
+    omni_difference d = omni_compare(x, ref, 2, 2);
+    cr_assert(isinf(d.row_rel));
+    cr_assert_lt(d.rel_max, 1e-29);
+    d = omni_compare(x + 2, ref + 2, 1, 2);
+    cr_assert(isinf(d.rel_max) && isinf(d.row_rel) && isinf(d.nmse));
+}
+
+Test(verify, compare_of_what_is_no_number_is_infinite) {
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        const double fine_ref[] = {1, 2, 3}, bad_ref[] = {1, 2, (double)bad[i]};
+        const float fine[] = {1, 2, 3}, off[] = {1, 2, bad[i]};
+        const omni_difference d[] = {omni_compare(off, fine_ref, 1, 3), omni_compare(fine, bad_ref, 1, 3),
+                                     omni_compare(off, bad_ref, 3, 1)};
+        for (size_t k = 0; k < COUNT(d); k++)
+            cr_assert(isinf(d[k].max_abs) && isinf(d[k].rel_max) && isinf(d[k].row_rel) && isinf(d[k].nmse));
+    }
+}
+
+/* --- golden files that must be refused
+ * ----------------------------------------------------------------------------- */
+
+/* B 1, T 2, S 1 of gpt2-tiny: 3 layers, hidden 64, vocabulary 211, 128 positions */
+enum { D = 64, L = 3, V = 211, T = 2, LONG = 129 };
+static const double zeros[(L + 1) * LONG * D];
+static const float zeros_f32[V];
+static const int32_t some_ids[LONG] = {1, 2, 3}, high_ids[] = {1, V}, negative_ids[] = {-1, 1};
+
+typedef struct broken_file {
+    const char *expected; /* part of the error; NULL: must load */
+    omni_tensor_out tensor[6];
+} broken_file;
+
+#define IDS(n, t, ids)                                                                                       \
+    { n, OMNI_I32, 2, {1, t}, ids }
+#define MATRIX(n, rows, w)                                                                                   \
+    { n, OMNI_F64, 2, {rows, w}, zeros }
+#define HIDDEN(l, t, d)                                                                                      \
+    { "layer_hidden", OMNI_F64, 4, {l, 1, t, d}, zeros }
+
+static const broken_file broken[] = {
+    {NULL, {IDS("input_ids", T, some_ids), HIDDEN(L + 1, T, D), MATRIX("logits_last", 1, V)}},
+    {NULL,
+     {IDS("p0.input_ids", T, some_ids), MATRIX("p0.logits_last", 1, V), IDS("p1.input_ids", 1, some_ids),
+      MATRIX("p1.logits_last", 1, V)}},
+    {NULL, {IDS("input_ids", T, some_ids), IDS("decode_ids", 1, some_ids), MATRIX("decode_margin", 1, 1)}},
+    {NULL, {IDS("input_ids", T, some_ids), {"logits", OMNI_F64, 3, {1, T, V}, zeros}}},
+    {"no prompts", {HIDDEN(L + 1, T, D)}},
+    {"no prompts", {{"input_ids", OMNI_I32, 2, {1, 0}, some_ids}}},
+    {"no prompts", {{"input_ids", OMNI_I32, 1, {T}, some_ids}}},
+    {"nothing to compare", {IDS("input_ids", T, some_ids)}},
+    {"decode_margin", {IDS("input_ids", T, some_ids), IDS("decode_ids", 1, some_ids)}},
+    {"another model", {IDS("input_ids", T, some_ids), HIDDEN(L + 1, T, D / 2)}},
+    {"another model", {IDS("input_ids", T, some_ids), HIDDEN(L, T, D)}},
+    {"another model", {IDS("input_ids", T, some_ids), HIDDEN(L + 1, T + 1, D)}},
+    {"another model", {IDS("input_ids", T, some_ids), MATRIX("logits_last", 1, V - 1)}},
+    {"another model", {IDS("p0.input_ids", T, some_ids), MATRIX("p0.logits_last", 2, V)}},
+    {"prompt 0: input_ids[1] is 211", {IDS("input_ids", T, high_ids), HIDDEN(L + 1, T, D)}},
+    {"prompt 0: input_ids[0] is -1", {IDS("input_ids", T, negative_ids), HIDDEN(L + 1, T, D)}},
+    {"decode_ids[1] is 211",
+     {IDS("input_ids", T, some_ids), IDS("decode_ids", 2, high_ids), MATRIX("decode_margin", 1, 2)}},
+    {"128 positions", {IDS("input_ids", LONG, some_ids), HIDDEN(L + 1, LONG, D)}},
+    {"128 positions",
+     {IDS("input_ids", LONG - 2, some_ids), IDS("decode_ids", 3, some_ids), MATRIX("decode_margin", 1, 3)}},
+    {"expected I32", {{"input_ids", OMNI_F32, 2, {1, T}, zeros_f32}, HIDDEN(L + 1, T, D)}},
+    {"expected F64", {IDS("input_ids", T, some_ids), {"logits_last", OMNI_F32, 2, {1, V}, zeros_f32}}},
+    {"of rank 4", {IDS("input_ids", T, some_ids), {"layer_hidden", OMNI_F64, 3, {L + 1, T, D}, zeros}}},
+    {"attention_mask",
+     {IDS("input_ids", T, some_ids), HIDDEN(L + 1, T, D), IDS("attention_mask", T, some_ids)}},
+};
+
+typedef struct scratch {
+    char dir[32], path[64];
+} scratch;
+
+static scratch make_scratch(void) {
+    scratch s = {.dir = "/tmp/omnibus-verify-XXXXXX"};
+    cr_assert_not_null(mkdtemp(s.dir));
+    snprintf(s.path, sizeof s.path, "%s/golden.safetensors", s.dir);
+    return s;
+}
+
+static void remove_scratch(const scratch *s) {
+    unlink(s->path);
+    rmdir(s->dir);
+}
+
+Test(verify, golden_files_that_do_not_fit_are_refused_in_one_line) {
+    bundle b = open_bundle("tests/golden/gpt2-tiny");
+    scratch s = make_scratch();
+    for (size_t i = 0; i < COUNT(broken); i++) {
+        omni_error err = {0};
+        omni_truth *t = NULL;
+        size_t count = 0;
+        while (count < COUNT(broken[i].tensor) && broken[i].tensor[count].name) count++;
+        cr_assert_eq(omni_safetensors_write(s.path, broken[i].tensor, count, &err), OMNI_OK, "%s", err.text);
+        omni_status status = omni_truth_load(s.path, b.model, &t, &err);
+        cr_assert_eq(status, broken[i].expected ? OMNI_BAD_INPUT : OMNI_OK, "%zu: %s", i, err.text);
+        cr_assert_eq(t != NULL, broken[i].expected == NULL);
+        if (broken[i].expected) {
+            cr_assert(strstr(err.text, broken[i].expected), "%zu: %s", i, err.text);
+            cr_assert_eq(strncmp(err.text, s.path, strlen(s.path)), 0, "%s", err.text);
+        }
+        omni_truth_free(t);
+    }
+    remove_scratch(&s);
+    close_bundle(&b);
+}
+
+Test(verify, golden_files_of_other_models_torn_or_missing_are_refused) {
+    bundle b = open_bundle("tests/golden/llama-tiny-gqa");
+    const char *others[] = {"tests/golden/llama-tiny-mha/golden.safetensors",
+                            "tests/golden/gpt2-tiny/golden.safetensors",
+                            "tests/golden/bert-tiny/golden.safetensors",
+                            "configs/demo/llama/golden.safetensors",
+                            "tests/golden/llama-tiny-gqa/model.safetensors",
+                            "tests/golden/llama-tiny-gqa/golden.json",
+                            "tests/golden/none.safetensors"};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        omni_error err = {0};
+        omni_truth *t;
+        cr_assert_eq(omni_truth_load(others[i], b.model, &t, &err), OMNI_BAD_INPUT, "%s", others[i]);
+        cr_assert_null(t);
+        cr_assert(strstr(err.text, others[i]), "%s", err.text);
+    }
+    close_bundle(&b);
+}
+
+/* --- the reference's own manners
+ * -------------------------------------------------------------------------------------- */
+
+Test(verify, random_truth_depends_on_its_seed_alone) {
+    bundle b = open_bundle("tests/golden/llama-tiny-gqa");
+    omni_truth *t[3];
+    omni_error err = {0};
+    const uint64_t seeds[] = {1, 1, 2};
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(omni_truth_random(b.model, b.weights, seeds[i], 4, 3, NULL, &t[i], &err), OMNI_OK, "%s",
+                     err.text);
+    cr_assert_str_eq(omni_truth_source(t[2]), "reference (seed 2)");
+    cr_assert_eq(omni_truth_prompts(t[0]), 4);
+    bool same = true;
+    for (size_t i = 0; i < 4; i++) {
+        const omni_prompt_truth *p = omni_truth_prompt(t[0], i), *q = omni_truth_prompt(t[1], i),
+                                *r = omni_truth_prompt(t[2], i);
+        cr_assert(p->tokens == q->tokens && p->steps == 3);
+        cr_assert_eq(memcmp(p->ids, q->ids, p->tokens * sizeof *p->ids), 0);
+        cr_assert_eq(memcmp(p->decode_logits, q->decode_logits, 3 * b.model->shape.vocab * sizeof(double)),
+                     0);
+        cr_assert_eq(p->tokens == 1, i == 3);
+        if (i) cr_assert_neq(p->tokens, omni_truth_prompt(t[0], i - 1)->tokens);
+        same = same && p->tokens == r->tokens && memcmp(p->ids, r->ids, p->tokens * sizeof *p->ids) == 0;
+    }
+    cr_assert_not(same);
+    for (size_t i = 0; i < 3; i++) omni_truth_free(t[i]);
+    close_bundle(&b);
+}
+
+/* Prompts computed together are what they are alone. */
+Test(verify, prompts_do_not_see_each_other) {
+    bundle b = open_bundle("tests/golden/gpt2-tiny");
+    omni_truth *all, *one;
+    omni_error err = {0};
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 7, 3, 4, NULL, &all, &err), OMNI_OK, "%s", err.text);
+    for (size_t i = 0; i < 3; i++) {
+        const omni_prompt_truth *p = omni_truth_prompt(all, i), *q;
+        cr_assert_eq(omni_truth_compute(b.model, b.weights, &p->ids, &p->tokens, 1, 4, NULL, &one, &err),
+                     OMNI_OK);
+        q = omni_truth_prompt(one, 0);
+        cr_assert_eq(memcmp(p->next, q->next, 4 * sizeof *p->next), 0);
+        cr_assert_eq(memcmp(p->decode_logits, q->decode_logits, 4 * b.model->shape.vocab * sizeof(double)),
+                     0);
+        omni_truth_free(one);
+    }
+    omni_truth_free(all);
+    close_bundle(&b);
+}
+
+Test(verify, lengths_fit_the_positions) {
+    bundle b = open_bundle("tests/golden/gpt2-tiny");
+    omni_truth *t;
+    omni_error err = {0};
+    const size_t steps[] = {0, 1, 127, 128}; /* of 128 positions */
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 2, steps[i], NULL, &t, &err), OMNI_OK, "%s",
+                     err.text);
+        const omni_prompt_truth *p = omni_truth_prompt(t, 0);
+        cr_assert(p->steps == steps[i] && p->tokens + steps[i] <= 129);
+        cr_assert(p->logits_last && (p->next != NULL) == (steps[i] > 0));
+        omni_truth_free(t);
+    }
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 2, 129, NULL, &t, &err), OMNI_BAD_INPUT);
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 0, 1, NULL, &t, NULL), OMNI_BAD_INPUT);
+    const int32_t outside[] = {V}, *prompt = outside;
+    const size_t length = 1, none = 0;
+    cr_assert_eq(omni_truth_compute(b.model, b.weights, &prompt, &length, 1, 1, NULL, &t, NULL),
+                 OMNI_BAD_INPUT);
+    cr_assert_eq(omni_truth_compute(b.model, b.weights, &prompt, &none, 1, 1, NULL, &t, NULL),
+                 OMNI_BAD_INPUT);
+    cr_assert_null(t);
+    close_bundle(&b);
+}
+
+Test(verify, reference_stops_when_told) {
+    bundle b = open_bundle("tests/golden/gpt2-tiny");
+    omni_stop stop = {0};
+    atomic_store(&stop.reason, OMNI_INTERRUPTED);
+    omni_truth *t;
+    omni_error err = {0};
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 1, 2, 2, &stop, &t, &err), OMNI_INTERRUPTED);
+    cr_assert_null(t);
+    close_bundle(&b);
+}
+
+Test(verify, reference_refuses_a_checkpoint_that_is_not_this_model) {
+    bundle gqa = open_bundle("tests/golden/llama-tiny-gqa"), gpt2 = open_bundle("tests/golden/gpt2-tiny");
+    omni_truth *t;
+    omni_error err = {0};
+    cr_assert_eq(omni_truth_random(gqa.model, gpt2.weights, 1, 2, 2, NULL, &t, &err), OMNI_BAD_INPUT);
+    cr_assert(strstr(err.text, "no tensor"), "%s", err.text);
+    close_bundle(&gqa);
+    close_bundle(&gpt2);
+}
