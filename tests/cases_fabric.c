@@ -1,0 +1,393 @@
+/* cases_fabric.c: the fabric against plain expectations: programs drawn by chance (cases_fabric_program.c)
+ * over many shapes, the exact order of float sums, payloads larger than the ring, and a stop in every
+ * operation.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cases_fabric.h"
+
+/* PEs and workers: one of each, as many as PEs, uneven shares, more workers than any small host has cores. */
+static const struct {
+    size_t pes, workers;
+} shapes[] = {{1, 1}, {2, 1},  {2, 2},  {3, 2},  {4, 4},  {5, 3}, {7, 7},
+              {8, 3}, {13, 8}, {16, 4}, {33, 5}, {64, 1}, {64, 8}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* --- programs ----------------------------------------------------------------------------------------------
+ */
+
+static const char *check_shapes(program_options o) {
+    for (size_t round = 0; round < stress_factor(); round++)
+        for (size_t i = 0; i < SHAPES; i++) {
+            o.pes = shapes[i].pes;
+            o.workers = shapes[i].workers;
+            o.seed = 1000 * round + i;
+            const char *bad = program_check(&o);
+            if (bad) return bad;
+        }
+    return NULL;
+}
+
+/* Small slots and few of them: every payload is many chunks, and every message finds the ring full. */
+static const char *check_only(op_what what) {
+    return check_shapes((program_options){.kind = "shm",
+                                          .ring_slots = 4,
+                                          .slot_bytes = 100,
+                                          .operations = 24,
+                                          .most_bytes = 1500,
+                                          .only = 1u << what});
+}
+
+static const char *broadcast_reaches_everyone(void) {
+    return check_only(OP_BROADCAST);
+}
+
+static const char *reduce_combines_in_order(void) {
+    return check_only(OP_REDUCE);
+}
+
+static const char *gather_collects_uneven_and_empty_slices(void) {
+    return check_only(OP_GATHER);
+}
+
+static const char *send_reaches_one(void) {
+    return check_only(OP_SEND);
+}
+
+static const char *host_port_sends(void) {
+    return check_only(OP_HOST_SEND);
+}
+
+static const char *host_port_awaits(void) {
+    return check_only(OP_HOST_RETURN);
+}
+
+static const char *mixed_programs(void) {
+    return check_shapes((program_options){
+        .kind = "shm", .ring_slots = 2, .slot_bytes = 64, .operations = 60, .most_bytes = 700});
+}
+
+static const char *mixed_programs_in_large_slots(void) {
+    return check_shapes((program_options){.kind = "shm", .operations = 30, .most_bytes = 2000});
+}
+
+static const char *payload_larger_than_the_ring(void) {
+    static const size_t workers[] = {1, 2, 3};
+    for (size_t i = 0; i < 3; i++) {
+        program_options o = {.kind = "shm",
+                             .pes = 3,
+                             .workers = workers[i],
+                             .operations = 8,
+                             .most_bytes = 300001, /* 16 slots of 16 KiB are 262144 */
+                             .only = 1u << OP_BROADCAST | 1u << OP_SEND | 1u << OP_HOST_SEND,
+                             .seed = i};
+        const char *bad = program_check(&o);
+        if (bad) return bad;
+    }
+    return NULL;
+}
+
+static const char *check_segments(const char *kind) {
+    static const omni_segment pieces[] = {{0, 12}, {0, 4}, {4, 5}, {9, 3}, {0, 12}, {5, 1}, {2, 7}};
+    static const size_t workers[] = {1, 2, 3, 5, 8, 12};
+    for (size_t round = 0; round < stress_factor(); round++)
+        for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
+            program_options o = {.kind = kind,
+                                 .pes = 12,
+                                 .workers = workers[i],
+                                 .segments = pieces,
+                                 .segment_count = sizeof pieces / sizeof *pieces,
+                                 .ring_slots = 4,
+                                 .slot_bytes = 128,
+                                 .operations = 150,
+                                 .most_bytes = 900,
+                                 .seed = 100 * round + i};
+            const char *bad = program_check(&o);
+            if (bad) return bad;
+        }
+    return NULL;
+}
+
+static const char *segments_work_at_the_same_time(void) {
+    return check_segments("shm");
+}
+
+static const char *null_counts_what_shm_moves(void) {
+    const char *bad = check_segments("null");
+    if (bad) return bad;
+    return check_shapes((program_options){.kind = "null", .operations = 60, .most_bytes = 700});
+}
+
+/* --- float sums
+ * ---------------------------------------------------------------------------------------------- */
+
+enum { SUM_FLOATS = 37 };
+
+typedef struct sums {
+    omni_fabric *fabric;
+    size_t pes, workers;
+    float value[FABRIC_MOST_PES][SUM_FLOATS];
+} sums;
+
+static void add_floats(void *acc, const void *in, size_t bytes, const void *arg) {
+    (void)arg;
+    float *a = acc;
+    const float *b = in;
+    for (size_t i = 0; i < bytes / sizeof *a; i++) a[i] += b[i];
+}
+
+/* Magnitudes from 2^-20 to 2^20: any other order of additions rounds otherwise. */
+static float sum_value(size_t rank, size_t i) {
+    unsigned long long bits = chance(3, rank, i);
+    float value = (float)(bits & 0xffffff) / 16777216.0f * (float)(1ull << (bits >> 32) % 40) / 1048576.0f;
+    return bits >> 63 ? -value : value;
+}
+
+static float pairwise_sum(size_t i, size_t lo, size_t span, size_t pes) {
+    if (span == 1) return sum_value(lo, i);
+    float left = pairwise_sum(i, lo, span / 2, pes);
+    return lo + span / 2 < pes ? left + pairwise_sum(i, lo + span / 2, span / 2, pes) : left;
+}
+
+static const char *sum_body(void *arg, size_t w) {
+    sums *s = arg;
+    omni_range mine = omni_split(s->pes, s->workers, w);
+    void *own[FABRIC_MOST_PES];
+    for (size_t i = 0; i < mine.count; i++) own[i] = s->value[mine.start + i];
+    return omni_fabric_reduce(s->fabric, w, 0, own, sizeof s->value[0], add_floats, NULL) ? NULL : "stopped";
+}
+
+static const char *sum_once(size_t pes, size_t workers) {
+    static sums s;
+    static omni_stop stop;
+    omni_segment all = {0, pes};
+    omni_fabric_options o = {
+        .kind = "shm", .pes = pes, .workers = workers, .segments = &all, .segment_count = 1, .stop = &stop};
+    s.pes = pes;
+    s.workers = workers;
+    for (size_t rank = 0; rank < pes; rank++)
+        for (size_t i = 0; i < SUM_FLOATS; i++) s.value[rank][i] = sum_value(rank, i);
+    if (omni_fabric_create(&o, &s.fabric, NULL) != OMNI_OK) return "no fabric";
+    const char *bad = crew_run(workers, sum_body, &s);
+    omni_fabric_free(s.fabric);
+    for (size_t i = 0; i < SUM_FLOATS && !bad; i++) {
+        float want = pairwise_sum(i, 0, FABRIC_MOST_PES, pes);
+        if (memcmp(&want, &s.value[0][i], sizeof want) != 0)
+            bad = verdict("%zu PEs on %zu workers: %.9g, not %.9g", pes, workers, (double)s.value[0][i],
+                          (double)want);
+    }
+    return bad;
+}
+
+static const char *float_sums_have_one_parenthesization(void) {
+    for (size_t pes = 1; pes <= FABRIC_MOST_PES; pes += 1 + pes / 8) {
+        for (size_t workers = 1; workers <= 8 && workers <= pes; workers += workers) {
+            const char *bad = sum_once(pes, workers);
+            if (bad) return bad;
+        }
+    }
+    return NULL;
+}
+
+/* --- a stop in every operation
+ * ------------------------------------------------------------------------------- */
+
+enum { ALONE_BYTES = 1000 }; /* more than the ring below */
+
+typedef struct alone {
+    omni_fabric *fabric;
+    omni_stop stop;
+    unsigned char bytes[2][ALONE_BYTES];
+    size_t which;
+} alone;
+
+static const omni_sliced halves = {.rows = 2, .stride = 8, .parts = 1, .part[0] = {0, 8, 1}};
+
+static bool alone_broadcast(alone *a) {
+    omni_view v = omni_view_flat(a->bytes[0], ALONE_BYTES);
+    return omni_fabric_broadcast(a->fabric, 0, 0, 0, &v, &v);
+}
+
+static bool alone_listen(alone *a) {
+    omni_view v = omni_view_flat(a->bytes[0], ALONE_BYTES);
+    return omni_fabric_broadcast(a->fabric, 0, 0, 1, NULL, &v);
+}
+
+static bool alone_reduce(alone *a) {
+    void *own[1] = {a->bytes[0]};
+    return omni_fabric_reduce(a->fabric, 0, 0, own, 8, add_floats, NULL);
+}
+
+static bool alone_gather(alone *a) {
+    void *own[1] = {a->bytes[0]};
+    return omni_fabric_gather(a->fabric, 0, 0, own, &halves);
+}
+
+static bool alone_send(alone *a) {
+    omni_view v = omni_view_flat(a->bytes[0], ALONE_BYTES);
+    return omni_fabric_send(a->fabric, 0, 0, 0, 1, OMNI_ADDRESSED_OTHER, &v, NULL, ALONE_BYTES);
+}
+
+static bool alone_take(alone *a) {
+    omni_view v = omni_view_flat(a->bytes[0], 1);
+    return omni_fabric_send(a->fabric, 0, 0, 1, 0, OMNI_ADDRESSED_OTHER, NULL, &v, 1);
+}
+
+static bool alone_host_receive(alone *a) {
+    omni_view v = omni_view_flat(a->bytes[0], 1);
+    return omni_fabric_host_receive(a->fabric, 0, 0, &v, 1);
+}
+
+static bool alone_host_return(alone *a) {
+    return omni_fabric_host_return(a->fabric, 0, 0, a->bytes[0], ALONE_BYTES);
+}
+
+static bool alone_host_send(alone *a) {
+    return omni_fabric_host_send(a->fabric, 0, a->bytes[0], ALONE_BYTES);
+}
+
+static bool alone_host_await(alone *a) {
+    return omni_fabric_host_await(a->fabric, 0, a->bytes[0], 1);
+}
+
+static const struct {
+    const char *name;
+    bool (*call)(alone *);
+} calls[] = {
+    {"broadcast", alone_broadcast},
+    {"broadcast, as reader", alone_listen},
+    {"reduce", alone_reduce},
+    {"gather", alone_gather},
+    {"send", alone_send},
+    {"send, as taker", alone_take},
+    {"host_receive", alone_host_receive},
+    {"host_return", alone_host_return},
+    {"host_send", alone_host_send},
+    {"host_await", alone_host_await},
+};
+enum { CALLS = sizeof calls / sizeof *calls };
+
+static const omni_segment pair = {0, 2};
+
+static bool alone_create(alone *a, const char *kind) {
+    omni_fabric_options o = {.kind = kind,
+                             .pes = 2,
+                             .workers = 2,
+                             .segments = &pair,
+                             .segment_count = 1,
+                             .ring_slots = 4,
+                             .slot_bytes = 64,
+                             .stop = &a->stop};
+    return omni_fabric_create(&o, &a->fabric, NULL) == OMNI_OK;
+}
+
+static const char *alone_body(void *arg, size_t member) {
+    (void)member;
+    alone *a = arg;
+    return calls[a->which].call(a) ? "ended well without its partner" : NULL;
+}
+
+/* The other worker never comes. */
+static const char *stop_ends_every_operation(void) {
+    static alone a[CALLS];
+    static crew c[CALLS];
+    memset(a, 0, sizeof a);
+    alarm(120);
+    for (size_t i = 0; i < CALLS; i++) {
+        a[i].which = i;
+        if (!alone_create(&a[i], "shm")) return "no fabric";
+        crew_start(&c[i], 1, alone_body, &a[i]);
+    }
+    dawdle_us(5000);
+    for (size_t i = 0; i < CALLS; i++) omni_stop_set(&a[i].stop, OMNI_INTERRUPTED);
+    const char *bad = NULL;
+    for (size_t i = 0; i < CALLS; i++) {
+        const char *why = crew_join(&c[i]);
+        if (why) bad = verdict("%s: %s", calls[i].name, why);
+        if (!bad && calls[i].call(&a[i])) bad = verdict("%s goes on after the stop", calls[i].name);
+        omni_fabric_free(a[i].fabric);
+    }
+    alarm(0);
+    return bad;
+}
+
+static const char *null_never_waits(void) {
+    static alone a;
+    static const unsigned char zeros[ALONE_BYTES];
+    memset(&a, 0, sizeof a);
+    if (!alone_create(&a, "null")) return "no fabric";
+    const char *bad = NULL;
+    memset(a.bytes, 1, sizeof a.bytes);
+    for (size_t i = 0; i < CALLS && !bad; i++)
+        if (!calls[i].call(&a)) bad = verdict("%s failed", calls[i].name);
+    if (!bad && !omni_fabric_host_await(a.fabric, 0, a.bytes[1], ALONE_BYTES)) bad = "host_await failed";
+    if (!bad && memcmp(a.bytes[1], zeros, ALONE_BYTES) != 0) bad = "host_await: not zeros";
+    omni_stop_set(&a.stop, OMNI_INTERRUPTED);
+    for (size_t i = 0; i < CALLS && !bad; i++)
+        if (calls[i].call(&a)) bad = verdict("%s goes on after the stop", calls[i].name);
+    omni_fabric_free(a.fabric);
+    return bad;
+}
+
+/* --- create
+ * -------------------------------------------------------------------------------------------------- */
+
+static const char *create_refuses(void) {
+    static omni_stop stop;
+    static const omni_segment outside = {1, 4}, empty = {0, 0}, huge = {2, SIZE_MAX};
+    const struct {
+        omni_fabric_options o;
+        const char *says;
+    } refused[] = {
+        {{.kind = "mpi", .pes = 4, .workers = 2, .stop = &stop}, "shm, null"},
+        {{.kind = NULL, .pes = 4, .workers = 2, .stop = &stop}, "shm, null"},
+        {{.kind = "shm", .pes = 4, .workers = 5, .stop = &stop}, "5 workers"},
+        {{.kind = "shm", .pes = 4, .workers = 0, .stop = &stop}, "0 workers"},
+        {{.kind = "null", .pes = 0, .workers = 0, .stop = &stop}, "0 PEs"},
+        {{.kind = "shm", .pes = 4, .workers = 2, .segments = &outside, .segment_count = 1, .stop = &stop},
+         "0..3"},
+        {{.kind = "shm", .pes = 4, .workers = 2, .segments = &empty, .segment_count = 1, .stop = &stop},
+         "0 ranks"},
+        {{.kind = "shm", .pes = 4, .workers = 2, .segments = &huge, .segment_count = 1, .stop = &stop},
+         "rank 2"},
+        {{.kind = "shm", .pes = 4, .workers = 2, .ring_slots = 3, .stop = &stop}, "power of two"},
+        {{.kind = "shm", .pes = 4, .workers = 2, .ring_slots = 1, .stop = &stop}, "power of two"},
+        {{.kind = "shm", .pes = 4, .workers = 2}, "stop word"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        omni_fabric *f = (omni_fabric *)&stop;
+        omni_error err = {0};
+        if (omni_fabric_create(&refused[i].o, &f, &err) != OMNI_BAD_INPUT)
+            return verdict("row %zu was taken", i);
+        if (f != NULL || !strstr(err.text, refused[i].says)) return verdict("row %zu says: %s", i, err.text);
+    }
+    omni_fabric_free(NULL);
+    return NULL;
+}
+
+/* --- the table
+ * ------------------------------------------------------------------------------------------------- */
+
+static const omni_case rows[] = {
+    {"create_refuses", create_refuses},
+    {"broadcast_reaches_everyone", broadcast_reaches_everyone},
+    {"reduce_combines_in_order", reduce_combines_in_order},
+    {"float_sums_have_one_parenthesization", float_sums_have_one_parenthesization},
+    {"gather_collects_uneven_and_empty_slices", gather_collects_uneven_and_empty_slices},
+    {"send_reaches_one", send_reaches_one},
+    {"host_port_sends", host_port_sends},
+    {"host_port_awaits", host_port_awaits},
+    {"mixed_programs", mixed_programs},
+    {"mixed_programs_in_large_slots", mixed_programs_in_large_slots},
+    {"payload_larger_than_the_ring", payload_larger_than_the_ring},
+    {"segments_work_at_the_same_time", segments_work_at_the_same_time},
+    {"null_counts_what_shm_moves", null_counts_what_shm_moves},
+    {"null_never_waits", null_never_waits},
+    {"stop_ends_every_operation", stop_ends_every_operation},
+};
+
+const omni_case_table cases_fabric = {"fabric", rows, sizeof rows / sizeof *rows};
