@@ -12,6 +12,7 @@
 #include "omnibus/model.h"
 #include "omnibus/verify.h"
 #include "omnibus/weights.h"
+#include "verify/truth.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -180,6 +181,30 @@ Test(verify, compare_of_what_is_no_number_is_infinite) {
         for (size_t k = 0; k < COUNT(d); k++)
             cr_assert(isinf(d[k].max_abs) && isinf(d[k].rel_max) && isinf(d[k].row_rel) && isinf(d[k].nmse));
     }
+}
+
+Test(verify, tolerance_doubles_beyond_512_positions) {
+    cr_assert_eq(rule_tolerance(512), 1e-5);
+    cr_assert_eq(rule_tolerance(513), 2e-5);
+    const omni_difference edge = {.rel_max = 1e-5, .row_rel = 1e-5}, row = {.rel_max = 0, .row_rel = 1.1e-5},
+                          far = {INFINITY, INFINITY, INFINITY, INFINITY};
+    cr_assert(rule_within(&edge, 1e-5));
+    cr_assert_not(rule_within(&row, 1e-5));
+    cr_assert_not(rule_within(&far, 1e-5));
+}
+
+Test(verify, argmax_binds_where_the_margin_is_wide) {
+    const double logits[] = {-1, 3, 2.5, 3, -5};
+    rule_top top = rule_top_of(logits, 5);
+    cr_assert(top.id == 1 && top.margin == 0 && top.range == 8); /* of a tie the first */
+    top = rule_top_of(logits, 3);
+    cr_assert(top.id == 1 && top.margin == 0.5 && top.range == 4);
+    cr_assert(rule_argmax_binds(2e-4, 1));
+    cr_assert_not(rule_argmax_binds(1e-4, 1));
+    cr_assert(rule_argmax_binds((double)NAN, 1) && rule_argmax_binds(0, (double)NAN));
+    const float fine[] = {1, -2, 0}, off[] = {1, NAN, 0};
+    cr_assert_eq(rule_range_f32(fine, 3), 3);
+    cr_assert(isnan(rule_range_f32(off, 3)));
 }
 
 /* --- golden files that must be refused
@@ -385,4 +410,52 @@ Test(verify, reference_refuses_a_checkpoint_that_is_not_this_model) {
     cr_assert(strstr(err.text, "no tensor"), "%s", err.text);
     close_bundle(&gqa);
     close_bundle(&gpt2);
+}
+
+/* Copies a checkpoint's tensors under names with `drop` taken from the front, and `add` put there, where
+ * `drop` is found. */
+static omni_weights *respelled(const omni_weights *w, const char *path, const char *drop, const char *add) {
+    static char names[64][OMNI_NAME];
+    omni_tensor_out out[64];
+    omni_error err = {0};
+    size_t count = omni_weights_count(w);
+    cr_assert_leq(count, COUNT(out));
+    for (size_t i = 0; i < count; i++) {
+        const omni_tensor *t = omni_weights_at(w, i);
+        bool match = strncmp(t->name, drop, strlen(drop)) == 0;
+        snprintf(names[i], OMNI_NAME, "%s%s", match ? add : "", t->name + (match ? strlen(drop) : 0));
+        out[i] = (omni_tensor_out){.name = names[i], .dtype = t->dtype, .rank = t->rank, .data = t->data};
+        memcpy(out[i].shape, t->shape, sizeof t->shape);
+    }
+    omni_weights *copy;
+    cr_assert_eq(omni_safetensors_write(path, out, count, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_weights_open_file(path, &copy, &err), OMNI_OK, "%s", err.text);
+    return copy;
+}
+
+Test(verify, reference_reads_the_spellings_of_real_checkpoints) {
+    static const struct {
+        const char *dir, *drop, *add;
+    } cases[] = {
+        {"tests/golden/gpt2-tiny", "", "transformer."},
+        {"tests/golden/llama-tiny-mha", "model.", ""},
+        {"tests/golden/llama-tiny-gqa", "model.embed_tokens.", "lm_head."}, /* tied, stored as the head */
+    };
+    scratch s = make_scratch();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        bundle b = open_bundle(cases[i].dir);
+        omni_weights *other = respelled(b.weights, s.path, cases[i].drop, cases[i].add);
+        omni_truth *t[2];
+        omni_error err = {0};
+        cr_assert_eq(omni_truth_random(b.model, b.weights, 1, 1, 2, NULL, &t[0], &err), OMNI_OK, "%s",
+                     err.text);
+        cr_assert_eq(omni_truth_random(b.model, other, 1, 1, 2, NULL, &t[1], &err), OMNI_OK, "%s", err.text);
+        const double *x = omni_truth_prompt(t[0], 0)->decode_logits,
+                     *y = omni_truth_prompt(t[1], 0)->decode_logits;
+        cr_assert_eq(memcmp(x, y, 2 * b.model->shape.vocab * sizeof *x), 0, "%s", cases[i].dir);
+        for (size_t k = 0; k < 2; k++) omni_truth_free(t[k]);
+        omni_weights_close(other);
+        close_bundle(&b);
+    }
+    remove_scratch(&s);
 }

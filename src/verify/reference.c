@@ -122,7 +122,7 @@ omni_status reference_forward(reference *ref, const reference_row *row, size_t r
 /* --- truths
  * ---------------------------------------------------------------------------------------------------- */
 
-/* What compute_* share: mutable views of the arrays that the truth's prompts point to. */
+/* While a truth is computed: mutable views of the arrays that the truth's prompts point to. */
 typedef struct draft {
     int32_t *next;                           /* [S] */
     double *hidden, *last, *logits, *margin; /* [L+1, T, D] [T, D] [max(S, 1), V] [S] */
