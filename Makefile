@@ -74,11 +74,14 @@ $(LIB): $(call obj,$(LIB_SRC))
 $(PROG): $(call obj,$(CLI_SRC)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 
+# A case counts the allocations that our code makes while it runs.
+COUNT_ALLOC := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
+
 $(TESTS): $(call obj,$(TEST_SRC) $(CASE_SRC)) $(LIB)
-	@$(CC) $(LDFLAGS) $^ -lcriterion $(LIBS) -o $@
+	@$(CC) $(LDFLAGS) $(COUNT_ALLOC) $^ -lcriterion $(LIBS) -o $@
 
 $(PLAIN): $(call obj,tests/plain_main.c $(CASE_SRC)) $(LIB)
-	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+	@$(CC) $(LDFLAGS) $(COUNT_ALLOC) $^ $(LIBS) -o $@
 
 $(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(BUILD)/obj/bench/common.o $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@

@@ -1,0 +1,696 @@
+/* cases_flow.c: whole runs. Checkpoint x plan x PEs against float64 truth; real counters against the plan's;
+ * the same bits for any number of workers; what must not happen while running (allocation, stray threads);
+ * ends and errors.
+ *
+ * Under a sanitizer the matrix is thinned: n in {1, 2, 3, 5, 33} and every third combination of methods. The
+ * whole matrix runs in the release variant.
+ */
+#include <dirent.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cases.h"
+#include "omnibus/kernel.h"
+#include "omnibus/verify.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { THIN = 3 };
+static const size_t PES[] = {1, 2, 3, 5, 33};
+#else
+enum { THIN = 1 };
+static const size_t PES[] = {1, 2, 3, 4, 5, 7, 8, 16, 33};
+#endif
+#define COUNT(a)   (sizeof(a) / sizeof *(a))
+#define FIVE_PLANS "single,megatron,workflow1,workflow2,alternate"
+
+/* --- what every case needs --------------------------------------------------------------------------- */
+
+typedef struct flow {
+    omni_model *model;
+    omni_weights *weights;
+    omni_topo *topo;
+    omni_truth *truth;
+    omni_plan *plan;
+    omni_stop stop;
+    omni_error err;
+} flow;
+
+static const char *flow_close(flow *f, const char *bad) {
+    omni_plan_free(f->plan);
+    omni_truth_free(f->truth);
+    omni_topo_close(f->topo);
+    omni_weights_close(f->weights);
+    omni_model_free(f->model);
+    return bad;
+}
+
+static const char *flow_open(flow *f, const char *dir) {
+    char golden[1024];
+    memset(f, 0, sizeof *f);
+    snprintf(golden, sizeof golden, "%s/golden.safetensors", dir);
+    bool ok = omni_kernel_init(&f->err) == OMNI_OK && omni_model_load(dir, &f->model, &f->err) == OMNI_OK &&
+              omni_weights_open_dir(dir, &f->weights, &f->err) == OMNI_OK &&
+              omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
+              omni_truth_load(golden, f->model, &f->truth, &f->err) == OMNI_OK;
+    return ok ? NULL : verdict("%s: %s", dir, f->err.text);
+}
+
+/* Compiles a plan; NULL text frees the last. False: it cannot be built. */
+static bool flow_plan(flow *f, const char *text, size_t pes) {
+    omni_plan_spec spec;
+    omni_plan_free(f->plan);
+    f->plan = NULL;
+    return omni_plan_parse(text, &spec, &f->err) == OMNI_OK &&
+           omni_plan_compile(f->model, &spec, pes, &f->plan, &f->err) == OMNI_OK;
+}
+
+static omni_engine_options flow_options(flow *f) {
+    return (omni_engine_options){
+        .model = f->model, .weights = f->weights, .plan = f->plan, .topo = f->topo, .stop = &f->stop};
+}
+
+/* --- against the truth -----------------------------------------------------------------------------------
+ */
+
+static const char *check_one(flow *f, const char *text, size_t pes, size_t workers) {
+    omni_check_result r;
+    omni_error err = {0};
+    if (!flow_plan(f, text, pes)) return verdict("%s on %zu PEs: %s", text, pes, f->err.text);
+    omni_engine_options o = flow_options(f);
+    o.workers = workers;
+    if (omni_check_case(&o, f->truth, &r, &err) != OMNI_OK)
+        return verdict("%s on %zu PEs: %s", text, pes, err.text);
+    if (r.argmax_compared == 0) return verdict("%s on %zu PEs: no arg-max was compared", text, pes);
+    return r.passed ? NULL : verdict("%s on %zu PEs: %s", text, pes, r.first_bad);
+}
+
+/* Every plan of the list that is built, on every number of PEs. */
+static const char *check_list(flow *f, const char *plans, size_t thin, size_t least) {
+    char **list;
+    size_t count, ran = 0;
+    const char *bad = NULL;
+    if (omni_plan_list(plans, &list, &count, &f->err) != OMNI_OK) return verdict("%s", f->err.text);
+    for (size_t i = 0; i < count && !bad; i += thin) {
+        omni_plan_spec spec;
+        if (omni_plan_parse(list[i], &spec, &f->err) != OMNI_OK) bad = verdict("%s", f->err.text);
+        for (size_t k = 0; k < COUNT(PES) && !bad && !spec.missing[0]; k++, ran++)
+            bad = check_one(f, list[i], PES[k], PES[k] < 3 ? PES[k] : 2 + k % 2);
+    }
+    omni_plan_list_free(list, count);
+    return bad || ran >= least ? bad : verdict("only %zu cases ran", ran);
+}
+
+static const char *check_checkpoint(const char *dir, const char *plans, size_t thin, size_t least) {
+    flow f;
+    const char *bad = flow_open(&f, dir);
+    return flow_close(&f, bad ? bad : check_list(&f, plans, thin, least));
+}
+
+static const char *golden_llama_gqa(void) {
+    return check_checkpoint("tests/golden/llama-tiny-gqa", FIVE_PLANS ",all", THIN, 60);
+}
+static const char *golden_llama_mha(void) {
+    return check_checkpoint("tests/golden/llama-tiny-mha", FIVE_PLANS ",all", THIN, 60);
+}
+static const char *golden_gpt2(void) {
+    return check_checkpoint("tests/golden/gpt2-tiny", FIVE_PLANS ",all", THIN, 60);
+}
+static const char *demo_llama(void) {
+    return check_checkpoint("configs/demo/llama", FIVE_PLANS, 1, 25);
+}
+static const char *demo_gpt2(void) {
+    return check_checkpoint("configs/demo/gpt2", FIVE_PLANS, 1, 25);
+}
+
+/* The other ways to gather and to hand out, and longer cycles. */
+static const char *gather_and_edge(void) {
+    static const char *const plans =
+        "workflow1:gather=bus,workflow2:edge=scatter,alternate:gather=bus:edge=scatter,o=out:gather=bus,qkv="
+        "in:edge=scatter,"
+        "qkv=out:attn=tokens:o=out:ffn=out+out:gather=bus,qkv=in:attn=tokens:o=in:ffn=in+in:edge=scatter,"
+        "workflow1/workflow2/megatron,qkv=in:o=out:ffn=in+in:edge=scatter/workflow1:gather=bus";
+    const char *bad = check_checkpoint("tests/golden/llama-tiny-gqa", plans, 1, 40);
+    return bad ? bad : check_checkpoint("tests/golden/gpt2-tiny", plans, 1, 40);
+}
+
+static const char *story_llama(void) {
+    const char *dir = shared_path("golden/story-llama");
+    return dir ? check_checkpoint(dir, FIVE_PLANS, 1, 25) : "SKIP: ../shared/golden/story-llama is absent";
+}
+
+/* --- shapes that nobody trained: random weights against the float64 reference ------------------------------
+ */
+
+enum { MOST_TENSORS = 64 };
+typedef struct tensor_list {
+    omni_random_spec spec[MOST_TENSORS];
+    char name[MOST_TENSORS][OMNI_NAME];
+    size_t count;
+} tensor_list;
+
+static void add_tensor(tensor_list *l, const omni_tensor_name *t, size_t layer, size_t rows, size_t cols,
+                       float mean, float sd) {
+    char name[OMNI_NAME];
+    if (!t->name[0] || !omni_tensor_name_format(t, 0, layer, name)) return;
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->name[i], name) == 0) return; /* q, k and v of one tensor */
+    memcpy(l->name[l->count], name, sizeof name);
+    l->spec[l->count] = (omni_random_spec){.name = l->name[l->count],
+                                           .dtype = l->count % 3 ? OMNI_F32 : OMNI_BF16,
+                                           .rank = cols ? 2 : 1,
+                                           .shape = {rows, cols},
+                                           .mean = mean,
+                                           .stddev = sd};
+    l->count++;
+}
+
+static void add_op(tensor_list *l, const omni_model *m, const omni_op *op, size_t layer) {
+    for (size_t j = 0; j < op->matrices; j++) {
+        const omni_matrix *x = &op->matrix[j];
+        add_tensor(l, &x->weight, layer, x->in_out ? x->in : x->stored_out, x->in_out ? x->stored_out : x->in,
+                   0, 0.3f);
+        add_tensor(l, &x->bias, layer, x->stored_out, 0, 0, 0.2f);
+    }
+    if (op->kind != OMNI_OP_NORM) return;
+    add_tensor(l, &op->norm_weight, layer, m->shape.hidden, 0, 1, 0.1f);
+    add_tensor(l, &op->norm_bias, layer, m->shape.hidden, 0, 0, 0.1f);
+}
+
+static const char *flow_random(flow *f, const char *config, uint64_t seed) {
+    tensor_list *l = calloc(1, sizeof *l);
+    memset(f, 0, sizeof *f);
+    if (!l || omni_kernel_init(&f->err) != OMNI_OK ||
+        omni_model_parse(config, strlen(config), "random", &f->model, &f->err) != OMNI_OK) {
+        free(l);
+        return verdict("%s: %s", config, f->err.text);
+    }
+    const omni_model *m = f->model;
+    add_tensor(l, &m->embedding, 0, m->shape.vocab, m->shape.hidden, 0, 1);
+    add_tensor(l, &m->positions, 0, m->shape.positions, m->shape.hidden, 0, 1);
+    for (size_t layer = 0; layer < m->shape.layers; layer++)
+        for (size_t i = 0; i < m->layer_op_count; i++) add_op(l, m, &m->layer_ops[i], layer);
+    for (size_t i = 0; i < m->final_op_count; i++) add_op(l, m, &m->final_ops[i], 0);
+    bool ok = omni_weights_open_random(l->spec, l->count, seed, &f->weights, &f->err) == OMNI_OK &&
+              omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
+              omni_truth_random(m, f->weights, seed, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
+    free(l);
+    return ok ? NULL : verdict("%s: %s", config, f->err.text);
+}
+
+static const char *odd_shapes(void) {
+    static const char *const configs[] = {
+        "{\"model_type\":\"llama\",\"hidden_size\":10,\"intermediate_size\":7,\"num_hidden_layers\":3,\"num_"
+        "attention_heads\":5,"
+        "\"num_key_value_heads\":1,\"head_dim\":6,\"vocab_size\":13,\"max_position_embeddings\":64,\"rms_"
+        "norm_eps\":1e-5}",
+        "{\"model_type\":\"llama\",\"hidden_size\":12,\"intermediate_size\":1,\"num_hidden_layers\":1,\"num_"
+        "attention_heads\":3,"
+        "\"num_key_value_heads\":3,\"vocab_size\":2,\"max_position_embeddings\":64,\"tie_word_embeddings\":"
+        "true}",
+        "{\"model_type\":\"llama\",\"hidden_size\":34,\"intermediate_size\":45,\"num_hidden_layers\":2,\"num_"
+        "attention_heads\":6,"
+        "\"num_key_value_heads\":3,\"head_dim\":10,\"vocab_size\":67,\"max_position_embeddings\":64}",
+        "{\"model_type\":\"gpt2\",\"n_embd\":15,\"n_layer\":2,\"n_head\":5,\"n_inner\":11,\"n_positions\":64,"
+        "\"vocab_size\":23,"
+        "\"activation_function\":\"gelu_new\"}",
+        "{\"model_type\":\"gpt2\",\"n_embd\":2,\"n_layer\":2,\"n_head\":1,\"n_inner\":1,\"n_positions\":64,"
+        "\"vocab_size\":5}",
+    };
+    const char *bad = NULL;
+    for (size_t i = 0; i < COUNT(configs) && !bad; i++) {
+        flow f;
+        bad = flow_random(&f, configs[i], i + 1);
+        if (!bad)
+            bad = check_list(&f, FIVE_PLANS ",all,workflow2:edge=scatter,workflow1:gather=bus", THIN, 60);
+        if (bad) bad = verdict("config %zu: %s", i, bad);
+        flow_close(&f, bad);
+    }
+    return bad;
+}
+
+/* --- counters ----------------------------------------------------------------------------------------------
+ */
+
+static bool equals_json(const omni_counters *c, const json_t *want) {
+    for (size_t k = 0; k < OMNI_COUNTERS; k++)
+        if (omni_counters_get(c, k) !=
+            (uint64_t)json_integer_value(json_object_get(want, omni_counter_names[k])))
+            return false;
+    return true;
+}
+
+static omni_counters since(omni_counters now, const omni_counters *before) {
+    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
+    memcpy(a, &now, sizeof a);
+    memcpy(b, before, sizeof b);
+    for (size_t i = 0; i < OMNI_COUNTERS; i++) a[i] -= b[i];
+    memcpy(&now, a, sizeof now);
+    return now;
+}
+
+/* Generates greedily from arbitrary prompts of the given lengths. */
+static const char *count_run(flow *f, const size_t *lengths, size_t n, size_t gen, const char *fabric,
+                             omni_counters out[2]) {
+    omni_engine *e;
+    size_t capacity[4], counts[4], tokens = 0;
+    int32_t ids[64], next[4];
+    omni_counters before = {0}, now;
+    for (size_t i = 0; i < n; i++) tokens += counts[i] = lengths[i], capacity[i] = lengths[i] + gen - 1;
+    for (size_t i = 0; i < tokens; i++) ids[i] = (int32_t)(i * 7 % 200);
+    omni_engine_options o = flow_options(f);
+    o.sequences = n;
+    o.capacity = capacity;
+    o.max_tokens = tokens;
+    o.fabric = fabric;
+    if (omni_engine_create(&o, &e, &f->err) != OMNI_OK) return verdict("%s", f->err.text);
+    const char *bad = NULL;
+    for (size_t step = 0; step < gen && !bad; step++) {
+        if (omni_engine_forward(e, ids, counts, next, &f->err) != OMNI_OK) bad = verdict("%s", f->err.text);
+        if (step == 0) omni_engine_counters(e, &before);
+        memcpy(ids, next, n * sizeof *next);
+        for (size_t i = 0; i < n; i++) counts[i] = 1;
+    }
+    omni_engine_counters(e, &now);
+    out[0] = before;
+    out[1] = since(now, &before);
+    omni_engine_free(e);
+    return bad;
+}
+
+static const char *count_case(const json_t *c, const char *fabric) {
+    char dir[256];
+    flow f;
+    size_t lengths[4], n = json_array_size(json_object_get(c, "prompt_lengths"));
+    size_t pes = (size_t)json_integer_value(json_object_get(c, "pes")),
+           gen = (size_t)json_integer_value(json_object_get(c, "gen"));
+    const char *plan = json_string_value(json_object_get(c, "plan"));
+    for (size_t i = 0; i < n; i++)
+        lengths[i] = (size_t)json_integer_value(json_array_get(json_object_get(c, "prompt_lengths"), i));
+    snprintf(dir, sizeof dir, "tests/golden/%s", json_string_value(json_object_get(c, "model")));
+    const char *bad = flow_open(&f, dir);
+    omni_counters got[2];
+    if (!bad && !flow_plan(&f, plan, pes)) bad = verdict("%s", f.err.text);
+    if (!bad) bad = count_run(&f, lengths, n, gen, fabric, got);
+    for (size_t phase = 0; phase < 2 && !bad; phase++)
+        if (!equals_json(&got[phase], json_object_get(c, phase ? "decode" : "prefill")))
+            bad = verdict("%s, %s on %zu PEs, %s fabric: counters of the %s differ", dir, plan, pes, fabric,
+                          phase ? "decode" : "prefill");
+    return flow_close(&f, bad);
+}
+
+static const char *counts_of(const char *fabric) {
+    json_t *root = json_load_file("tests/golden/counts.json", 0, NULL), *c;
+    const char *bad = root ? NULL : "tests/golden/counts.json cannot be read";
+    size_t i, ran = 0;
+    json_array_foreach(json_object_get(root, "cases"), i, c) {
+        if (!bad && i % THIN == 0) bad = count_case(c, fabric), ran++;
+    }
+    json_decref(root);
+    return bad || ran >= 40 ? bad : "too few cases";
+}
+
+static const char *counters_of_a_run(void) {
+    return counts_of("shm");
+}
+static const char *counters_of_the_null_fabric(void) {
+    return counts_of("null");
+}
+
+/* What a real run counts is what the plan says, for the plans that counts.json does not have. */
+static const char *counters_of_other_plans(void) {
+    static const char *const plans[] = {"qkv=out:attn=tokens:o=out:ffn=out+out",
+                                        "qkv=in:attn=heads:o=out:ffn=in+in:edge=scatter",
+                                        "workflow1:gather=bus",
+                                        "workflow2:edge=scatter",
+                                        "alternate:gather=bus:edge=scatter",
+                                        "qkv=out:attn=tokens:gather=bus"};
+    static const size_t lengths[] = {3, 1, 6};
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    for (size_t i = 0; i < COUNT(plans) && !bad; i++) {
+        for (size_t k = 0; k < COUNT(PES) && !bad; k++) {
+            omni_counters got[2], want[2] = {{0}, {0}};
+            size_t first[3] = {0}, counts[3], gen = 4;
+            if (!flow_plan(&f, plans[i], PES[k])) bad = verdict("%s", f.err.text);
+            if (!bad) bad = count_run(&f, lengths, 3, gen, "shm", got);
+            memcpy(counts, lengths, sizeof counts);
+            for (size_t step = 0; step < gen && !bad; step++) {
+                omni_counters c;
+                omni_plan_count(f.plan, (omni_extent){counts[0] + counts[1] + counts[2], 3, first, counts},
+                                &c);
+                omni_counters_add(&want[step > 0], &c);
+                for (size_t q = 0; q < 3; q++) first[q] += counts[q], counts[q] = 1;
+            }
+            for (size_t phase = 0; phase < 2 && !bad; phase++)
+                if (!omni_counters_equal(&got[phase], &want[phase]))
+                    bad = verdict("%s on %zu PEs: phase %zu differs", plans[i], PES[k], phase);
+        }
+    }
+    return flow_close(&f, bad);
+}
+
+/* --- same bits
+ * ------------------------------------------------------------------------------------------------ */
+
+enum { BITS_STEPS = 4 };
+
+/* All layer states and logits of a short run, appended to out. */
+static const char *record_run(flow *f, size_t workers, float *out, size_t *used) {
+    const omni_prompt_truth *a = omni_truth_prompt(f->truth, 0), *b = omni_truth_prompt(f->truth, 1);
+    const omni_shape *s = &f->model->shape;
+    size_t counts[2] = {a->tokens, b->tokens}, capacity[2] = {a->tokens + BITS_STEPS, b->tokens + BITS_STEPS};
+    int32_t ids[256], next[2];
+    omni_engine *e;
+    omni_engine_options o = flow_options(f);
+    o.workers = workers;
+    o.sequences = 2;
+    o.capacity = capacity;
+    o.max_tokens = a->tokens + b->tokens;
+    o.taps = true;
+    if (omni_engine_create(&o, &e, &f->err) != OMNI_OK) return verdict("%s", f->err.text);
+    memcpy(ids, a->ids, a->tokens * sizeof *ids);
+    memcpy(ids + a->tokens, b->ids, b->tokens * sizeof *ids);
+    *used = 0;
+    const char *bad = NULL;
+    for (size_t step = 0; step < BITS_STEPS && !bad; step++) {
+        size_t rows = (counts[0] + counts[1]) * s->hidden;
+        if (omni_engine_forward(e, ids, counts, next, &f->err) != OMNI_OK) bad = verdict("%s", f->err.text);
+        for (size_t l = 0; l <= s->layers && !bad; l++, *used += rows)
+            memcpy(out + *used, omni_engine_tap(e, l), rows * sizeof *out);
+        if (!bad) memcpy(out + *used, omni_engine_logits(e), 2 * s->vocab * sizeof *out);
+        *used += 2 * s->vocab;
+        memcpy(ids, next, sizeof next);
+        counts[0] = counts[1] = 1;
+    }
+    omni_engine_free(e);
+    return bad;
+}
+
+static const char *same_bits_for_any_workers(void) {
+    static const char *const plans[] = {"megatron",  "workflow1",        "workflow2",
+                                        "alternate", "o=out:gather=bus", "workflow2:edge=scatter"};
+    static const size_t workers[] = {2, 2, 3, 5, 7};
+    enum { MOST = 1 << 16 };
+    float *one = malloc(MOST * sizeof *one), *other = malloc(MOST * sizeof *other);
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    for (size_t i = 0; i < COUNT(plans) && !bad && one && other; i++) {
+        size_t used, used_other;
+        if (!flow_plan(&f, plans[i], 7)) bad = verdict("%s", f.err.text);
+        if (!bad) bad = record_run(&f, 1, one, &used);
+        for (size_t k = 0; k < COUNT(workers) && !bad; k++) {
+            bad = record_run(&f, workers[k], other, &used_other);
+            if (!bad && (used != used_other || memcmp(one, other, used * sizeof *one) != 0))
+                bad = verdict("%s: %zu workers give other bits than one", plans[i], workers[k]);
+        }
+    }
+    if (!one || !other) bad = "no memory";
+    free(one);
+    free(other);
+    return flow_close(&f, bad);
+}
+
+/* --- while running
+ * ---------------------------------------------------------------------------------------------- */
+
+/* The linker sends every allocation of ours here (see the Makefile). */
+static _Atomic size_t allocations;
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t m);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t a, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t m);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t a, size_t n);
+
+void *__wrap_malloc(size_t n) {
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __real_malloc(n);
+}
+void *__wrap_calloc(size_t n, size_t m) {
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __real_calloc(n, m);
+}
+void *__wrap_realloc(void *p, size_t n) {
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __real_realloc(p, n);
+}
+void *__wrap_aligned_alloc(size_t a, size_t n) {
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __real_aligned_alloc(a, n);
+}
+
+typedef struct census {
+    size_t threads, pes, workers;
+} census;
+
+/* Counts the process's threads, by name. */
+static census count_threads(void) {
+    census c = {0};
+    DIR *d = opendir("/proc/self/task");
+    for (struct dirent *t; d && (t = readdir(d));) {
+        char path[300], name[32] = "";
+        if (t->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", t->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(name, sizeof name, f))
+            c.pes += strncmp(name, "pe/", 3) == 0, c.workers += strncmp(name, "worker/", 7) == 0;
+        if (f) fclose(f);
+        c.threads++;
+    }
+    if (d) closedir(d);
+    return c;
+}
+
+/* An engine on the first prompt of the truth, and one pass over it. */
+static const char *start_engine(flow *f, size_t workers, const char *fabric, size_t room, omni_engine **e,
+                                int32_t *next) {
+    const omni_prompt_truth *p = omni_truth_prompt(f->truth, 0);
+    size_t capacity = p->tokens + room, counts = p->tokens;
+    omni_engine_options o = flow_options(f);
+    o.workers = workers;
+    o.sequences = 1;
+    o.capacity = &capacity;
+    o.max_tokens = p->tokens;
+    o.fabric = fabric;
+    if (omni_engine_create(&o, e, &f->err) != OMNI_OK) return verdict("%s", f->err.text);
+    if (omni_engine_forward(*e, p->ids, &counts, next, &f->err) == OMNI_OK) return NULL;
+    omni_engine_free(*e);
+    return verdict("%s", f->err.text);
+}
+
+static const char *threads_are_workers_and_the_caller(void) {
+    static const size_t workers[] = {1, 2, 4, 8};
+    size_t before = count_threads().threads; /* a sanitizer may have one of its own */
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    for (size_t i = 0; i < COUNT(workers) && !bad; i++) {
+        omni_engine *e;
+        int32_t next;
+        if (!flow_plan(&f, "megatron", 8)) bad = verdict("%s", f.err.text);
+        if (!bad) bad = start_engine(&f, workers[i], NULL, 1, &e, &next);
+        if (bad) break;
+        census c = count_threads();
+        size_t pes = workers[i] == 8 ? 8 : 0;
+        if (c.threads != before + workers[i] || c.pes != pes || c.workers != workers[i] - pes)
+            bad = verdict("%zu workers: %zu threads before, %zu now; %zu named pe/, %zu worker/", workers[i],
+                          before, c.threads, c.pes, c.workers);
+        omni_engine_free(e);
+        if (!bad && count_threads().threads != before) bad = verdict("threads are left behind");
+    }
+    return flow_close(&f, bad);
+}
+
+static const char *no_allocation_after_set_up(void) {
+    static const char *const plans[] = {"megatron", "workflow1:gather=bus", "workflow2:edge=scatter",
+                                        "alternate"};
+    flow f;
+    const char *bad = flow_open(&f, "configs/demo/llama");
+    for (size_t i = 0; i < COUNT(plans) && !bad; i++) {
+        omni_engine *e;
+        int32_t id;
+        size_t one = 1;
+        if (!flow_plan(&f, plans[i], 5)) bad = verdict("%s", f.err.text);
+        if (!bad) bad = start_engine(&f, 2, NULL, 9, &e, &id);
+        if (bad) break;
+        size_t before = atomic_load(&allocations);
+        for (size_t step = 0; step < 8 && !bad; step++)
+            if (omni_engine_forward(e, &id, &one, &id, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
+        size_t now = atomic_load(&allocations);
+        if (!bad && before == 0) bad = "the count of allocations does not work";
+        if (!bad && now != before) bad = verdict("%s: %zu allocations in 8 passes", plans[i], now - before);
+        omni_engine_free(e);
+    }
+    return flow_close(&f, bad);
+}
+
+static const char *the_null_fabric_runs_to_the_end(void) {
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/gpt2-tiny");
+    char **list;
+    size_t count;
+    if (!bad && omni_plan_list(FIVE_PLANS, &list, &count, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
+    if (bad) return flow_close(&f, bad);
+    for (size_t i = 0; i < count && !bad; i++) {
+        omni_engine *e;
+        int32_t id;
+        size_t one = 1;
+        if (!flow_plan(&f, list[i], 5)) bad = verdict("%s", f.err.text);
+        if (!bad) bad = start_engine(&f, 3, "null", 5, &e, &id);
+        if (bad) break;
+        for (size_t step = 0; step < 5 && !bad; step++)
+            if (omni_engine_forward(e, &id, &one, &id, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
+        omni_engine_free(e);
+    }
+    omni_plan_list_free(list, count);
+    return flow_close(&f, bad);
+}
+
+/* --- ends
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static void *stop_soon(void *arg) {
+    struct timespec t = {.tv_nsec = 3000000};
+    nanosleep(&t, NULL);
+    omni_stop_set(arg, OMNI_INTERRUPTED);
+    return NULL;
+}
+
+/* The stop word is set at some moment of an endless run; all return, nothing hangs, the next team starts
+ * afresh. */
+static const char *stopped_in_the_middle(void) {
+    static const char *const plans[] = {"megatron", "workflow2", "alternate:gather=bus"};
+    flow f;
+    const char *bad = flow_open(&f, "configs/demo/gpt2");
+    for (size_t round = 0; round < 12 && !bad; round++) {
+        omni_engine *e;
+        int32_t id;
+        size_t one = 1, before = count_threads().threads;
+        pthread_t thread;
+        memset(&f.stop, 0, sizeof f.stop);
+        if (!flow_plan(&f, plans[round % COUNT(plans)], 1 + round % 7)) bad = verdict("%s", f.err.text);
+        if (!bad) bad = start_engine(&f, 0, NULL, 100, &e, &id);
+        if (bad) break;
+        if (pthread_create(&thread, NULL, stop_soon, &f.stop) != 0) return flow_close(&f, "no thread");
+        omni_status st = OMNI_OK;
+        for (;;) {
+            omni_error err = {0};
+            for (size_t step = 0; step < 90 && st == OMNI_OK; step++)
+                st = omni_engine_forward(e, &id, &one, &id, &err);
+            if (st != OMNI_OK) break;
+            omni_engine_free(e);
+            st = start_engine(&f, 0, NULL, 100, &e, &id) ? omni_stop_get(&f.stop) : OMNI_OK;
+            if (st != OMNI_OK) e = NULL;
+            if (st != OMNI_OK) break;
+        }
+        pthread_join(thread, NULL);
+        if (st != OMNI_INTERRUPTED) bad = verdict("round %zu ended with %d", round, (int)st);
+        omni_engine_free(e);
+        if (!bad && count_threads().threads != before) bad = "threads are left behind";
+    }
+    return flow_close(&f, bad);
+}
+
+static const char *expect_refusal(flow *f, const omni_engine_options *o, omni_status want,
+                                  const char *words) {
+    omni_engine *e = NULL;
+    omni_error err = {0};
+    omni_status st = omni_engine_create(o, &e, &err);
+    omni_engine_free(e);
+    if (st == want && strstr(err.text, words)) return NULL;
+    return verdict("ended with %d '%s' (expected %d '%s'); %s", (int)st, err.text, (int)want, words,
+                   f->model->name);
+}
+
+static const char *what_cannot_run_is_refused(void) {
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    if (!bad && !flow_plan(&f, "megatron", 2)) bad = verdict("%s", f.err.text);
+    if (bad) return flow_close(&f, bad);
+    size_t capacity = 257;
+    omni_engine_options good = flow_options(&f), o = good;
+    good.sequences = 1;
+    good.capacity = &capacity;
+    good.max_tokens = 4;
+    o = good;
+    bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "257 positions (the model has 256)");
+    capacity = 16;
+    o.workers = 3;
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "3 workers for 2 PEs");
+    o = good;
+    o.fabric = "pigeons";
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "shm");
+    o = good;
+    o.max_tokens = (size_t)1 << 40; /* 2^40 x 96 floats and more */
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "are available");
+    o.max_tokens = SIZE_MAX / 8;
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "address space");
+    omni_engine *e = NULL;
+    int32_t ids[8] = {1, 2, 3, 211}, next;
+    size_t counts = 4;
+    if (!bad && omni_engine_create(&good, &e, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
+    static const struct {
+        int32_t last;
+        size_t count;
+    } wrong[] = {{211, 4}, {-1, 4}, {0, 0}, {0, 5}, {0, 17}};
+    for (size_t i = 0; i < COUNT(wrong) && !bad; i++) {
+        ids[3] = wrong[i].last;
+        counts = wrong[i].count;
+        if (omni_engine_forward(e, ids, &counts, &next, NULL) != OMNI_BAD_INPUT)
+            bad = verdict("wrong pass %zu was accepted", i);
+    }
+    omni_engine_free(e);
+    return flow_close(&f, bad);
+}
+
+static const char *a_checkpoint_that_does_not_fit_is_refused(void) {
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    omni_weights *other = NULL;
+    if (!bad && omni_weights_open_dir("tests/golden/llama-tiny-mha", &other, &f.err) != OMNI_OK)
+        bad = verdict("%s", f.err.text);
+    if (!bad && !flow_plan(&f, "megatron", 2)) bad = verdict("%s", f.err.text);
+    size_t capacity = 8;
+    omni_engine_options o = flow_options(&f);
+    o.sequences = 1;
+    o.capacity = &capacity;
+    o.max_tokens = 4;
+    o.weights = other;
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "has shape [211, 64] (expected [211, 96])");
+    omni_weights_close(other);
+    other = NULL;
+    if (!bad && omni_weights_open_dir("tests/golden/gpt2-tiny", &other, &f.err) != OMNI_OK)
+        bad = verdict("%s", f.err.text);
+    o.weights = other;
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "is missing");
+    omni_weights_close(other);
+    return flow_close(&f, bad);
+}
+
+static const omni_case cases[] = {
+    {"golden_llama_gqa", golden_llama_gqa},
+    {"golden_llama_mha", golden_llama_mha},
+    {"golden_gpt2", golden_gpt2},
+    {"demo_llama", demo_llama},
+    {"demo_gpt2", demo_gpt2},
+    {"gather_and_edge", gather_and_edge},
+    {"story_llama", story_llama},
+    {"odd_shapes", odd_shapes},
+    {"counters_of_a_run", counters_of_a_run},
+    {"counters_of_the_null_fabric", counters_of_the_null_fabric},
+    {"counters_of_other_plans", counters_of_other_plans},
+    {"same_bits_for_any_workers", same_bits_for_any_workers},
+    {"threads_are_workers_and_the_caller", threads_are_workers_and_the_caller},
+    {"no_allocation_after_set_up", no_allocation_after_set_up},
+    {"the_null_fabric_runs_to_the_end", the_null_fabric_runs_to_the_end},
+    {"stopped_in_the_middle", stopped_in_the_middle},
+    {"what_cannot_run_is_refused", what_cannot_run_is_refused},
+    {"a_checkpoint_that_does_not_fit_is_refused", a_checkpoint_that_does_not_fit_is_refused},
+};
+const omni_case_table cases_flow = {"flow", cases, COUNT(cases)};
