@@ -1,7 +1,7 @@
 /* check.c: one case: a plan on n PEs, run on the truth's prompts and held against it.
  *
- *   prefill   all prompts as one ragged batch        -> every layer's state, final norm, logits, arg-max
- *   step s    token s-1 of the truth for every prompt -> logits where the truth has them, arg-max
+ *   prefill   all prompts as one ragged batch          -> every layer's state, final norm, logits, arg-max
+ *   step s    token s-1 of the truth for every prompt  -> logits where the truth has them, arg-max
  *
  * Feeding the truth's tokens instead of the engine's own (teacher forcing) keeps one near-tie from spoiling
  * all that follows. Every sequence must take part in every forward, so a prompt whose truth has ended goes on
@@ -32,8 +32,7 @@ typedef struct check {
     float *normed;          /* [tokens, hidden] */
 } check;
 
-/* --- verdicts
- * --------------------------------------------------------------------------------------------------- */
+/* --- verdicts --------------------------------------------------------------------------------------- */
 
 /* Only the first is kept: what follows a wrong layer is wrong too. */
 __attribute__((format(printf, 2, 3))) static void fail(check *c, const char *format, ...) {
@@ -117,8 +116,7 @@ static void judge_step(check *c, size_t i, size_t step) {
         judge_argmax(c, i, step, top.id, top.margin, range);
 }
 
-/* --- the run
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the run ---------------------------------------------------------------------------------------- */
 
 static omni_status forward(check *c, size_t step) {
     size_t layer = 0;
@@ -211,8 +209,7 @@ static omni_status run(check *c) {
     return OMNI_OK;
 }
 
-/* --- sizes
- * -------------------------------------------------------------------------------------------------------- */
+/* --- sizes ------------------------------------------------------------------------------------------ */
 
 /* Steps of the longest truth, as far as every prompt has positions for them. */
 static size_t common_steps(const check *c) {
