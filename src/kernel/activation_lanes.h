@@ -4,13 +4,13 @@
  * or masked.
  */
 
-/* exp(x) to about 1 ulp, 0 below ln(FLT_MIN), held at exp(88.376) = 2.4e38 above; NaN stays NaN.
+/* exp(x) to about 1 ulp, 0 below ln(FLT_MIN), infinity above 88.376 (2.4e38); NaN stays NaN.
  * Range reduction, polynomial and limits are those of expf in the Cephes library (S. L. Moshier,
  * netlib.org/cephes). The nearest whole number comes from adding 1.5 * 2^23, whose last bits then hold it. */
 LANES_FN vec vec_exp(vec x) {
     const vec hi = vec_set(88.3762626647949f), lo = vec_set(-87.3365478515625f), magic = vec_set(12582912.0f);
-    vec_bits under = (vec_bits)(x < lo);
-    x = vec_select((vec_bits)(x > hi), hi, x);
+    vec_bits under = (vec_bits)(x < lo), over = (vec_bits)(x > hi);
+    x = vec_select(over, hi, x);
     x = vec_select(under, lo, x);
     vec t = vec_fma(x, vec_set(1.44269504088896341f), magic), n = t - magic;
     vec r = vec_fma(n, vec_set(-0.693359375f), x);
@@ -23,7 +23,8 @@ LANES_FN vec vec_exp(vec x) {
     p = vec_fma(p, r, vec_set(5.0000001201e-1f));
     p = vec_fma(p, r * r, r) + 1.0f;
     vec_bits scale = ((vec_bits)t - (vec_bits)magic + 127u) << 23;
-    return (vec)((vec_bits)(p * (vec)scale) & ~under);
+    p = vec_select(over, vec_set(__builtin_inff()), p * (vec)scale);
+    return (vec)((vec_bits)p & ~under);
 }
 
 /* silu(g) u = g u / (1 + exp(-g)) */

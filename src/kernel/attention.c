@@ -1,7 +1,7 @@
 /* attention.c: softmax(q k^T scale) v for the heads and keys that one PE holds.
  *
  *     heads that share a key-value head      rows = queries x those heads, in this order
- *       -> four rows at a time:  scores [4, keys seen]  ->  exp, max, sum  ->  blocks of 128 keys: out += p v
+ *       -> four rows at a time:  scores [4, keys seen]  ->  exp, max, sum  ->  blocks of 32 keys: out += p v
  *
  * Four rows share every load of k and v, be they four tokens of a prompt or four heads of a group in decode.
  * A row's sums do not depend on the rows beside it, and never include a key it doesn't see: where the rows of

@@ -84,6 +84,7 @@ LANES_FN void weigh_columns(size_t rows, size_t width, const float *p, size_t ld
     for (size_t j = 0; j < keys; j++) {
         const float *at = v + j * head_dim + d;
         vec a[4];
+        __builtin_prefetch(at + KERNEL_KEY_BLOCK * head_dim);
         LANES_UNROLL for (size_t r = 0; r < rows; r++) a[r] = vec_set(p[r * ldp + j]);
         LANES_UNROLL for (size_t c = 0; c < width; c++) {
             vec b = lanes == LANES ? vec_load(at + c * LANES) : vec_load_n(at, lanes);

@@ -4,9 +4,10 @@
  * k-major, in k=0 |o0 ... o15|   k=0 |o16 ... o31|  ...     the stored type: one row of a panel is what 16
  * outputs need of k=1 |o0 ... o15|   k=1 |o16 ... o31|          input k. Columns beyond `out` are zeros.
  *
- * Few rows (m <= 8: decode) stream the panels once, x where it lies: bound by memory. More rows: blocks of x,
- * MC x KC, are packed into panels of MR rows and stay in L2, a panel's block of KC stays in L1, and a tile MR
- * x NR (BLIS's micro-kernel or our own) runs over both. BF16 blocks are widened into scratch on the way.
+ * Few rows (m <= 32: decode) stream the panels once, x where it lies: bound by memory while m is small. More
+ * rows: blocks of x, MC x KC, are packed into panels of MR rows and stay in L2, a panel's block of KC stays
+ * in L1, and a tile MR x NR (BLIS's micro-kernel or our own) runs over both. BF16 blocks are widened into
+ * scratch on the way.
  *
  * Both ways sum in the order of kernel/room.h. So an output element has the same bits whatever m is and
  * whichever other columns the matrix has: a split-out shard computes exactly the columns of the whole.
@@ -21,8 +22,8 @@ static size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* Packed rows of x, then one widened block of a panel. Sized for the widest MR (12), so that the answer does
- * not depend on the instruction set. */
+/* One widened block of a panel, then packed rows of x (so that one row may be read beyond the block). Sized
+ * for the widest MR (12), so that the answer does not depend on the instruction set. */
 size_t omni_matmul_scratch_bytes(size_t m, size_t in) {
     size_t k = at_most(in, KERNEL_KC), rows = round_up(at_most(m, KERNEL_MC), 12);
     return omni_round_up((rows + KERNEL_NR) * k * sizeof(float), OMNI_CACHE_LINE);
@@ -49,12 +50,21 @@ typedef struct block_job {
     bool add;
 } block_job;
 
+/* Asks for part `index` of `parts` of the block that comes after this one, so that memory works while tiles
+ * compute. A hint: beyond the last panel it points nowhere and does nothing. */
+static inline void prefetch_part(const unsigned char *next, size_t bytes, size_t parts, size_t index) {
+    for (size_t at = bytes * index / parts; at < bytes * (index + 1) / parts; at += 64)
+        __builtin_prefetch(next + at, 0, 2);
+}
+
 /* All rows of the block by one panel block b[k][NR], of which `cols` columns exist. */
-static void block_panel(const block_job *job, const float *b, size_t panel, size_t cols) {
-    const size_t mr = job->ops->matmul.mr;
+static void block_panel(const block_job *job, const float *b, size_t panel, size_t cols,
+                        const unsigned char *next, size_t next_bytes) {
+    const size_t mr = job->ops->matmul.mr, tiles = (job->rows + mr - 1) / mr;
     float edge[12 * KERNEL_NR] = {0};
     for (size_t r = 0; r < job->rows; r += mr) {
         size_t rows = at_most(job->rows - r, mr);
+        prefetch_part(next, next_bytes, tiles, r / mr);
         const float *a = job->a + r * job->k;
         float *y = job->y + r * job->ldy + panel * KERNEL_NR;
         if (cols == KERNEL_NR) {
@@ -78,10 +88,11 @@ static void matmul_blocks(const kernel_ops *ops, const omni_packed *w, const flo
                 ops, a, at_most(m - r, KERNEL_MC), at_most(w->in - k0, KERNEL_KC), y + r * ldy, ldy, k0 > 0};
             pack_rows(x + r * ldx + k0, ldx, job.rows, job.k, ops->matmul.mr, a);
             for (size_t p = 0; p * KERNEL_NR < w->out; p++) {
-                const void *b = panels + p * w->panel_bytes + k0 * KERNEL_NR * element;
-                if (w->dtype == OMNI_BF16) ops->matmul.widen(b, wide, job.k * KERNEL_NR);
-                block_panel(&job, w->dtype == OMNI_BF16 ? wide : b, p,
-                            at_most(w->out - p * KERNEL_NR, KERNEL_NR));
+                const unsigned char *b = panels + p * w->panel_bytes + k0 * KERNEL_NR * element;
+                if (w->dtype == OMNI_BF16) ops->matmul.widen((const void *)b, wide, job.k * KERNEL_NR);
+                block_panel(&job, w->dtype == OMNI_BF16 ? wide : (const float *)(const void *)b, p,
+                            at_most(w->out - p * KERNEL_NR, KERNEL_NR), b + w->panel_bytes,
+                            job.k * KERNEL_NR * element);
             }
         }
     }

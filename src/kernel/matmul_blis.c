@@ -23,7 +23,8 @@ static struct {
     cntx_t *context;
 } blis;
 
-/* Assumptions: a is [k][6], b [k][16], both packed; y has 16 columns at each of its rows. The micro-kernel
+/* Assumptions: a is [k][6], b [k][16], both packed, b aligned to 32 bytes and followed by
+ * a readable row; y has 16 columns at each of its rows. The micro-kernel
  * writes through pointers to non-const, but changes neither a nor b. */
 static void blis_tile(size_t rows, size_t k, const float *a, const float *b, float *y, size_t ldy, bool add) {
     float one = 1, beta = add ? 1 : 0;
@@ -40,10 +41,10 @@ static void blis_tile(size_t rows, size_t k, const float *a, const float *b, flo
 /* One product by both tiles, stored and added: the same bits? */
 static bool blis_agrees(const kernel_ops *own) {
     enum { K = 29, ROWS = 6 };
-    float a[K * ROWS] __attribute__((aligned(64))), b[K * KERNEL_NR] __attribute__((aligned(64)));
+    float a[K * ROWS] __attribute__((aligned(64))), b[(K + 1) * KERNEL_NR] __attribute__((aligned(64)));
     float theirs[ROWS * KERNEL_NR] = {0}, ours[ROWS * KERNEL_NR] = {0};
     for (size_t i = 0; i < K * ROWS; i++) a[i] = (float)((i * 37 + 11) % 101) / 7.0f - 7.0f;
-    for (size_t i = 0; i < K * KERNEL_NR; i++) b[i] = (float)((i * 53 + 29) % 103) / 9.0f - 6.0f;
+    for (size_t i = 0; i < (K + 1) * KERNEL_NR; i++) b[i] = (float)((i * 53 + 29) % 103) / 9.0f - 6.0f;
     for (int add = 0; add < 2; add++) {
         own->matmul.tile(ROWS, K, a, b, ours, KERNEL_NR, add);
         blis_tile(ROWS, K, a, b, theirs, KERNEL_NR, add);

@@ -13,7 +13,8 @@ size_t omni_packed_bytes(size_t out, size_t in, omni_dtype dtype) {
     if (dtype != OMNI_F32 && dtype != OMNI_BF16) return 0;
     row = KERNEL_NR * omni_dtype_bytes(dtype);
     if (!omni_size_mul(panels_of(out), in, &bytes) || !omni_size_mul(bytes, row, &bytes)) return 0;
-    if (!omni_size_add(bytes, KERNEL_HANDLE_BYTES + OMNI_CACHE_LINE - 1, &bytes)) return 0;
+    if (!omni_size_add(bytes, KERNEL_HANDLE_BYTES + KERNEL_TAIL_BYTES + OMNI_CACHE_LINE - 1, &bytes))
+        return 0;
     return bytes / OMNI_CACHE_LINE * OMNI_CACHE_LINE;
 }
 
@@ -25,13 +26,17 @@ omni_packed *omni_packed_init(void *mem, size_t out, size_t in, omni_dtype dtype
     return w;
 }
 
-/* Columns [column, column + nout) of one panel, nin inputs. `size` is a constant where this is inlined. */
+/* nout columns of one panel from `to` on, nin inputs, in blocks of 16 inputs: a cache line of each stored row
+ * is read once. `size` is a constant where this is inlined. */
 static inline __attribute__((always_inline)) void put_panel(unsigned char *to, size_t nout, size_t nin,
                                                             const unsigned char *src, size_t src_out,
                                                             size_t src_in, size_t size) {
-    for (size_t i = 0; i < nin; i++)
+    for (size_t i0 = 0; i0 < nin; i0 += 16) {
+        size_t end = nin - i0 < 16 ? nin : i0 + 16;
         for (size_t o = 0; o < nout; o++)
-            memcpy(to + (i * KERNEL_NR + o) * size, src + (o * src_out + i * src_in) * size, size);
+            for (size_t i = i0; i < end; i++)
+                memcpy(to + (i * KERNEL_NR + o) * size, src + (o * src_out + i * src_in) * size, size);
+    }
 }
 
 void omni_packed_put(omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, const void *src,

@@ -22,7 +22,7 @@
 /* Rows of x packed at a time: MC x KC floats = 144 KiB stay in L2. A multiple of every MR. */
 #define KERNEL_MC 144
 /* Up to here rows of x are used where they lie; beyond, they are packed and go through tiles. */
-#define KERNEL_SMALL_M 8
+#define KERNEL_SMALL_M 32
 /* Score rows that attention works on at the same time, and the keys whose values it sums before adding up. */
 #define KERNEL_QUERY_ROWS 4
 #define KERNEL_KEY_BLOCK  128
@@ -35,6 +35,8 @@ struct omni_packed {
     omni_dtype dtype;
 };
 #define KERNEL_HANDLE_BYTES OMNI_CACHE_LINE
+/* BLIS's micro-kernel loads the row after a panel's last before it finds that it is done. */
+#define KERNEL_TAIL_BYTES OMNI_CACHE_LINE
 
 typedef struct kernel_ops {
     struct {
