@@ -122,8 +122,7 @@ static const char *null_counts_what_shm_moves(void) {
     return check_shapes((program_options){.kind = "null", .operations = 60, .most_bytes = 700});
 }
 
-/* --- float sums
- * ---------------------------------------------------------------------------------------------- */
+/* --- float sums ------------------------------------------------------------------------------- */
 
 enum { SUM_FLOATS = 37 };
 
@@ -193,8 +192,7 @@ static const char *float_sums_have_one_parenthesization(void) {
     return NULL;
 }
 
-/* --- a stop in every operation
- * ------------------------------------------------------------------------------- */
+/* --- a stop in every operation ---------------------------------------------------------------- */
 
 enum { ALONE_BYTES = 1000 }; /* more than the ring below */
 
@@ -333,8 +331,7 @@ static const char *null_never_waits(void) {
     return bad;
 }
 
-/* --- create
- * -------------------------------------------------------------------------------------------------- */
+/* --- create ----------------------------------------------------------------------------------- */
 
 static const char *create_refuses(void) {
     static omni_stop stop;
@@ -369,8 +366,7 @@ static const char *create_refuses(void) {
     return NULL;
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const omni_case rows[] = {
     {"create_refuses", create_refuses},

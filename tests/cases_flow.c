@@ -27,7 +27,7 @@ static const size_t PES[] = {1, 2, 3, 4, 5, 7, 8, 16, 33};
 #define COUNT(a)   (sizeof(a) / sizeof *(a))
 #define FIVE_PLANS "single,megatron,workflow1,workflow2,alternate"
 
-/* --- what every case needs --------------------------------------------------------------------------- */
+/* --- what every case needs -------------------------------------------------------------------- */
 
 typedef struct flow {
     omni_model *model;
@@ -353,8 +353,7 @@ static const char *counters_of_other_plans(void) {
     return flow_close(&f, bad);
 }
 
-/* --- same bits
- * ------------------------------------------------------------------------------------------------ */
+/* --- same bits -------------------------------------------------------------------------------- */
 
 enum { BITS_STEPS = 4 };
 
@@ -414,8 +413,7 @@ static const char *same_bits_for_any_workers(void) {
     return flow_close(&f, bad);
 }
 
-/* --- while running
- * ---------------------------------------------------------------------------------------------- */
+/* --- while running ---------------------------------------------------------------------------- */
 
 /* The linker sends every allocation of ours here (see the Makefile). */
 static _Atomic size_t allocations;
@@ -551,9 +549,7 @@ static const char *the_null_fabric_runs_to_the_end(void) {
     return flow_close(&f, bad);
 }
 
-/* --- ends
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 static void *stop_soon(void *arg) {
     struct timespec t = {.tv_nsec = 3000000};

@@ -283,8 +283,7 @@ static const char *ring_refuses_what_it_cannot_be(void) {
     return bad;
 }
 
-/* --- a stop in every kind of wait
- * --------------------------------------------------------------------------- */
+/* --- a stop in every kind of wait ------------------------------------------------------------- */
 
 typedef struct wait_place {
     omni_word word;

@@ -50,8 +50,7 @@ Test(config, did_you_mean) {
     cr_expect_null(omni_option_suggest("x", OMNI_CMD_RUN));
 }
 
-/* --- values
- * ------------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static omni_settings *settings;
 static omni_error err;
@@ -162,8 +161,7 @@ Test(config_values, numbers_say_where_they_stand) {
     expect_file_error(":3: gen: '4k' (expected a number from 1 to 9)");
 }
 
-/* --- files
- * ---------------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 Test(config_values, sections_comments_and_indentation) {
     cr_assert_eq(load("\xef\xbb\xbf; a comment\n# another\r\n  pes = 4   ; four\n   gen : "
@@ -228,8 +226,7 @@ Test(config_values, what_is_no_file) {
     cr_expect_str_eq(err.text, "/tmp: cannot read (Is a directory)");
 }
 
-/* --- lists
- * ------------------------------------------------------------------------------------------------------ */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 Test(config, lists_of_numbers) {
     size_t *list, count;

@@ -10,7 +10,7 @@ static const size_t sizes[] = {0, 1, 2, 3, 5, 6, 7, 8, 13, 16, 17, 31, 33, 64, 1
 #define SIZES (sizeof sizes / sizeof *sizes)
 enum { MOST = 129, PAD = 5 };
 
-/* --- instruction set ------------------------------------------------------------------------------ */
+/* --- instruction set -------------------------------------------------------------------------- */
 
 Test(kernel, an_unknown_instruction_set_is_refused) {
     omni_error err = {0};
@@ -61,7 +61,7 @@ Test(kernel, blis_makes_no_thread_whatever_the_environment_says) {
     for (size_t i = 0; i < 4; i++) omni_free(all[i]);
 }
 
-/* --- packing --------------------------------------------------------------------------------------- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 Test(kernel, packed_sizes) {
     cr_assert_eq(omni_packed_bytes(0, 0, OMNI_F32), omni_packed_bytes(0, 77, OMNI_BF16));
@@ -98,7 +98,7 @@ Test(kernel, blocks_put_from_any_layout_make_the_same_panels) {
     }
 }
 
-/* --- matmul ---------------------------------------------------------------------------------------- */
+/* --- matmul ----------------------------------------------------------------------------------- */
 
 typedef struct bench {
     guarded w, x, y, scratch;

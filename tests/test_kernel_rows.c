@@ -5,7 +5,7 @@ static const size_t widths[] = {0, 1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 33, 100, 12
 #define WIDTHS (sizeof widths / sizeof *widths)
 enum { ROWS = 3, WIDE = 129, GAP = 3, ROOM = ROWS * (2 * WIDE + GAP) };
 
-/* --- rows ------------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 Test(kernel, add_bias_and_copy) {
     guarded gx = guarded_make(ROOM * sizeof(float)), gy = guarded_make(ROOM * sizeof(float));
@@ -32,7 +32,7 @@ Test(kernel, argmax) {
     cr_assert(best.value == -inf && best.index == UINT32_MAX);
 }
 
-/* --- activation ------------------------------------------------------------------------------------ */
+/* --- activation ------------------------------------------------------------------------------- */
 
 static double activation(omni_activation kind, double x, double up) {
     if (kind == OMNI_ACT_SWIGLU) return x / (1 + exp(-x)) * up;
@@ -88,7 +88,7 @@ ISA_TEST(activations_at_the_ends_and_in_every_width) {
     }
 }
 
-/* --- norms ----------------------------------------------------------------------------------------- */
+/* --- norms ------------------------------------------------------------------------------------ */
 
 static void check_norm(omni_norm kind, const float *x, size_t ldx, size_t n, const float *w, const float *b,
                        const float *y, size_t ldy) {
@@ -153,7 +153,7 @@ Test(kernel, norms_over_sharded_features) {
     }
 }
 
-/* --- rotary embedding ------------------------------------------------------------------------------ */
+/* --- rotary embedding ------------------------------------------------------------------------- */
 
 Test(kernel, rope_turns_pairs_by_angles_of_float64) {
     enum { POSITIONS = 3000 };
@@ -181,7 +181,7 @@ Test(kernel, rope_turns_pairs_by_angles_of_float64) {
     }
 }
 
-/* --- combine operators ----------------------------------------------------------------------------- */
+/* --- combine operators ------------------------------------------------------------------------ */
 
 Test(kernel, combine_sum_and_argmax) {
     float a[] = {1, 2, 3, 4, 5}, b[] = {10, 20, 30, 40, 50};

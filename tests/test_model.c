@@ -54,7 +54,7 @@ static void refused(const char *base, const char *change, const char *words) {
     cr_assert_null(strchr(err.text, '\n'));
 }
 
-/* --- what is drawn -------------------------------------------------------------------------------------- */
+/* --- what is drawn ---------------------------------------------------------------------------- */
 
 Test(model, the_pass_is_drawn_as_the_header_says) {
     static const struct {
@@ -177,8 +177,7 @@ Test(model, demos_and_the_other_golden_load) {
     }
 }
 
-/* --- defaults
- * ----------------------------------------------------------------------------------------------- */
+/* --- defaults --------------------------------------------------------------------------------- */
 
 Test(model, llama_defaults) {
     omni_model *m = parsed(llama, "{}");
@@ -223,8 +222,7 @@ Test(model, what_changes_nothing_is_accepted) {
     omni_model_free(parsed(gpt2, "{\"reorder_and_upcast_attn\": true, \"scale_attn_weights\": true}"));
 }
 
-/* --- refusals
- * ----------------------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 Test(model, llama_features_are_refused_by_name) {
     static const char *const cases[][2] = {

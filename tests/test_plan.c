@@ -190,8 +190,7 @@ Test(plan, key_value_heads_are_those_that_the_query_heads_use) {
         }
 }
 
-/* --- every plan is proved
- * ------------------------------------------------------------------------------------ */
+/* --- every plan is proved --------------------------------------------------------------------- */
 
 Test(plan, every_plan_on_every_number_of_pes_is_proved) {
     static const char *const suffix[] = {"", ":gather=bus", ":edge=scatter", ":gather=bus:edge=scatter"};
@@ -288,8 +287,7 @@ Test(plan, a_ring_that_cannot_hold_what_is_pinned_is_refused) {
     omni_model_free(m);
 }
 
-/* --- counts
- * ---------------------------------------------------------------------------------------------------- */
+/* --- counts ----------------------------------------------------------------------------------- */
 
 static void count_phases(const omni_plan *plan, const json_t *lengths, size_t gen, omni_counters out[2]) {
     size_t n = json_array_size(lengths), first[8] = {0}, counts[8], tokens = 0;

@@ -95,8 +95,7 @@ Test(report, no_memory_is_remembered) {
     cr_expect_eq(omni_text_emit(NULL, "/dev/null", NULL), OMNI_RUN_FAILED);
 }
 
-/* --- JSON
- * ----------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void expect_number(double x, const char *want) {
     json_t *value = omni_json_number(x);
@@ -176,9 +175,7 @@ Test(report, counters_and_host) {
     omni_topo_close(topo);
 }
 
-/* --- CSV
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- CSV -------------------------------------------------------------------------------------- */
 
 static void expect_csv(const char *rows, const char *want) {
     json_t *root = parse(rows);
@@ -207,9 +204,7 @@ Test(report, csv_header_is_the_union) {
     expect_csv("[]", "\n");
 }
 
-/* --- output
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/omnibus-report-XXXXXX", path[128];
 static omni_text *hello;

@@ -149,7 +149,7 @@ Test(topo, a_bad_list_names_the_piece) {
     cr_assert_str_eq(err.text, "--cpus: '9-7': the range runs backwards");
 }
 
-/* --- control groups, from files ----------------------------------------------------------------------- */
+/* --- control groups, from files --------------------------------------------------------------- */
 
 static char fake[] = "/tmp/omnibus-topo-XXXXXX";
 

@@ -16,7 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- a model with its checkpoint and its golden file ------------------------------------------------ */
+/* --- a model with its checkpoint and its golden file ------------------------------------------ */
 
 typedef struct bundle {
     omni_model *model;
@@ -137,7 +137,7 @@ Test(verify, golden_files_hold_what_their_readme_says) {
     close_bundle(&b);
 }
 
-/* --- omni_compare ----------------------------------------------------------------------------------- */
+/* --- omni_compare ----------------------------------------------------------------------------- */
 
 Test(verify, compare_measures_the_whole_and_the_rows) {
     const double ref[] = {3, 4, 0, 0.5};
@@ -205,7 +205,7 @@ Test(verify, argmax_binds_where_the_margin_is_wide) {
     cr_assert(isnan(rule_range_f32(off, 3)));
 }
 
-/* --- golden files that must be refused -------------------------------------------------------------- */
+/* --- golden files that must be refused -------------------------------------------------------- */
 
 /* B 1, T 2, S 1 of gpt2-tiny: 3 layers, hidden 64, vocabulary 211, 128 positions */
 enum { D = 64, L = 3, V = 211, T = 2, LONG = 129 };
@@ -313,7 +313,7 @@ Test(verify, golden_files_of_other_models_torn_or_missing_are_refused) {
     close_bundle(&b);
 }
 
-/* --- the reference's own manners -------------------------------------------------------------------- */
+/* --- the reference's own manners -------------------------------------------------------------- */
 
 Test(verify, random_truth_depends_on_its_seed_alone) {
     bundle b = open_bundle("tests/golden/llama-tiny-gqa");

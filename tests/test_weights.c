@@ -176,8 +176,7 @@ Test(weights, unaligned_data_in_any_header_order) {
     omni_weights_close(NULL);
 }
 
-/* --- directories
- * -------------------------------------------------------------------------------------------- */
+/* --- directories ------------------------------------------------------------------------------ */
 
 Test(weights, golden_and_demo_directories_open) {
     static const struct {
@@ -224,8 +223,7 @@ Test(weights, a_directory_without_safetensors_is_explained) {
     dir_refused(dir, "model.safetensors: too short");
 }
 
-/* --- conversion and the round trip
- * ---------------------------------------------------------------------------- */
+/* --- conversion and the round trip ------------------------------------------------------------ */
 
 static const float f32s[] = {1.5f, -0.0f, 3.25f};
 static const double f64s[] = {1e300, -2.5};
@@ -304,8 +302,7 @@ Test(weights, every_type_converts) {
     omni_weights_close(w);
 }
 
-/* --- writing that fails
- * ------------------------------------------------------------------------------------- */
+/* --- writing that fails ----------------------------------------------------------------------- */
 
 static size_t files_in_dir(void) {
     DIR *d = opendir(dir);
@@ -387,8 +384,7 @@ Test(weights, a_new_file_has_the_permissions_of_the_umask) {
     cr_assert_eq(st.st_mode & 0777, 0640);
 }
 
-/* --- random tensors
- * ----------------------------------------------------------------------------------------- */
+/* --- random tensors --------------------------------------------------------------------------- */
 
 enum { ROWS = 300, COLS = 501 };
 

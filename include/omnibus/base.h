@@ -30,7 +30,7 @@ typedef struct omni_error {
 omni_status omni_error_set(omni_error *err, omni_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* --- element types ------------------------------------------------------------------------------ */
+/* --- element types ---------------------------------------------------------------------------- */
 
 typedef enum omni_dtype {
     OMNI_F32,
@@ -48,18 +48,18 @@ size_t omni_dtype_bytes(omni_dtype dtype);
 const char *omni_dtype_name(omni_dtype dtype); /* as safetensors writes it: "F32", "BF16", ... */
 float omni_bf16_to_f32(uint16_t bits);
 
-/* --- functions that models name and kernels compute -------------------------------------------------- */
+/* --- functions that models name and kernels compute ------------------------------------------- */
 
 typedef enum omni_norm { OMNI_NORM_RMS, OMNI_NORM_LAYER } omni_norm;
 typedef enum omni_activation { OMNI_ACT_SWIGLU, OMNI_ACT_GELU_NEW } omni_activation;
 
-/* --- sizes: overflow-safe; false when the result does not fit in size_t --------------------------- */
+/* --- sizes: overflow-safe; false when the result does not fit in size_t ----------------------- */
 
 bool omni_size_mul(size_t a, size_t b, size_t *out);
 bool omni_size_add(size_t a, size_t b, size_t *out);
 size_t omni_round_up(size_t n, size_t to); /* to: power of two; n small enough not to wrap */
 
-/* --- division of work ---------------------------------------------------------------------------- */
+/* --- division of work ------------------------------------------------------------------------- */
 
 typedef struct omni_range {
     size_t start, count;
@@ -75,7 +75,7 @@ size_t omni_split_owner(size_t total, size_t parts, size_t item);
 
 size_t omni_ceil_log2(size_t n); /* 0 for n <= 1 */
 
-/* --- memory: ordinary heap, 128-byte aligned, zeroed; NULL when refused. Free with omni_free. ------ */
+/* --- memory: ordinary heap, 128-byte aligned, zeroed; NULL when refused. Free with omni_free. --- */
 
 #define OMNI_CACHE_LINE 128 /* two lines: the spatial prefetcher pulls pairs */
 
@@ -83,12 +83,12 @@ void *omni_alloc(size_t bytes);
 void *omni_alloc_array(size_t count, size_t bytes); /* NULL also on overflow */
 void omni_free(void *p);
 
-/* --- clock and statistics -------------------------------------------------------------------------- */
+/* --- clock and statistics --------------------------------------------------------------------- */
 
 uint64_t omni_clock_ns(void); /* monotonic */
 double omni_median(double *values, size_t n); /* sorts values; NaN for n = 0 */
 
-/* --- units and text ---------------------------------------------------------------------------------- */
+/* --- units and text --------------------------------------------------------------------------- */
 
 /* "0 B", "512 B", "1.50 KiB", "3.20 GiB". Returns buf. */
 const char *omni_format_bytes(char *buf, size_t cap, uint64_t bytes);

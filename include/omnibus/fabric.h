@@ -70,7 +70,7 @@ omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric *
 void omni_fabric_free(omni_fabric *f);
 const char *omni_fabric_kinds(void); /* "shm, null" */
 
-/* --- called by worker w, on its own thread ----------------------------------------------------------- */
+/* --- called by worker w, on its own thread ---------------------------------------------------- */
 
 /* Rank `writer` of the segment sends src to every other rank of the segment; src is used only by the writer's worker. Every
  * own view must have src's payload size; own[writer's] is not touched (the writer has its bytes already) unless it points elsewhere
@@ -97,7 +97,7 @@ bool omni_fabric_host_receive(omni_fabric *f, size_t w, size_t segment, const om
 /* The first rank of the segment returns its result; only its worker calls. */
 bool omni_fabric_host_return(omni_fabric *f, size_t w, size_t segment, const void *src, size_t bytes);
 
-/* --- called by the main thread, which is the host port -------------------------------------------------- */
+/* --- called by the main thread, which is the host port ---------------------------------------- */
 
 bool omni_fabric_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes);
 /* Waits for the next result of the segment, of `bytes` bytes. */

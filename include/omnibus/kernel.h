@@ -18,7 +18,7 @@ omni_status omni_kernel_init(omni_error *err);
 omni_isa omni_kernel_isa(void);
 const char *omni_isa_name(omni_isa isa);
 
-/* --- matmul: y[m, out] = x[m, in] W^T ------------------------------------------------------------- */
+/* --- matmul: y[m, out] = x[m, in] W^T --------------------------------------------------------- */
 
 typedef struct omni_packed omni_packed;
 
@@ -41,7 +41,7 @@ size_t omni_matmul_scratch_bytes(size_t m, size_t in);
  * the caller's own (one per thread). Same bits for the same arguments on the same instruction set. */
 void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy, void *scratch);
 
-/* --- row-wise ops ------------------------------------------------------------------------------------ */
+/* --- row-wise ops ----------------------------------------------------------------------------- */
 
 /* y[r, c] += bias[c] */
 void omni_bias_add(float *y, size_t ldy, size_t rows, size_t cols, const float *bias);
@@ -54,7 +54,7 @@ void omni_copy(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, si
  * arXiv:1606.08415): y[r, c] = gelu(x[r, c]). exp and tanh accurate to a few ulp. */
 void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols);
 
-/* --- norms -------------------------------------------------------------------------------------------- */
+/* --- norms ------------------------------------------------------------------------------------ */
 
 /* A norm over `width` features of which this PE may hold `cols`, in three parts, so that it can be computed over
  * sharded features. Statistics of one row:
@@ -72,7 +72,7 @@ void omni_norm_apply(omni_norm kind, const float *x, size_t ldx, size_t rows, si
 void omni_norm_rows(omni_norm kind, const float *x, size_t ldx, size_t rows, size_t width, double eps,
                     const float *weight, const float *bias, float *y, size_t ldy);
 
-/* --- rotary embedding (Su et al., arXiv:2104.09864), half-split form: pairs (i, i + head_dim/2) ---------- */
+/* --- rotary embedding (Su et al., arXiv:2104.09864), half-split form: pairs (i, i + head_dim/2) --- */
 
 /* cos and sin tables [positions, head_dim/2], angles computed in float64 before rounding. */
 void omni_rope_table(size_t positions, size_t head_dim, double theta, float *cos_table, float *sin_table);
@@ -80,7 +80,7 @@ void omni_rope_table(size_t positions, size_t head_dim, double theta, float *cos
 void omni_rope_row(float *x, size_t heads, size_t head_dim, size_t position, const float *cos_table,
                    const float *sin_table);
 
-/* --- attention ------------------------------------------------------------------------------------------- */
+/* --- attention -------------------------------------------------------------------------------- */
 
 /* One sequence, the heads and the keys that one PE holds. Key j stands at position key_first + j*key_stride
  * (stride 1: all positions; stride p: every p-th). Query row i stands at position query_first + i and sees
@@ -109,7 +109,7 @@ void omni_attention_run(const omni_attention *a);
  * [heads*head_dim out | heads max | heads sum]; y [rows, heads*head_dim]. */
 void omni_attention_finish(const float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, float *y, size_t ldy);
 
-/* --- arg-max, and combine operators ------------------------------------------------------------------------ */
+/* --- arg-max, and combine operators ----------------------------------------------------------- */
 
 typedef struct omni_best {
     float value;

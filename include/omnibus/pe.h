@@ -14,7 +14,7 @@
 #include "omnibus/topo.h"
 #include "omnibus/weights.h"
 
-/* --- binding: a model's tensors in a checkpoint ------------------------------------------------------- */
+/* --- binding: a model's tensors in a checkpoint ----------------------------------------------- */
 
 /* Finds t for a layer and checks its shape (rank 1: cols = 0). NULL, with the error set, when missing,
  * misshapen or of a dtype that is not a weight's. */

@@ -15,7 +15,7 @@
 #include "omnibus/counters.h"
 #include "omnibus/model.h"
 
-/* --- placements (the words of PyTorch's DTensor) -------------------------------------------------- */
+/* --- placements (the words of PyTorch's DTensor) ---------------------------------------------- */
 
 typedef enum omni_placement_kind {
     OMNI_REPLICATED,
@@ -32,7 +32,7 @@ typedef struct omni_placement {
 /* "REPLICATED", "SHARDED(head)", ... static string */
 const char *omni_placement_name(omni_placement p);
 
-/* --- mesh --------------------------------------------------------------------------------------------- */
+/* --- mesh ------------------------------------------------------------------------------------- */
 
 /* Axes from the outermost to the innermost; neighbouring ranks lie along the innermost:
  * rank = (group * stages + stage) * inner + index. Ranks beyond the mesh are idle. */
@@ -48,7 +48,7 @@ typedef struct omni_piece {
     size_t first, count;
 } omni_piece;
 
-/* --- the plan as a user names it -------------------------------------------------------------------- */
+/* --- the plan as a user names it -------------------------------------------------------------- */
 
 typedef enum omni_key { OMNI_KEY_QKV, OMNI_KEY_ATTN, OMNI_KEY_O, OMNI_KEY_FFN, OMNI_METHOD_KEYS } omni_key;
 enum { OMNI_MAX_CYCLE = 16 };
@@ -94,7 +94,7 @@ const omni_named_plan *omni_named_plans(size_t *count);
 /* "qkv=out:attn=heads:o=in:ffn=out+in" and what is not a default. Returns buf. */
 const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
 
-/* --- the compiled plan --------------------------------------------------------------------------------- */
+/* --- the compiled plan ------------------------------------------------------------------------ */
 
 typedef enum omni_rows {
     OMNI_ROWS_TOKENS,
@@ -236,7 +236,7 @@ void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *o
 void omni_step_count(const omni_plan *plan, const omni_step *step, omni_extent extent, omni_counters *out);
 bool omni_step_is_message(const omni_step *step);
 
-/* --- keys and values ------------------------------------------------------------------------------------ */
+/* --- keys and values -------------------------------------------------------------------------- */
 
 /* OMNI_KV_TOKENS: positions go round the ranks: position t of sequence s lives on index (t + s) mod p. So
  * shares differ by one at most at every length, nothing moves as a sequence grows, and several short

@@ -31,7 +31,7 @@ omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err
  * Creates and changes nothing; NULL (stdout) is fine. Call before a long run. */
 omni_status omni_output_check(const char *path, omni_error *err);
 
-/* --- table: columns aligned from their content --------------------------------------------------------- */
+/* --- table: columns aligned from their content ------------------------------------------------ */
 typedef struct omni_table omni_table;
 /* A header that begins with '>' (not shown) right-aligns its column. The headers are copied. */
 omni_table *omni_table_create(const char *const *headers, size_t columns);
@@ -39,7 +39,7 @@ void omni_table_free(omni_table *t);
 void omni_table_cell(omni_table *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* row by row */
 void omni_table_draw(const omni_table *t, omni_text *out);
 
-/* --- JSON ------------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 /* All return new references, for the ..._new functions of jansson; NULL: out of memory. */
 json_t *omni_json_number(double x);                       /* NaN and infinities become null */
 json_t *omni_json_string(const char *text);               /* NULL becomes null; bytes that are not UTF-8 become '?' (paths) */

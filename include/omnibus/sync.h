@@ -14,7 +14,7 @@
 
 #include "omnibus/base.h"
 
-/* --- stop word -------------------------------------------------------------------------------------- */
+/* --- stop word -------------------------------------------------------------------------------- */
 
 /* Non-zero: everybody leaves. The value is the reason: the omni_status to end with. Set once, first wins. */
 typedef struct omni_stop {
@@ -24,7 +24,7 @@ typedef struct omni_stop {
 void omni_stop_set(omni_stop *stop, omni_status reason); /* any thread, also a signal handler */
 omni_status omni_stop_get(const omni_stop *stop);        /* OMNI_OK: go on */
 
-/* --- words ------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 typedef struct omni_word {
     _Alignas(OMNI_CACHE_LINE) _Atomic uint32_t bits;
@@ -43,7 +43,7 @@ uint32_t omni_word_peek(const omni_word *w);          /* acquire; the epoch */
  * publish is visible after true. */
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop);
 
-/* --- barrier ------------------------------------------------------------------------------------------- */
+/* --- barrier ---------------------------------------------------------------------------------- */
 
 typedef struct omni_barrier omni_barrier;
 omni_barrier *omni_barrier_create(size_t parties); /* NULL: no memory */
@@ -51,7 +51,7 @@ void omni_barrier_free(omni_barrier *b);
 /* All parties arrive before any leaves. False: stopped. parties = 1 returns at once. */
 bool omni_barrier_wait(omni_barrier *b, omni_wait_policy policy, const omni_stop *stop);
 
-/* --- ring: one writer at a time, every reader reads every message ------------------------------------- */
+/* --- ring: one writer at a time, every reader reads every message ----------------------------- */
 
 typedef struct omni_ring omni_ring;
 

@@ -42,7 +42,7 @@ omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, c
 omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count, size_t steps,
                               const omni_stop *stop, omni_truth **out, omni_error *err);
 
-/* --- one case: a plan on n PEs, held against the truth ---------------------------------------------------- */
+/* --- one case: a plan on n PEs, held against the truth ---------------------------------------- */
 
 typedef struct omni_check_result {
     bool passed;

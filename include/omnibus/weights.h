@@ -53,7 +53,7 @@ void omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first
 void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, float *dst);
 void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, double *dst);
 
-/* --- writing --------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 typedef struct omni_tensor_out {
     const char *name;

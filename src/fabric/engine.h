@@ -81,8 +81,7 @@ bool tree_takes(size_t p, size_t level, size_t i);
 size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i);
 void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc, void *in);
 
-/* --- counting: called by the thread that carries the rank, once the bytes have moved
- * ------------------------- */
+/* --- counting: called by the thread that carries the rank, once the bytes have moved ---------- */
 
 void count_message(omni_fabric *f, size_t segment, const fabric_message *m); /* at the writer's worker */
 void count_tree(omni_fabric *f, size_t segment, const fabric_tree *t);       /* at the first rank's worker */

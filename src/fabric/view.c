@@ -36,7 +36,7 @@ omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo
     return v;
 }
 
-/* --- runs -------------------------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------------------- */
 
 /* Where a walk through a view's payload stands. */
 typedef struct view_run {

@@ -23,7 +23,7 @@ enum {
     MODEL_MAX_OPS = 12
 };
 
-/* --- reading config.json ---------------------------------------------------------------------------- */
+/* --- reading config.json ---------------------------------------------------------------------- */
 
 /* The first error stays in `status` (and in err). Getters go on after it and return something harmless, never
  * zero for a size, so that a family reads all its fields in a row and looks at `status` once. */
@@ -71,7 +71,7 @@ void model_config_eos(model_config *c, omni_model *model);
 /* The value as JSON, cut to the buffer, for "found ...". Returns buf. */
 const char *model_config_show(const json_t *value, char *buf, size_t cap);
 
-/* --- drawing the pass ----------------------------------------------------------------------------------- */
+/* --- drawing the pass ------------------------------------------------------------------------- */
 
 typedef struct model_block {
     omni_model model; /* first: the block is freed by this address */
@@ -88,7 +88,7 @@ omni_op model_op(omni_op_kind kind, const char *name, int in, int out);
 void model_set_ops(model_block *b, const omni_op layer[], size_t layer_count, const omni_op final[],
                    size_t final_count);
 
-/* --- families ------------------------------------------------------------------------------------------- */
+/* --- families --------------------------------------------------------------------------------- */
 
 omni_status model_parse_llama(model_config *c, model_block *b);
 omni_status model_parse_gpt2(model_config *c, model_block *b);

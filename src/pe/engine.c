@@ -8,7 +8,7 @@
 
 #include "pe/pe.h"
 
-/* --- creation ----------------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static omni_status check_memory(const omni_engine *e, omni_error *err) {
     uint64_t wanted = 0, available = omni_topo_memory_available();
@@ -151,8 +151,7 @@ void omni_engine_free(omni_engine *e) {
     omni_free(e);
 }
 
-/* --- a pass
- * -------------------------------------------------------------------------------------------------- */
+/* --- a pass ----------------------------------------------------------------------------------- */
 
 static omni_status set_pass(omni_engine *e, const int32_t *ids, const size_t *counts, omni_error *err) {
     size_t row = 0, vocab = e->o.model->shape.vocab;
@@ -214,8 +213,7 @@ void omni_engine_reset(omni_engine *e) {
     memset(e->length, 0, e->o.sequences * sizeof *e->length);
 }
 
-/* --- facts
- * ------------------------------------------------------------------------------------------------------ */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 size_t omni_engine_workers(const omni_engine *e) {
     return e->workers;

@@ -38,7 +38,7 @@ typedef struct request {
 
 enum { ALL_PARTS = (1 << OMNI_MAX_PARTS) - 1, ROOT_RANK = 0 };
 
-/* --- the walk over the ops ------------------------------------------------------------------------ */
+/* --- the walk over the ops -------------------------------------------------------------------- */
 
 static size_t op_count(const builder *b) {
     return b->model->shape.layers * b->model->layer_op_count + b->model->final_op_count;
@@ -92,7 +92,7 @@ static omni_placement needed_after(const builder *b, size_t at, int reg) {
     return REPLICATED;
 }
 
-/* --- growing the plan -------------------------------------------------------------------------------- */
+/* --- growing the plan ------------------------------------------------------------------------- */
 
 static bool grow(builder *b, void **array, size_t *capacity, size_t count, size_t bytes) {
     if (count < *capacity) return true;
@@ -185,7 +185,7 @@ static omni_value one_part(const char *name, omni_rows rows, omni_placement at, 
     return v;
 }
 
-/* --- transforms ---------------------------------------------------------------------------------------- */
+/* --- transforms ------------------------------------------------------------------------------- */
 
 /* What a message that fills new buffers leaves there: the parts that moved. */
 static int moved_value(builder *b, int from, unsigned parts, omni_step_kind kind, omni_placement to) {
@@ -430,8 +430,7 @@ static void build_all(builder *b) {
     }
 }
 
-/* --- the public face
- * ------------------------------------------------------------------------------------------- */
+/* --- the public face -------------------------------------------------------------------------- */
 
 static omni_status allocate_plan(const omni_model *model, const omni_plan_spec *spec, size_t pes,
                                  omni_plan **out) {

@@ -108,7 +108,7 @@ static bool everyone_has(prover *c, int v) {
     return true;
 }
 
-/* --- compute ---------------------------------------------------------------------------------------- */
+/* --- compute ---------------------------------------------------------------------------------- */
 
 static bool prove_matmul(prover *c) {
     const omni_step *s = c->step;
@@ -206,7 +206,7 @@ static bool prove_tap(prover *c) {
     return value_at(c, v)->compact ? all_slices(c, v, 1) : everyone_has(c, v);
 }
 
-/* --- messages ---------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static bool prove_host_in(prover *c) {
     for (size_t i = 0; i < c->p; i++) put_as_stored(c, c->step->out, i, COMPLETE);

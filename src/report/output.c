@@ -34,7 +34,7 @@ omni_status omni_format_parse(const char *text, omni_format *out, omni_error *er
     return omni_error_set(err, OMNI_BAD_INPUT, "--format: '%.40s' (expected table, json or csv)", text);
 }
 
-/* --- bytes to a descriptor: 0, or the errno ------------------------------------------------------------- */
+/* --- bytes to a descriptor: 0, or the errno --------------------------------------------------- */
 
 static int output_write_all(int fd, const char *data, size_t bytes) {
     while (bytes > 0) {

@@ -156,7 +156,7 @@ static uint64_t quota_line(const char *text, const char *name) {
     return 0;
 }
 
-/* --- CPU time: quota / period, as CPUs ------------------------------------------------------------ */
+/* --- CPU time: quota / period, as CPUs -------------------------------------------------------- */
 
 static size_t quota_smaller(size_t best, uint64_t quota, uint64_t period) {
     if (period == 0 || quota == 0) return best;
@@ -186,7 +186,7 @@ size_t topo_quota_cpus(const char *root) {
     return best;
 }
 
-/* --- memory: limit - usage, where page cache that the kernel can drop is not in use ------------------- */
+/* --- memory: limit - usage, where page cache that the kernel can drop is not in use ----------- */
 
 typedef struct quota_files {
     const char *controller, *limit, *usage, *inactive, *active;

@@ -32,7 +32,7 @@ typedef struct check {
     float *normed;          /* [tokens, hidden] */
 } check;
 
-/* --- verdicts --------------------------------------------------------------------------------------- */
+/* --- verdicts --------------------------------------------------------------------------------- */
 
 /* Only the first is kept: what follows a wrong layer is wrong too. */
 __attribute__((format(printf, 2, 3))) static void fail(check *c, const char *format, ...) {
@@ -116,7 +116,7 @@ static void judge_step(check *c, size_t i, size_t step) {
         judge_argmax(c, i, step, top.id, top.margin, range);
 }
 
-/* --- the run ---------------------------------------------------------------------------------------- */
+/* --- the run ---------------------------------------------------------------------------------- */
 
 static omni_status forward(check *c, size_t step) {
     size_t layer = 0;
@@ -209,7 +209,7 @@ static omni_status run(check *c) {
     return OMNI_OK;
 }
 
-/* --- sizes ------------------------------------------------------------------------------------------ */
+/* --- sizes ------------------------------------------------------------------------------------ */
 
 /* Steps of the longest truth, as far as every prompt has positions for them. */
 static size_t common_steps(const check *c) {

@@ -78,7 +78,7 @@ static omni_status load_rows(const golden *g, const char *name, size_t rank, con
 
 #define FIELD(name) offsetof(omni_prompt_truth, name)
 
-/* --- the parts of a batch --------------------------------------------------------------------------- */
+/* --- the parts of a batch --------------------------------------------------------------------- */
 
 static omni_status load_ids(const golden *g, const omni_tensor *input, const omni_tensor *decode) {
     for (size_t b = 0; b < g->B; b++) {
@@ -198,7 +198,7 @@ static omni_status load_batch(golden *g) {
     return status ? status : check_speaks(g);
 }
 
-/* --- the two forms ---------------------------------------------------------------------------------- */
+/* --- the two forms ---------------------------------------------------------------------------- */
 
 /* How many prompts "p0." "p1." ... the file has. */
 static size_t count_prefixes(const omni_weights *file) {

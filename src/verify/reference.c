@@ -13,7 +13,7 @@
 #include "reference_parts.h"
 #include "truth.h"
 
-/* --- the forward pass as an object ------------------------------------------------------------------ */
+/* --- the forward pass as an object ------------------------------------------------------------ */
 
 static const reference_family *const families[] = {&ref_llama, &ref_gpt2};
 
@@ -117,7 +117,7 @@ omni_status reference_forward(reference *ref, const reference_row *row, size_t r
     return ref->status;
 }
 
-/* --- truths ----------------------------------------------------------------------------------------- */
+/* --- truths ----------------------------------------------------------------------------------- */
 
 /* While a truth is computed: mutable views of the arrays that the truth's prompts point to. */
 typedef struct draft {
@@ -240,7 +240,7 @@ omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, c
     return compute_from("reference", model, w, prompts, lengths, count, steps, stop, out, err);
 }
 
-/* --- prompts from a seed ---------------------------------------------------------------------------- */
+/* --- prompts from a seed ---------------------------------------------------------------------- */
 
 /* splitmix64: Steele, Lea, Flood 2014 */
 static uint64_t draw(uint64_t *state) {

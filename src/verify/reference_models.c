@@ -10,7 +10,7 @@
 
 #include "reference_parts.h"
 
-/* --- Llama ------------------------------------------------------------------------------------------ */
+/* --- Llama ------------------------------------------------------------------------------------ */
 
 /* Turns the pair (i, i + h/2) of every head by position * theta^(-2i/h). x [rows, heads, head_dim] */
 static void rope(const reference *ref, double *x, size_t heads, const reference_row *row, size_t rows) {
@@ -77,7 +77,7 @@ const reference_family ref_llama = {
     .forward = llama_forward,
 };
 
-/* --- GPT-2 ------------------------------------------------------------------------------------------ */
+/* --- GPT-2 ------------------------------------------------------------------------------------ */
 
 /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 static void gelu_new(const reference *ref, double *u, size_t n) {

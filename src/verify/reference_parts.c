@@ -11,7 +11,7 @@
 
 #include "reference_parts.h"
 
-/* --- tensors ---------------------------------------------------------------------------------------- */
+/* --- tensors ---------------------------------------------------------------------------------- */
 
 void ref_scope_top(reference *ref) {
     snprintf(ref->scope, sizeof ref->scope, "%s", ref->prefix);
@@ -77,7 +77,7 @@ static size_t next_block(reference *ref, const omni_tensor *t, size_t first, siz
     return count;
 }
 
-/* --- matrices --------------------------------------------------------------------------------------- */
+/* --- matrices --------------------------------------------------------------------------------- */
 
 /* Four partial sums, so that one addition need not wait for the last. */
 static double dot(const double *a, const double *b, size_t n) {
@@ -144,7 +144,7 @@ void ref_head(reference *ref, const double *normed, const reference_row *row, si
         if (row[r].logits) memcpy(row[r].logits, ref->logits + i++ * V, V * sizeof *ref->logits);
 }
 
-/* --- norms ------------------------------------------------------------------------------------------ */
+/* --- norms ------------------------------------------------------------------------------------ */
 
 /* Zhang and Sennrich 2019: x / sqrt(mean(x^2) + eps) * w */
 void ref_rms_norm(reference *ref, const char *name, size_t rows, double *y) {
@@ -173,7 +173,7 @@ void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y) {
     for (size_t r = 0; bias && r < rows; r++) ref_add(ref, y + r * D, bias, D);
 }
 
-/* --- attention -------------------------------------------------------------------------------------- */
+/* --- attention -------------------------------------------------------------------------------- */
 
 static void remember(reference *ref, size_t layer, const reference_row *row, size_t rows) {
     size_t width = ref->shape.kv_heads * ref->shape.head_dim;
@@ -215,7 +215,7 @@ void ref_attention(reference *ref, size_t layer, const reference_row *row, size_
     }
 }
 
-/* --- the residual stream ---------------------------------------------------------------------------- */
+/* --- the residual stream ---------------------------------------------------------------------- */
 
 void ref_add(const reference *ref, double *y, const double *x, size_t n) {
     for (size_t i = 0; !ref->status && i < n; i++) y[i] += x[i];

@@ -31,7 +31,7 @@ static inline size_t truth_positions(size_t tokens, size_t steps) {
     return tokens + (steps ? steps - 1 : 0);
 }
 
-/* --- the pass rule ---------------------------------------------------------------------------------- */
+/* --- the pass rule ---------------------------------------------------------------------------- */
 
 double rule_tolerance(size_t positions); /* 1e-5, beyond 512 positions 2e-5 */
 bool rule_within(const omni_difference *d, double tolerance);

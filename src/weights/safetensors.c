@@ -34,7 +34,7 @@ static omni_status fail(omni_error *err, const char *path, const char *name, con
                           expected);
 }
 
-/* --- the file ------------------------------------------------------------------------------------------ */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static omni_status map_file(const char *path, void **map, size_t *bytes, omni_error *err) {
     struct stat st;
@@ -153,8 +153,7 @@ static omni_status check_metadata(const char *path, const json_t *metadata, omni
                                  path);
 }
 
-/* --- all of them
- * -------------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static int by_place(const void *a, const void *b) {
     const entry *x = a, *y = b;
