@@ -52,7 +52,7 @@ TESTS := $(BUILD)/omnibus-tests
 PLAIN := $(BUILD)/omnibus-cases
 BENCH := $(patsubst bench/bench_%.c,$(BUILD)/bench-%,$(BENCH_SRC))
 
-.PHONY: all deps demo test check-cli check-layers check-asan check-tsan stress bench install help clean programs
+.PHONY: all deps demo test check-asan check-tsan stress bench install help clean programs
 .DELETE_ON_ERROR:
 
 all: deps  ## build the release program and library (installs missing packages first)
@@ -99,13 +99,40 @@ deps:  ## install what is missing (Debian packages; says what, uses sudo unless 
 	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 # --- tests -----------------------------------------------------------------------------------------
-test: all  ## everything that must hold: unit, flow and command line tests
-	@$(MAKE) --no-print-directory check-layers $(TESTS)
+test: all  ## everything that must hold: layers, unit, flow and command line tests
+	@$(MAKE) --no-print-directory $(TESTS)
+	@sh tests/check_layers.sh
 	@sh tests/test_cli.sh $(PROG)
 	@$(TESTS) -j2 --short-filename $(TESTFLAGS)
 
-check-layers:  ## no upward include
-	@sh tests/check_layers.sh
+check-asan: deps  ## all tests under address and undefined behaviour sanitizers
+	@$(MAKE) --no-print-directory VARIANT=asan build/asan/omnibus-tests build/asan/omnibus
+	@sh tests/test_cli.sh build/asan/omnibus
+	@build/asan/omnibus-tests -j2 --short-filename $(TESTFLAGS)
+
+# Without address randomization: gcc 12's runtime cannot place its shadow under every kernel's.
+check-tsan: deps  ## concurrency and flow cases under the thread sanitizer, without suppressions
+	@$(MAKE) --no-print-directory VARIANT=tsan build/tsan/omnibus-cases
+	@TSAN_OPTIONS=halt_on_error=1 setarch -R build/tsan/omnibus-cases $(CASES)
+
+stress: deps  ## the concurrency cases, many times over (STRESS=20)
+	@$(MAKE) --no-print-directory $(PLAIN)
+	@OMNIBUS_STRESS=$(or $(STRESS),20) $(PLAIN) sync
+	@OMNIBUS_STRESS=$(or $(STRESS),20) $(PLAIN) fabric
+
+# --- the main job -------------------------------------------------------------------------------------
+demo: all  ## prove the demo models under several plans and PE counts, show the traffic, generate
+	@sh configs/demo/demo.sh $(PROG)
+
+bench: all  ## measure the fabric, the kernels and a model against the limits of this host
+	@$(MAKE) --no-print-directory $(BENCH)
+	@for b in $(BENCH); do $$b || exit 1; done
+
+install: all  ## install program, library and headers below PREFIX (/usr/local), DESTDIR in front
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/omnibus
+	@install -m 755 $(PROG) $(DESTDIR)$(PREFIX)/bin/omnibus
+	@install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libomnibus.a
+	@install -m 644 include/omnibus/*.h $(DESTDIR)$(PREFIX)/include/omnibus
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
