@@ -65,7 +65,7 @@ typedef struct omni_plan_spec {
     size_t cycle;   /* layer l uses layer[l % cycle] */
     omni_methods layer[OMNI_MAX_CYCLE];
     bool whole;        /* `single`: everything on rank 0 */
-    char missing[160]; /* not empty: known, but it cannot be compiled, and this says why */
+    char missing[192]; /* not empty: known, but it cannot be compiled, and this says why */
 } omni_plan_spec;
 
 /* OMNI_BAD_INPUT with one line for unknown names, unknown or repeated keys, and unknown values. */
@@ -81,7 +81,7 @@ typedef struct omni_method {
     const char *name;  /* "out", "heads", "out+in" */
     const char *help;  /* "split-out (rows)" */
     bool split_in[2];  /* projections: the first (and second) matrix is cut along in; else along out */
-    const char *later; /* not NULL: not built yet, and what is instead */
+    const char *later; /* not NULL: not built yet, and the nearest that is */
 } omni_method;
 const char *omni_key_name(omni_key key); /* "qkv" */
 const omni_method *omni_method_table(omni_key key, size_t *count);

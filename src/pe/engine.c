@@ -10,23 +10,30 @@
 
 /* --- creation --------------------------------------------------------------------------------- */
 
+/* All arenas, and what it takes to know them, before the first of them is there. */
 static omni_status check_memory(const omni_engine *e, omni_error *err) {
     uint64_t wanted = 0, available = omni_topo_memory_available();
-    for (size_t r = 0; r < e->pes; r++) wanted += e->pe[r].memory.resident_bytes;
+    for (size_t r = 0; r < e->pes && wanted <= available; r++) {
+        omni_memory m;
+        omni_status st = omni_engine_plan_memory(&e->o, r, &m, err);
+        if (st != OMNI_OK) return st;
+        wanted += m.resident_bytes + (r < e->p ? pe_table_bytes(&e->o) : sizeof(pe));
+    }
     if (wanted <= available) return OMNI_OK;
     char a[32], b[32];
     return omni_error_set(err, OMNI_BAD_INPUT,
-                          "plan '%s' on %zu PEs needs %s for their arenas, but %s are available",
+                          "plan '%s' on %zu PEs needs at least %s of memory, but %s are available",
                           e->o.plan->spec.name, e->pes, omni_format_bytes(a, sizeof a, wanted),
                           omni_format_bytes(b, sizeof b, available));
 }
 
 static omni_status lay_out(omni_engine *e, omni_error *err) {
-    omni_status st = OMNI_OK;
+    omni_status st = check_memory(e, err);
+    if (st != OMNI_OK) return st;
     e->pe = omni_alloc_array(e->pes, sizeof *e->pe);
     if (!e->pe) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu PEs", e->pes);
     for (size_t r = 0; r < e->pes && st == OMNI_OK; r++) st = pe_layout(&e->o, r, &e->pe[r], err);
-    return st == OMNI_OK ? check_memory(e, err) : st;
+    return st;
 }
 
 static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
@@ -65,7 +72,7 @@ static omni_status create_fabric(omni_engine *e, omni_error *err) {
                              .segments = segments,
                              .segment_count = plan->piece_count,
                              .wait = e->wait,
-                             
+
                              .stop = e->o.stop};
     omni_status st = omni_fabric_create(&f, &e->fabric, err);
     omni_free(segments);

@@ -93,14 +93,24 @@ static void lay_all(const omni_engine_options *o, pe *x, cursor *c) {
     x->memory.activation_bytes = c->used - x->memory.weight_bytes - x->memory.kv_bytes;
 }
 
+/* Entries of the kv table; pe_layout has refused what does not fit. */
+static size_t kv_entries(const omni_engine_options *o) {
+    return o->model->shape.layers * o->sequences;
+}
+
+size_t pe_table_bytes(const omni_engine_options *o) {
+    return sizeof(pe) + o->plan->weight_count * sizeof(pe_weight) + o->plan->storage_count * sizeof(float *) +
+           kv_entries(o) * sizeof(pe_kv);
+}
+
 omni_status pe_layout(const omni_engine_options *o, size_t rank, pe *x, omni_error *err) {
-    size_t p = o->plan->mesh.size[OMNI_AXIS_INNER];
+    size_t p = o->plan->mesh.size[OMNI_AXIS_INNER], entries;
     *x = (pe){.rank = rank, .index = rank, .idle = rank >= p};
-    size_t kv;
-    bool fits = omni_size_mul(o->model->shape.layers, o->sequences, &kv);
+    if (x->idle) return OMNI_OK;
+    bool fits = omni_size_mul(o->model->shape.layers, o->sequences, &entries);
     x->weight = omni_alloc_array(o->plan->weight_count, sizeof *x->weight);
     x->storage = omni_alloc_array(o->plan->storage_count, sizeof *x->storage);
-    x->kv = fits ? omni_alloc_array(kv, sizeof *x->kv) : NULL;
+    x->kv = fits ? omni_alloc_array(entries, sizeof *x->kv) : NULL;
     if (!x->weight || !x->storage || !x->kv)
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory to lay out PE %zu", rank);
     cursor c = {0};

@@ -105,6 +105,7 @@ static inline const omni_value *engine_value(const omni_engine *e, int v) {
 
 /* layout.c: fills weight, storage, kv and memory for one PE; with arena NULL only sizes are right. */
 omni_status pe_layout(const omni_engine_options *o, size_t rank, pe *out, omni_error *err);
+size_t pe_table_bytes(const omni_engine_options *o); /* of the tables beside the arena */
 void pe_place(const omni_engine_options *o, pe *x);
 void pe_free(pe *x);
 

@@ -16,9 +16,7 @@ static const omni_method qkv_methods[] = {
 static const omni_method attn_methods[] = {
     [METHOD_ATTN_HEADS] = {.name = "heads", .help = "by heads"},
     [METHOD_ATTN_TOKENS] = {.name = "tokens", .help = "by tokens"},
-    {.name = "subheads",
-     .help = "by sub-heads",
-     .later = "attn=heads (ranks beyond the heads idle) and attn=tokens are"},
+    {.name = "subheads", .help = "by sub-heads", .later = "attn=heads, attn=tokens"},
 };
 static const omni_method o_methods[] = {
     {.name = "out", .help = ROWS, .split_in = {false}},

@@ -34,10 +34,10 @@ static omni_status bad(parser *p, const char *what, const char *word, const char
                           word, expected);
 }
 
-static void not_built(parser *p, const char *what, const char *instead) {
+static void not_built(parser *p, const char *what, const char *nearest) {
     if (!p->spec->missing[0])
-        snprintf(p->spec->missing, sizeof p->spec->missing, "%.48s is not built yet%s%.90s", what,
-                 instead ? "; " : "", instead ? instead : "");
+        snprintf(p->spec->missing, sizeof p->spec->missing,
+                 "%.60s is not built yet (the nearest that is: %.60s)", what, nearest);
 }
 
 /* The names of a method table, "out, in". */
@@ -79,7 +79,11 @@ static omni_status set_part(parser *p, omni_methods *m, size_t layers, const cha
     seen[id] = true;
 
     if (id >= SEEN_LATER) {
-        if (strcmp(value, later[id - SEEN_LATER].neutral) != 0) not_built(p, key, NULL);
+        const char *neutral = later[id - SEEN_LATER].neutral;
+        char what[2 * WORD], nearest[2 * WORD];
+        snprintf(what, sizeof what, "%s=%s", key, value);
+        snprintf(nearest, sizeof nearest, "%s=%s", key, neutral);
+        if (strcmp(value, neutral) != 0) not_built(p, what, nearest);
         return OMNI_OK;
     }
     if (id >= SEEN_SWITCH) {
@@ -113,7 +117,7 @@ static omni_status set_name(parser *p, const char *name, size_t *first) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(plan[i].name, name) != 0) continue;
         *first = p->spec->cycle;
-        if (!plan[i].text) not_built(p, name, NULL);
+        if (!plan[i].text) not_built(p, name, "megatron");
         if (plan[i].text && plan[i].text[0]) return parse_cycle(p, plan[i].text);
         p->spec->whole |= plan[i].text != NULL; /* single has no parts */
         p->spec->layer[p->spec->cycle++] = (omni_methods){.choice = {0, METHOD_ATTN_HEADS, 1, 2}};
@@ -180,6 +184,6 @@ omni_status omni_plan_parse(const char *text, omni_plan_spec *out, omni_error *e
     omni_status st = parse_cycle(&p, text);
     if (st != OMNI_OK) return st;
     if (out->whole && (out->cycle > 1 || strcmp(text, "single") != 0))
-        not_built(&p, "'single' as a part of a cycle or with parts of its own", "give it alone");
+        not_built(&p, "'single' in a cycle or with parts of its own", "single");
     return OMNI_OK;
 }
