@@ -17,8 +17,11 @@
 #include "omnibus/kernel.h"
 #include "omnibus/verify.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { THIN = 3 };
+#if defined(__SANITIZE_THREAD__)
+enum { THIN = 11 };
+static const size_t PES[] = {2, 5, 33};
+#elif defined(__SANITIZE_ADDRESS__)
+enum { THIN = 5 };
 static const size_t PES[] = {1, 2, 3, 5, 33};
 #else
 enum { THIN = 1 };
@@ -104,26 +107,32 @@ static const char *check_list(flow *f, const char *plans, size_t thin, size_t le
     return bad || ran >= least ? bad : verdict("only %zu cases ran", ran);
 }
 
-static const char *check_checkpoint(const char *dir, const char *plans, size_t thin, size_t least) {
+static const char *check_all(flow *f) {
+    const char *bad = check_list(f, FIVE_PLANS, 1, 5 * COUNT(PES));
+    return bad ? bad : check_list(f, "all", THIN, 30 / THIN * COUNT(PES));
+}
+
+static const char *check_checkpoint(const char *dir, const char *plans) {
     flow f;
     const char *bad = flow_open(&f, dir);
-    return flow_close(&f, bad ? bad : check_list(&f, plans, thin, least));
+    if (!bad) bad = plans ? check_list(&f, plans, 1, 5 * COUNT(PES)) : check_all(&f);
+    return flow_close(&f, bad);
 }
 
 static const char *golden_llama_gqa(void) {
-    return check_checkpoint("tests/golden/llama-tiny-gqa", FIVE_PLANS ",all", THIN, 60);
+    return check_checkpoint("tests/golden/llama-tiny-gqa", NULL);
 }
 static const char *golden_llama_mha(void) {
-    return check_checkpoint("tests/golden/llama-tiny-mha", FIVE_PLANS ",all", THIN, 60);
+    return check_checkpoint("tests/golden/llama-tiny-mha", NULL);
 }
 static const char *golden_gpt2(void) {
-    return check_checkpoint("tests/golden/gpt2-tiny", FIVE_PLANS ",all", THIN, 60);
+    return check_checkpoint("tests/golden/gpt2-tiny", NULL);
 }
 static const char *demo_llama(void) {
-    return check_checkpoint("configs/demo/llama", FIVE_PLANS, 1, 25);
+    return check_checkpoint("configs/demo/llama", FIVE_PLANS);
 }
 static const char *demo_gpt2(void) {
-    return check_checkpoint("configs/demo/gpt2", FIVE_PLANS, 1, 25);
+    return check_checkpoint("configs/demo/gpt2", FIVE_PLANS);
 }
 
 /* The other ways to gather and to hand out, and longer cycles. */
@@ -133,13 +142,13 @@ static const char *gather_and_edge(void) {
         "in:edge=scatter,"
         "qkv=out:attn=tokens:o=out:ffn=out+out:gather=bus,qkv=in:attn=tokens:o=in:ffn=in+in:edge=scatter,"
         "workflow1/workflow2/megatron,qkv=in:o=out:ffn=in+in:edge=scatter/workflow1:gather=bus";
-    const char *bad = check_checkpoint("tests/golden/llama-tiny-gqa", plans, 1, 40);
-    return bad ? bad : check_checkpoint("tests/golden/gpt2-tiny", plans, 1, 40);
+    const char *bad = check_checkpoint("tests/golden/llama-tiny-gqa", plans);
+    return bad ? bad : check_checkpoint("tests/golden/gpt2-tiny", plans);
 }
 
 static const char *story_llama(void) {
     const char *dir = shared_path("golden/story-llama");
-    return dir ? check_checkpoint(dir, FIVE_PLANS, 1, 25) : "SKIP: ../shared/golden/story-llama is absent";
+    return dir ? check_checkpoint(dir, FIVE_PLANS) : "SKIP: ../shared/golden/story-llama is absent";
 }
 
 /* --- shapes that nobody trained: random weights against the float64 reference ------------------------------
@@ -310,7 +319,7 @@ static const char *counts_of(const char *fabric) {
         if (!bad && i % THIN == 0) bad = count_case(c, fabric), ran++;
     }
     json_decref(root);
-    return bad || ran >= 40 ? bad : "too few cases";
+    return bad || ran >= 120 / THIN ? bad : "too few cases";
 }
 
 static const char *counters_of_a_run(void) {

@@ -53,7 +53,7 @@ static bool send_broadcast(worker *w, const omni_step *s, omni_range own) {
         src = w->views[s->root - own.start];
     else
         src = w->views[0]; /* its size only */
-    return omni_fabric_broadcast(e->fabric, w->index, s->segment, s->root, &src, w->views);
+    return omni_fabric_broadcast(e->fabric, w->index, s->segment, s->root - s->rank_first, &src, w->views);
 }
 
 static bool send_reduce(worker *w, const omni_step *s, omni_range own) {
@@ -111,7 +111,7 @@ static bool send_all_gather(worker *w, const omni_step *s, omni_range own) {
         if (omni_view_bytes(&w->views[0]) == 0) continue;
         omni_view src =
             carries(own, writer) ? view_stored(e, &e->pe[writer], s->in[0], s->parts) : w->views[0];
-        if (!omni_fabric_broadcast(e->fabric, w->index, s->segment, writer, &src, w->views)) return false;
+        if (!omni_fabric_broadcast(e->fabric, w->index, s->segment, i, &src, w->views)) return false;
     }
     return true;
 }
@@ -175,8 +175,8 @@ static bool send_scatter(worker *w, const omni_step *s, omni_range own) {
                       ? pack_tokens(e, &e->pe[s->root], s, i)
                       : view_columns(e, &e->pe[s->root], s->in[0], s->parts, to, i);
         if (carries(own, rank)) dst = view_stored(e, &e->pe[rank], s->out, s->parts);
-        if (!omni_fabric_send(e->fabric, w->index, s->segment, s->root, rank, OMNI_ADDRESSED_SCATTER, &src,
-                              &dst, slice_bytes(e, s, to, i)))
+        if (!omni_fabric_send(e->fabric, w->index, s->segment, s->root - s->rank_first, i,
+                              OMNI_ADDRESSED_SCATTER, &src, &dst, slice_bytes(e, s, to, i)))
             return false;
     }
     if (carries(own, s->root)) keep_own_slice(e, &e->pe[s->root], s);
@@ -191,8 +191,8 @@ static bool send_collect(worker *w, const omni_step *s, omni_range own) {
         omni_view src = {0}, dst = {0};
         if (carries(own, rank)) src = view_stored(e, &e->pe[rank], s->in[0], s->parts);
         if (carries(own, s->root)) dst = view_columns(e, &e->pe[s->root], s->out, s->parts, from, i);
-        if (!omni_fabric_send(e->fabric, w->index, s->segment, rank, s->root, OMNI_ADDRESSED_GATHER, &src,
-                              &dst, slice_bytes(e, s, from, i)))
+        if (!omni_fabric_send(e->fabric, w->index, s->segment, i, s->root - s->rank_first,
+                              OMNI_ADDRESSED_GATHER, &src, &dst, slice_bytes(e, s, from, i)))
             return false;
     }
     if (carries(own, s->root)) place_slices(e, &e->pe[s->root], s);
