@@ -1,0 +1,276 @@
+/* args.c: the command line, parsed by argp with a table that is made at run time from the one table of
+ * options.
+ *
+ *   omni_option_at(0..) whose `commands` has our bit  ->  struct argp_option[]  ->  argp_parse  ->
+ * omni_settings
+ *                                                                            +->  argp_help   ->  --help
+ *
+ * argp stays silent (ARGP_NO_ERRS) and never exits: its complaint is "bad key" without saying which, so
+ * diagnose() looks at the word where it stopped and says it in our one line. Options get their help in the
+ * order of the table by each being a group of its own.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+enum { KEY_HELP = 'h', KEY_FIRST = 1000, DOC_BYTES = 320, WORD = 64 };
+
+/* What argp needs for one command. */
+typedef struct parser {
+    struct argp argp;
+    struct argp_option option[OMNI_OPTIONS + 2]; /* ours, --help, the end */
+    char argument[OMNI_OPTIONS][16];
+    char doc[OMNI_OPTIONS][DOC_BYTES];
+    omni_text *text;
+    cli *c;
+    omni_error *err;
+} parser;
+
+/* --- defaults ------------------------------------------------------------------------------------------- */
+
+static const struct {
+    unsigned commands;
+    omni_option_id id;
+    const char *text;
+} defaults[] = {
+    {OMNI_CMD_RUN, OMNI_OPT_PES, "1"},
+    {OMNI_CMD_CHECK, OMNI_OPT_PES, "1,2,3,4"},
+    {OMNI_CMD_PLAN, OMNI_OPT_PES, "4"},
+    {OMNI_CMD_RUN, OMNI_OPT_PLAN, "megatron"},
+    {OMNI_CMD_CHECK | OMNI_CMD_PLAN, OMNI_OPT_PLAN, "single,megatron,workflow1,workflow2,alternate"},
+    {OMNI_CMD_RUN | OMNI_CMD_PLAN, OMNI_OPT_GEN, "16"},
+};
+
+const char *cli_default(omni_command command, omni_option_id id) {
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        if (defaults[i].id == id && defaults[i].commands & (unsigned)command) return defaults[i].text;
+    return omni_option_at(id)->initial;
+}
+
+const char *cli_value(const cli *c, omni_option_id id) {
+    const char *given = omni_settings_get(c->settings, id);
+    return given ? given : cli_default(c->command, id);
+}
+
+omni_status cli_number(const cli *c, omni_option_id id, size_t min, size_t max, size_t *out,
+                       omni_error *err) {
+    const char *text = cli_default(c->command, id);
+    if (omni_settings_get(c->settings, id) || !text)
+        return omni_settings_number(c->settings, id, min, max, out, err);
+    omni_parse_size(text, SIZE_MAX, out);
+    return OMNI_OK;
+}
+
+omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max, size_t **out, size_t *count,
+                        omni_error *err) {
+    return omni_number_list(cli_value(c, id), omni_settings_where(c->settings, id), min, max, out, count,
+                            err);
+}
+
+/* --- argp's table ------------------------------------------------------------------------------------------
+ */
+
+const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]) {
+    const char *bar = o->arg ? strchr(o->arg, '|') : NULL;
+    bool list = command == OMNI_CMD_CHECK || command == OMNI_CMD_PLAN;
+    if (!o->arg) return NULL;
+    if (!bar)
+        snprintf(buf, 16, "%s", o->arg);
+    else if (list)
+        snprintf(buf, 16, "%s", bar + 1);
+    else
+        snprintf(buf, 16, "%.*s", (int)(bar - o->arg), o->arg);
+    return buf;
+}
+
+static const struct argp_option *add_option(parser *p, const omni_option *o, size_t i) {
+    const char *value = cli_default(p->c->command, o->id);
+    snprintf(p->doc[i], DOC_BYTES, "%s%s%s%s", o->help, value ? " [default " : "", value ? value : "",
+             value ? "]" : "");
+    p->option[i] = (struct argp_option){.name = o->name,
+                                        .key = KEY_FIRST + (int)o->id,
+                                        .arg = cli_argument_name(o, p->c->command, p->argument[i]),
+                                        .doc = p->doc[i],
+                                        .group = (int)i + 1};
+    return &p->option[i];
+}
+
+static error_t take(int key, char *arg, struct argp_state *state);
+
+static parser *parser_create(cli *c, omni_error *err) {
+    parser *p = omni_alloc(sizeof *p);
+    if (!p) {
+        omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
+        return NULL;
+    }
+    size_t n = 0;
+    p->c = c;
+    p->err = err;
+    for (size_t id = 0; id < OMNI_OPTIONS; id++) {
+        const omni_option *o = omni_option_at((omni_option_id)id);
+        if (o->commands & (unsigned)c->command) add_option(p, o, n++);
+    }
+    p->option[n] =
+        (struct argp_option){.name = "help", .key = KEY_HELP, .doc = "show this page", .group = (int)n + 1};
+    p->text = cli_help_text(c->command);
+    p->argp = (struct argp){.options = p->option,
+                            .parser = take,
+                            .args_doc = cli_operand_name(c->command),
+                            .doc = omni_text_string(p->text)};
+    return p;
+}
+
+static void parser_free(parser *p) {
+    if (p) omni_text_free(p->text);
+    omni_free(p);
+}
+
+/* --- what argp only calls a bad key ------------------------------------------------------------------------
+ */
+
+/* The options of the command that begin with `name`: how many, and the last of them. */
+static const struct argp_option *completions(const parser *p, const char *name, size_t *count) {
+    const struct argp_option *found = NULL;
+    *count = 0;
+    for (const struct argp_option *o = p->option; o->name; o++) {
+        if (strncmp(o->name, name, strlen(name)) != 0) continue;
+        found = o;
+        *count = strcmp(o->name, name) == 0 ? 1 : *count + 1;
+        if (strcmp(o->name, name) == 0) break;
+    }
+    return found;
+}
+
+static omni_status unknown_option(parser *p, const char *name) {
+    const char *command = omni_command_name(p->c->command), *near = omni_option_suggest(name, p->c->command);
+    const omni_option *elsewhere = omni_option_find(name);
+    if (elsewhere)
+        return omni_error_set(p->err, OMNI_BAD_INPUT, "--%s: not an option of %s (see omnibus %s --help)",
+                              name, command, command);
+    if (near)
+        return omni_error_set(p->err, OMNI_BAD_INPUT, "unknown option --%s (did you mean --%s?)", name, near);
+    return omni_error_set(p->err, OMNI_BAD_INPUT, "unknown option --%s (see omnibus %s --help)", name,
+                          command);
+}
+
+/* OMNI_OK when nothing is wrong with this word. */
+static omni_status diagnose_word(parser *p, const char *word) {
+    char name[WORD];
+    if (word[0] != '-' || !word[1]) return OMNI_OK;
+    if (word[1] != '-')
+        return omni_error_set(p->err, OMNI_BAD_INPUT, "unknown option %.60s (see omnibus %s --help)", word,
+                              omni_command_name(p->c->command));
+    size_t count, length = strcspn(word + 2, "=");
+    snprintf(name, sizeof name, "%.*s", (int)(length < WORD ? length : WORD - 1), word + 2);
+    const struct argp_option *o = completions(p, name, &count);
+    bool value = word[2 + length] == '=';
+    if (count == 0) return unknown_option(p, name);
+    if (count > 1)
+        return omni_error_set(p->err, OMNI_BAD_INPUT, "--%s: ambiguous (expected a whole name, as --%s)",
+                              name, o->name);
+    if (o->arg && !value)
+        return omni_error_set(p->err, OMNI_BAD_INPUT, "--%s: no value (expected %s)", o->name, o->arg);
+    if (!o->arg && value) return omni_error_set(p->err, OMNI_BAD_INPUT, "--%s: takes no value", o->name);
+    return OMNI_OK;
+}
+
+/* argp stopped behind the bad word, or on it within a cluster of short options. */
+static void diagnose(parser *p, const struct argp_state *state) {
+    for (int i = state->next - 1; i <= state->next && i < state->argc; i++)
+        if (i > 0 && diagnose_word(p, state->argv[i]) != OMNI_OK) return;
+    omni_error_set(p->err, OMNI_BAD_INPUT, "bad command line (see omnibus %s --help)",
+                   omni_command_name(p->c->command));
+}
+
+/* --- taking words
+ * ---------------------------------------------------------------------------------------------
+ */
+
+static error_t take_operand(parser *p, const char *arg) {
+    const char *name = cli_operand_name(p->c->command);
+    if (name && !p->c->operand && *arg) {
+        p->c->operand = arg;
+        return 0;
+    }
+    omni_error_set(p->err, OMNI_BAD_INPUT, "unexpected argument '%.200s' (expected %s%s)", arg,
+                   name ? "one " : "options only", name ? name : "");
+    return EINVAL;
+}
+
+static error_t take(int key, char *arg, struct argp_state *state) {
+    parser *p = state->input;
+    if (key >= KEY_FIRST && key < KEY_FIRST + OMNI_OPTIONS)
+        return omni_settings_put(p->c->settings, (omni_option_id)(key - KEY_FIRST), arg,
+                                 OMNI_FROM_COMMAND_LINE, p->err)
+                   ? EINVAL
+                   : 0;
+    switch (key) {
+    case KEY_HELP:
+        p->c->help = true;
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_ARG:
+        return take_operand(p, arg);
+    case ARGP_KEY_ERROR:
+        if (p->err->status == OMNI_OK) diagnose(p, state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static omni_status take_common(cli *c, omni_error *err) {
+    const char *file = omni_settings_get(c->settings, OMNI_OPT_CONFIG),
+               *operand = cli_operand_name(c->command);
+    omni_status status = file ? omni_settings_load(c->settings, file, err) : OMNI_OK;
+    if (status) return status;
+    if (operand && !c->operand)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: no %s (see omnibus %s --help)",
+                              omni_command_name(c->command), operand, omni_command_name(c->command));
+    c->output = omni_settings_get(c->settings, OMNI_OPT_OUTPUT);
+    c->quiet = omni_settings_flag(c->settings, OMNI_OPT_QUIET);
+    status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), &c->format, err);
+    return status ? status : omni_output_check(c->output, err);
+}
+
+omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err) {
+    *c = (cli){.command = command, .settings = omni_settings_create(command)};
+    if (!c->settings) return omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
+    parser *p = parser_create(c, err);
+    if (!p) return err->status;
+    error_t failed = argp_parse(&p->argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, NULL, p);
+    parser_free(p);
+    if (failed)
+        return err->status ? err->status
+                           : omni_error_set(err, OMNI_RUN_FAILED, "command line: %s", strerror(failed));
+    return c->help ? OMNI_OK : take_common(c, err);
+}
+
+/* --- help
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+omni_status cli_help(omni_command command, omni_error *err) {
+    char *page = NULL, name[32];
+    size_t bytes;
+    cli c = {.command = command};
+    parser *p = parser_create(&c, err);
+    if (!p) return err->status;
+    FILE *f = open_memstream(&page, &bytes);
+    snprintf(name, sizeof name, "omnibus %s", omni_command_name(command));
+    if (f) argp_help(&p->argp, f, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);
+    omni_text *t = omni_text_create();
+    if (f && fclose(f) == 0)
+        omni_text_add(t, "%s", page);
+    else
+        omni_error_set(err, OMNI_RUN_FAILED, "out of memory for the help page");
+    omni_status status = err->status ? err->status : omni_text_emit(t, NULL, err);
+    omni_text_free(t);
+    free(page);
+    parser_free(p);
+    return status;
+}

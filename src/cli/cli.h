@@ -1,0 +1,120 @@
+/* cli.h: what the commands share: one invocation, from its words to its report.
+ *
+ *   main ----> cli_parse (args.c) ----> cli_run, cli_check ... : parse -> call -> report ----> cli_close
+ *                  |                        |
+ *                  +-- help.c               +-- common.c: open model, weights, places; envelope; output
+ *
+ * Nothing here exits or prints results directly: a command returns a status, main prints the error's line.
+ * Everything runs on the main thread.
+ */
+#ifndef OMNIBUS_CLI_CLI_H
+#define OMNIBUS_CLI_CLI_H
+
+#include <jansson.h>
+
+#include "omnibus/config.h"
+#include "omnibus/model.h"
+#include "omnibus/pe.h"
+#include "omnibus/plan.h"
+#include "omnibus/report.h"
+#include "omnibus/sync.h"
+#include "omnibus/topo.h"
+#include "omnibus/weights.h"
+
+enum { CLI_MOST_PES = 4096 };
+
+/* One invocation. What is opened belongs to it and is closed by cli_close. */
+typedef struct cli {
+    omni_command command;
+    omni_settings *settings;
+    const char *operand; /* MODEL_DIR; NULL for commands without one. Points into argv. */
+    bool help;           /* --help was given; nothing else counts */
+    omni_format format;
+    const char *output; /* NULL: stdout */
+    bool quiet;
+    omni_topo *topo;
+    omni_model *model;
+    omni_weights *weights;
+} cli;
+
+/* --- args.c, help.c ------------------------------------------------------------------------------------ */
+
+/* Command line and --config file into *c. argv[0] is the command's name. */
+omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err);
+
+/* The command's page on stdout. */
+omni_status cli_help(omni_command command, omni_error *err);
+
+/* "MODEL_DIR", NULL for none. */
+const char *cli_operand_name(omni_command command);
+
+/* What --help says before and behind the list of options, in argp's form "before\vbehind". Owned by the text.
+ */
+omni_text *cli_help_text(omni_command command);
+
+/* The value of an option, given or by default; NULL: none. The default of options whose commands differ is
+ * here. */
+const char *cli_default(omni_command command, omni_option_id id);
+const char *cli_value(const cli *c, omni_option_id id);
+omni_status cli_number(const cli *c, omni_option_id id, size_t min, size_t max, size_t *out, omni_error *err);
+omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max, size_t **out, size_t *count,
+                        omni_error *err); /* omni_free */
+
+/* "N" of "N|LIST" for run and topo, "LIST" for the others. */
+const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]);
+
+/* --- common.c ---------------------------------------------------------------------------------------------
+ */
+
+/* Set by SIGINT and SIGTERM; a second one ends the process. */
+extern omni_stop cli_stop;
+void cli_catch_signals(void);
+omni_status cli_stopped(omni_error *err); /* OMNI_OK: go on */
+
+omni_status cli_open_model(cli *c, omni_error *err);
+omni_status cli_open_weights(cli *c, omni_error *err); /* and binds them: every tensor is there */
+omni_status cli_open_topo(cli *c, omni_error *err);
+void cli_close(cli *c);
+
+/* A line on stderr unless --quiet. */
+void cli_note(const cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Plans of a list, parsed. Free with omni_free. A name that does not exist is an error. */
+omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err);
+/* The same distribution, whatever it is called. */
+bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b);
+
+/* Adds to an object; a failure is remembered by the object becoming NULL, which cli_emit reports. */
+void cli_set(json_t **object, const char *key, json_t *value);
+void cli_append(json_t **array, json_t *value);
+json_t *cli_size(uint64_t n);
+/* {"schema", "version", "host", "settings"}, for the command's fields to follow. */
+json_t *cli_envelope(const cli *c);
+json_t *cli_model_json(const omni_model *model);
+
+/* Writes the result in the format asked for: `root` as JSON, `rows` (borrowed from root, or root) as CSV,
+ * `page` otherwise. Takes root and page. */
+omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err);
+
+/* --- progress.c: a bar on stderr, only on a terminal
+ * --------------------------------------------------------
+ */
+
+typedef struct cli_progress {
+    bool shown;
+    size_t total;
+} cli_progress;
+cli_progress cli_progress_begin(const cli *c, size_t total);
+void cli_progress_step(cli_progress *p, size_t done, const char *what);
+void cli_progress_end(cli_progress *p);
+
+/* --- the commands
+ * -------------------------------------------------------------------------------------------
+ */
+
+omni_status cli_run(cli *c, omni_error *err);
+omni_status cli_check(cli *c, omni_error *err);
+omni_status cli_plan(cli *c, omni_error *err);
+omni_status cli_topo(cli *c, omni_error *err);
+
+#endif

@@ -1,0 +1,193 @@
+/* common.c: what every command does before and after its own work: signals, opening, lists of plans, the
+ * envelope of a JSON result, and output in the format asked for.
+ *
+ * Ctrl-C sets the stop word, on which everything that waits or loops leaves; a command then returns
+ * OMNI_INTERRUPTED and writes nothing. A second Ctrl-C ends the process at once.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/* --- signals ------------------------------------------------------------------------------------------- */
+
+omni_stop cli_stop;
+
+static void on_signal(int number) {
+    (void)number;
+    if (omni_stop_get(&cli_stop) == OMNI_INTERRUPTED) _exit(OMNI_INTERRUPTED);
+    omni_stop_set(&cli_stop, OMNI_INTERRUPTED);
+}
+
+void cli_catch_signals(void) {
+    struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&stop.sa_mask);
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+omni_status cli_stopped(omni_error *err) {
+    omni_status reason = omni_stop_get(&cli_stop);
+    return reason ? omni_error_set(err, reason, "stopped") : OMNI_OK;
+}
+
+/* --- opening ---------------------------------------------------------------------------------------------
+ */
+
+omni_status cli_open_model(cli *c, omni_error *err) {
+    return omni_model_load(c->operand, &c->model, err);
+}
+
+omni_status cli_open_weights(cli *c, omni_error *err) {
+    omni_status status = omni_weights_open_dir(c->operand, &c->weights, err);
+    return status ? status : omni_bind_all(c->model, c->weights, err);
+}
+
+omni_status cli_open_topo(cli *c, omni_error *err) {
+    return omni_topo_open(cli_value(c, OMNI_OPT_CPUS), NULL, &c->topo, err);
+}
+
+void cli_close(cli *c) {
+    if (c->weights) omni_weights_close(c->weights);
+    if (c->model) omni_model_free(c->model);
+    if (c->topo) omni_topo_close(c->topo);
+    omni_settings_free(c->settings);
+    *c = (cli){0};
+}
+
+void cli_note(const cli *c, const char *format, ...) {
+    if (c->quiet) return;
+    va_list args;
+    va_start(args, format);
+    fputs("omnibus: note: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+/* --- plans
+ * -------------------------------------------------------------------------------------------------- */
+
+omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err) {
+    char **text;
+    *out = NULL;
+    omni_status status = omni_plan_list(list, &text, count, err);
+    if (status) return status;
+    *out = omni_alloc_array(*count, sizeof **out);
+    if (!*out) status = omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu plans", *count);
+    for (size_t i = 0; !status && i < *count; i++) status = omni_plan_parse(text[i], &(*out)[i], err);
+    omni_plan_list_free(text, *count);
+    if (!status) return OMNI_OK;
+    omni_free(*out);
+    *out = NULL;
+    return status;
+}
+
+bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b) {
+    if (strcmp(a->name, b->name) == 0) return true;
+    if (a->whole != b->whole || a->cycle != b->cycle || a->missing[0] || b->missing[0]) return false;
+    for (size_t l = 0; l < a->cycle; l++) {
+        char x[128], y[128];
+        omni_methods_format(&a->layer[l], x, sizeof x);
+        omni_methods_format(&b->layer[l], y, sizeof y);
+        if (strcmp(x, y) != 0) return false;
+    }
+    return true;
+}
+
+/* --- results
+ * ------------------------------------------------------------------------------------------------- */
+
+void cli_set(json_t **object, const char *key, json_t *value) {
+    if (json_object_set_new(*object, key, value) == 0) return;
+    json_decref(*object);
+    *object = NULL;
+}
+
+void cli_append(json_t **array, json_t *value) {
+    if (json_array_append_new(*array, value) == 0) return;
+    json_decref(*array);
+    *array = NULL;
+}
+
+json_t *cli_size(uint64_t n) {
+    return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}
+
+static json_t *setting(const cli *c, const omni_option *o) {
+    char argument[16];
+    const char *name = cli_argument_name(o, c->command, argument);
+    size_t n;
+    if (!name) return json_boolean(omni_settings_flag(c->settings, o->id));
+    if (o->repeatable) {
+        json_t *values = json_array();
+        for (size_t i = 0; i < omni_settings_count(c->settings, o->id); i++)
+            cli_append(&values, omni_json_string(omni_settings_nth(c->settings, o->id, i)));
+        return values;
+    }
+    const char *value = cli_value(c, o->id);
+    bool number = strchr("NKS", name[0]) && !name[1];
+    return number && value && omni_parse_size(value, SIZE_MAX, &n) ? cli_size(n) : omni_json_string(value);
+}
+
+/* Keys as in the rest of the result: "decode_plan". */
+static json_t *settings(const cli *c) {
+    json_t *object = json_object();
+    for (size_t id = 0; id < OMNI_OPTIONS; id++) {
+        const omni_option *o = omni_option_at((omni_option_id)id);
+        char key[32];
+        if (!(o->commands & (unsigned)c->command)) continue;
+        snprintf(key, sizeof key, "%s", o->name);
+        for (char *k = key; *k; k++)
+            if (*k == '-') *k = '_';
+        cli_set(&object, key, setting(c, o));
+    }
+    return object;
+}
+
+json_t *cli_envelope(const cli *c) {
+    json_t *root = json_object();
+    char schema[32];
+    snprintf(schema, sizeof schema, "omnibus.%s/1", omni_command_name(c->command));
+    cli_set(&root, "schema", json_string(schema));
+    cli_set(&root, "version", json_string(OMNI_VERSION));
+    cli_set(&root, "host", omni_json_host(c->topo));
+    cli_set(&root, "settings", settings(c));
+    return root;
+}
+
+json_t *cli_model_json(const omni_model *model) {
+    const omni_shape *s = &model->shape;
+    json_t *object = json_object();
+    cli_set(&object, "name", omni_json_string(model->name));
+    cli_set(&object, "family", json_string(model->family));
+    cli_set(&object, "parameters", cli_size(omni_model_parameters(model)));
+    cli_set(&object, "layers", cli_size(s->layers));
+    cli_set(&object, "hidden", cli_size(s->hidden));
+    cli_set(&object, "heads", cli_size(s->heads));
+    cli_set(&object, "kv_heads", cli_size(s->kv_heads));
+    cli_set(&object, "head_dim", cli_size(s->head_dim));
+    cli_set(&object, "ffn", cli_size(s->ffn));
+    cli_set(&object, "vocab", cli_size(s->vocab));
+    cli_set(&object, "positions", cli_size(s->positions));
+    return object;
+}
+
+omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err) {
+    omni_text *t = omni_text_create();
+    if (c->format == OMNI_FORMAT_JSON)
+        omni_json_draw(root, t);
+    else if (c->format == OMNI_FORMAT_CSV)
+        omni_csv_draw(root ? rows : NULL, t);
+    omni_status status = cli_stopped(err);
+    if (!status) status = omni_text_emit(c->format == OMNI_FORMAT_TABLE ? page : t, c->output, err);
+    omni_text_free(t);
+    omni_text_free(page);
+    json_decref(root);
+    return status;
+}

@@ -1,0 +1,81 @@
+/* help.c: the prose of --help: what a command answers, its examples, and the plans and methods, printed from
+ * their own tables so that a new row shows up by being there.
+ */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    omni_command command;
+    const char *operand, *intro, *examples;
+} pages[] = {
+    {OMNI_CMD_RUN, "MODEL_DIR",
+     "Distributes the checkpoint in MODEL_DIR over PEs by a plan, feeds it prompts of token ids, generates "
+     "greedily, and reports tokens, times, what moved over the bus, and memory.",
+     "  omnibus run configs/demo/llama --pes 4 --prompt-ids 1,2,3 --gen 8\n"
+     "  omnibus run configs/demo/llama --pes 4 --ids-file ids.txt --format json\n"},
+    {OMNI_CMD_CHECK, "MODEL_DIR",
+     "Runs every plan on every number of PEs and compares hidden states, logits and tokens with float64 "
+     "truth: "
+     "a golden file, or the built-in reference on prompts made from a seed. Also compares what moved with "
+     "what the "
+     "plan says. Exit status 1 if a case fails.",
+     "  omnibus check configs/demo/llama\n"
+     "  omnibus check configs/demo/llama --plan all --pes 1-8 --format csv --output cases.csv\n"},
+    {OMNI_CMD_PLAN, "MODEL_DIR|CONFIG.json",
+     "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
+     "plan op by "
+     "op. A config.json is enough; memory per PE needs the weights.",
+     "  omnibus plan configs/demo/llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
+     "  omnibus plan configs/demo/llama --explain workflow2 --pes 4\n"},
+    {OMNI_CMD_TOPO, NULL,
+     "Shows this machine, the places in the order that workers take them, and with --pes which PE runs "
+     "where.",
+     "  omnibus topo --pes 8\n"},
+};
+enum { PAGES = sizeof pages / sizeof *pages };
+
+const char *cli_operand_name(omni_command command) {
+    for (size_t i = 0; i < PAGES; i++)
+        if (pages[i].command == command) return pages[i].operand;
+    return NULL;
+}
+
+static void add_methods(omni_text *t) {
+    omni_text_add(t, "\nParts of a plan (key=value, joined by ':'; parts left out are megatron's):\n");
+    for (size_t k = 0; k < OMNI_METHOD_KEYS; k++) {
+        size_t count;
+        const omni_method *row = omni_method_table((omni_key)k, &count);
+        for (size_t i = 0; i < count; i++) {
+            char part[48];
+            snprintf(part, sizeof part, "%s=%s", omni_key_name((omni_key)k), row[i].name);
+            omni_text_add(t, "  %-14s %s%s\n", part, row[i].help, row[i].later ? " (not built yet)" : "");
+        }
+    }
+    omni_text_add(t, "  %-14s %s\n", "gather=bus", "collect slices by broadcasts (else gather=tree)");
+    omni_text_add(t, "  %-14s %s\n", "edge=scatter",
+                  "hand slices out by addressed messages (else edge=bcast)");
+    omni_text_add(t, "A/B cycles over the layers: workflow1/workflow2.\n");
+}
+
+static void add_plans(omni_text *t) {
+    size_t count;
+    const omni_named_plan *plan = omni_named_plans(&count);
+    omni_text_add(t, "Plans:\n");
+    for (size_t i = 0; i < count; i++)
+        omni_text_add(t, "  %-14s %s%s\n", plan[i].name, plan[i].help,
+                      plan[i].text ? "" : " (not built yet)");
+    add_methods(t);
+    omni_text_add(t, "\n");
+}
+
+omni_text *cli_help_text(omni_command command) {
+    omni_text *t = omni_text_create();
+    for (size_t i = 0; i < PAGES; i++) {
+        if (pages[i].command != command) continue;
+        omni_text_add(t, "%s\v", pages[i].intro);
+        if (omni_option_at(OMNI_OPT_PLAN)->commands & (unsigned)command) add_plans(t);
+        omni_text_add(t, "Examples:\n%s", pages[i].examples);
+    }
+    return t;
+}
