@@ -17,7 +17,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"run", "generate tokens with a model distributed over PEs", OMNI_CMD_RUN, NULL},
+    {"run", "generate tokens with a model distributed over PEs", OMNI_CMD_RUN, cli_run},
     {"check", "hold plans and PE counts against float64 truth", OMNI_CMD_CHECK, NULL},
     {"plan", "show what plans move, without running", OMNI_CMD_PLAN, NULL},
     {"topo", "show this machine and where PEs would run", OMNI_CMD_TOPO, cli_topo},

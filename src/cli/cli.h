@@ -96,6 +96,18 @@ json_t *cli_model_json(const omni_model *model);
  * `page` otherwise. Takes root and page. */
 omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err);
 
+/* --- facts.c: parts of several reports
+ * -------------------------------------------------------------------------
+ */
+
+omni_counters cli_counters_between(const omni_counters *earlier,
+                                   const omni_counters *later); /* later - earlier */
+json_t *cli_methods_json(const omni_plan_spec *s); /* {"qkv": "out", ...}; "out/in" where layers cycle */
+const char *cli_methods_text(const omni_plan_spec *s, char *buf, size_t cap);
+json_t *cli_memory_json(const omni_memory *m);
+void cli_draw_memory(const omni_memory *ranks, size_t count,
+                     omni_text *page); /* each PE, or the extremes of many */
+
 /* --- progress.c: a bar on stderr, only on a terminal
  * --------------------------------------------------------
  */

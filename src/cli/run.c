@@ -1,0 +1,181 @@
+/* run.c: `omnibus run`: one plan, one batch of prompts, greedy tokens.
+ *
+ *   settings -> prompts, plan: everything that can be wrong is found before weights are read
+ *   load     -> engine: workers pack their shards
+ *   prefill  -> all prompts as one ragged batch, first token
+ *   decode   -> one token per sequence and pass, until --gen or, with --stop-eos, all have ended
+ *
+ * All sequences take part in every pass, so one that has ended keeps stepping silently; its tokens end there.
+ * The report is run_report.c, the file of --dump is run_dump.c.
+ */
+#include <string.h>
+
+#include "run.h"
+
+/* --- what was asked for --------------------------------------------------------------------------------- */
+
+static omni_status parse_plans(run *r, omni_error *err) {
+    const char *text = cli_value(r->c, OMNI_OPT_PLAN), *later = cli_value(r->c, OMNI_OPT_DECODE_PLAN);
+    omni_plan_spec decode;
+    omni_status status = omni_plan_parse(text, &r->spec, err);
+    if (status || !later) return status;
+    status = omni_plan_parse(later, &decode, err);
+    if (status || cli_same_plan(&r->spec, &decode)) return status;
+    return omni_error_set(
+        err, OMNI_BAD_INPUT,
+        "--decode-plan: changing the plan between prefill and decode is not built yet (expected "
+        "the same as --plan)");
+}
+
+static omni_status parse_dump(run *r, omni_error *err) {
+    r->dump.path = omni_settings_get(r->c->settings, OMNI_OPT_DUMP);
+    if (r->dump.path && r->c->output && strcmp(r->dump.path, r->c->output) == 0)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: named by --dump and by --output (expected two files)",
+                              r->dump.path);
+    return omni_output_check(r->dump.path, err);
+}
+
+static omni_status parse(run *r, omni_error *err) {
+    omni_status status = cli_number(r->c, OMNI_OPT_PES, 1, CLI_MOST_PES, &r->pes, err);
+    if (!status) status = cli_number(r->c, OMNI_OPT_GEN, 1, INT32_MAX, &r->gen, err);
+    if (!status) status = parse_plans(r, err);
+    if (!status) status = parse_dump(r, err);
+    if (!status) status = cli_open_model(r->c, err);
+    if (!status) status = prompts_read(r->c, r->gen, &r->prompts, err);
+    if (!status) status = omni_plan_compile(r->c->model, &r->spec, r->pes, &r->plan, err);
+    return status;
+}
+
+/* --- loading -------------------------------------------------------------------------------------------- */
+
+static omni_status allocate(run *r, omni_error *err) {
+    size_t n = r->prompts.count, tokens;
+    r->counts = omni_alloc_array(n, sizeof *r->counts);
+    r->feed = omni_alloc_array(r->prompts.tokens, sizeof *r->feed);
+    r->next = omni_alloc_array(n, sizeof *r->next);
+    r->token = omni_size_mul(n, r->gen, &tokens) ? omni_alloc_array(tokens, sizeof *r->token) : NULL;
+    r->generated = omni_alloc_array(n, sizeof *r->generated);
+    r->ended = omni_alloc_array(n, sizeof *r->ended);
+    if (r->counts && r->feed && r->next && r->token && r->generated && r->ended) return dump_prepare(r, err);
+    return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", n);
+}
+
+static omni_status create_engine(run *r, omni_error *err) {
+    cli *c = r->c;
+    size_t *capacity = omni_alloc_array(r->prompts.count, sizeof *capacity);
+    if (!capacity)
+        return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", r->prompts.count);
+    for (size_t i = 0; i < r->prompts.count; i++) capacity[i] = r->prompts.length[i] + r->gen - 1;
+    omni_engine_options o = {.model = c->model,
+                             .weights = c->weights,
+                             .plan = r->plan,
+                             .topo = c->topo,
+                             .fabric = cli_value(c, OMNI_OPT_FABRIC),
+                             .sequences = r->prompts.count,
+                             .capacity = capacity,
+                             .max_tokens = r->prompts.tokens,
+                             .taps = r->dump.path != NULL,
+                             .stop = &cli_stop};
+    omni_status status = omni_engine_create(&o, &r->engine, err);
+    omni_free(capacity); /* the engine has a copy */
+    return status;
+}
+
+static omni_status load(run *r, omni_error *err) {
+    uint64_t start = omni_clock_ns();
+    omni_status status = cli_open_topo(r->c, err);
+    if (!status) status = cli_open_weights(r->c, err);
+    if (!status) status = allocate(r, err);
+    if (!status) status = create_engine(r, err);
+    if (!status && omni_engine_warning(r->engine)) cli_note(r->c, "%s", omni_engine_warning(r->engine));
+    r->load_ns = omni_clock_ns() - start;
+    return status;
+}
+
+/* --- generating ------------------------------------------------------------------------------------------
+ */
+
+static bool is_end(const omni_model *model, int32_t id) {
+    for (size_t i = 0; i < model->eos_count; i++)
+        if (model->eos[i] == id) return true;
+    return false;
+}
+
+/* Keeps the tokens that a pass decided; false when all sequences have ended. */
+static bool keep_tokens(run *r, bool stop_at_end) {
+    bool going = false;
+    for (size_t i = 0; i < r->prompts.count; i++) {
+        if (r->ended[i]) continue;
+        r->token[i * r->gen + r->generated[i]++] = r->next[i];
+        r->ended[i] = stop_at_end && is_end(r->c->model, r->next[i]);
+        going |= !r->ended[i];
+    }
+    return going;
+}
+
+static omni_status prefill(run *r, omni_error *err) {
+    int32_t *feed = r->feed;
+    for (size_t i = 0; i < r->prompts.count; i++) {
+        r->counts[i] = r->prompts.length[i];
+        memcpy(feed, r->prompts.ids[i], r->counts[i] * sizeof *feed);
+        feed += r->counts[i];
+    }
+    uint64_t start = omni_clock_ns();
+    omni_status status = omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
+    r->prefill_ns = omni_clock_ns() - start;
+    if (status) return status;
+    omni_engine_counters(r->engine, &r->prefill);
+    dump_prefill(r);
+    return OMNI_OK;
+}
+
+static omni_status decode_step(run *r, size_t step, omni_error *err) {
+    for (size_t i = 0; i < r->prompts.count; i++) {
+        r->counts[i] = 1;
+        r->feed[i] = r->next[i];
+        r->decoded += !r->ended[i];
+    }
+    uint64_t start = omni_clock_ns();
+    omni_status status = omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
+    r->decode_ns += omni_clock_ns() - start;
+    if (!status) dump_step(r, step);
+    return status;
+}
+
+static omni_status generate(run *r, omni_error *err) {
+    bool stop_at_end = omni_settings_flag(r->c->settings, OMNI_OPT_STOP_EOS);
+    omni_status status = prefill(r, err);
+    bool going = !status && keep_tokens(r, stop_at_end);
+    for (size_t step = 1; going && step < r->gen; step++) {
+        status = decode_step(r, step, err);
+        going = !status && keep_tokens(r, stop_at_end);
+    }
+    if (status) return status;
+    omni_engine_counters(r->engine, &r->total);
+    r->decode = cli_counters_between(&r->prefill, &r->total);
+    return cli_stopped(err);
+}
+
+static void close_run(run *r) {
+    omni_engine_free(r->engine);
+    omni_plan_free(r->plan);
+    dump_free(r);
+    prompts_free(&r->prompts);
+    omni_free(r->counts);
+    omni_free(r->feed);
+    omni_free(r->next);
+    omni_free(r->token);
+    omni_free(r->generated);
+    omni_free(r->ended);
+}
+
+omni_status cli_run(cli *c, omni_error *err) {
+    run r = {.c = c};
+    omni_status status = parse(&r, err);
+    if (!status) status = load(&r, err);
+    if (!status) status = generate(&r, err);
+    if (!status) status = dump_write(&r, err);
+    if (!status) status = run_report(&r, err);
+    close_run(&r);
+    return status;
+}

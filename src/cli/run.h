@@ -1,0 +1,56 @@
+/* run.h: what the files of `omnibus run` share: the prompts, one run, and its dump. */
+#ifndef OMNIBUS_CLI_RUN_H
+#define OMNIBUS_CLI_RUN_H
+
+#include "cli/cli.h"
+
+typedef struct prompts {
+    size_t count, tokens; /* tokens: of all */
+    int32_t **ids;        /* [count][length] */
+    size_t *length;       /* [count] */
+} prompts;
+
+/* From --prompt-ids and then --ids-file; each checked against the model: ids, and positions with gen tokens
+ * more. */
+omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_error *err);
+void prompts_free(prompts *p);
+
+/* Copies of the states of each prompt, for --dump. */
+typedef struct dump {
+    const char *path; /* NULL: none asked for, and nothing is kept */
+    struct {
+        float *layer_hidden; /* [layers+1, T, hidden] */
+        float *last_hidden;  /* [T, hidden] */
+        float *logits;       /* [gen, vocab] */
+    } * prompt;              /* [count] */
+    float *normed;           /* [tokens, hidden] */
+} dump;
+
+typedef struct run {
+    cli *c;
+    size_t pes, gen;
+    prompts prompts;
+    omni_plan_spec spec;
+    omni_plan *plan;
+    omni_engine *engine;
+    size_t *counts;    /* [count] tokens of the next pass */
+    int32_t *feed;     /* [tokens] ids of the next pass */
+    int32_t *next;     /* [count] */
+    int32_t *token;    /* [count, gen] generated */
+    size_t *generated; /* [count] */
+    bool *ended;       /* [count] at end-of-text */
+    size_t decoded;    /* tokens of the decode phase, without those of ended sequences */
+    dump dump;
+    uint64_t load_ns, prefill_ns, decode_ns;
+    omni_counters prefill, decode, total;
+} run;
+
+omni_status dump_prepare(run *r, omni_error *err);
+void dump_prefill(run *r);           /* after the prefill pass */
+void dump_step(run *r, size_t step); /* after the pass that decided token `step` */
+omni_status dump_write(run *r, omni_error *err);
+void dump_free(run *r);
+
+omni_status run_report(run *r, omni_error *err);
+
+#endif

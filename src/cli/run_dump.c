@@ -1,0 +1,103 @@
+/* run_dump.c: --dump: hidden states and logits as a safetensors file, names and shapes as in the per-prompt
+ * form of golden files, float32. States are copied right after the pass that made them, prompt by prompt, for
+ * the engine keeps those of the last pass only.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "run.h"
+
+enum { TENSORS = 6, TENSOR_NAME = 48 };
+
+static float *floats(size_t a, size_t b, size_t c) {
+    size_t n;
+    return omni_size_mul(a, b, &n) && omni_size_mul(n, c, &n) ? omni_alloc_array(n, sizeof(float)) : NULL;
+}
+
+omni_status dump_prepare(run *r, omni_error *err) {
+    const omni_shape *s = &r->c->model->shape;
+    dump *d = &r->dump;
+    if (!d->path) return OMNI_OK;
+    d->prompt = omni_alloc_array(r->prompts.count, sizeof *d->prompt);
+    d->normed = floats(1, r->prompts.tokens, s->hidden);
+    bool ok = d->prompt && d->normed;
+    for (size_t i = 0; ok && i < r->prompts.count; i++) {
+        size_t T = r->prompts.length[i];
+        d->prompt[i].layer_hidden = floats(s->layers + 1, T, s->hidden);
+        d->prompt[i].last_hidden = floats(1, T, s->hidden);
+        d->prompt[i].logits = floats(1, r->gen, s->vocab);
+        ok = d->prompt[i].layer_hidden && d->prompt[i].last_hidden && d->prompt[i].logits;
+    }
+    return ok ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "%s: no memory for the states", d->path);
+}
+
+void dump_prefill(run *r) {
+    size_t D = r->c->model->shape.hidden, layers = r->c->model->shape.layers, row = 0;
+    dump *d = &r->dump;
+    if (!d->path) return;
+    omni_engine_final_norm(r->engine, d->normed);
+    for (size_t i = 0; i < r->prompts.count; i++) {
+        size_t block = r->prompts.length[i] * D;
+        for (size_t l = 0; l <= layers; l++)
+            memcpy(d->prompt[i].layer_hidden + l * block, omni_engine_tap(r->engine, l) + row * D,
+                   block * sizeof(float));
+        memcpy(d->prompt[i].last_hidden, d->normed + row * D, block * sizeof(float));
+        row += r->prompts.length[i];
+    }
+    dump_step(r, 0);
+}
+
+void dump_step(run *r, size_t step) {
+    size_t V = r->c->model->shape.vocab;
+    if (!r->dump.path) return;
+    const float *logits = omni_engine_logits(r->engine);
+    for (size_t i = 0; i < r->prompts.count; i++)
+        memcpy(r->dump.prompt[i].logits + step * V, logits + i * V, V * sizeof(float));
+}
+
+/* The six tensors of prompt i; names [TENSORS]. */
+static void describe(const run *r, size_t i, omni_tensor_out *t, char (*names)[TENSOR_NAME]) {
+    const omni_shape *s = &r->c->model->shape;
+    size_t T = r->prompts.length[i], S = r->generated[i];
+    const float *logits = r->dump.prompt[i].logits;
+    const omni_tensor_out all[TENSORS] = {
+        {"input_ids", OMNI_I32, 2, {1, T}, r->prompts.ids[i]},
+        {"layer_hidden", OMNI_F32, 4, {s->layers + 1, 1, T, s->hidden}, r->dump.prompt[i].layer_hidden},
+        {"last_hidden_state", OMNI_F32, 3, {1, T, s->hidden}, r->dump.prompt[i].last_hidden},
+        {"logits_last", OMNI_F32, 2, {1, s->vocab}, logits},
+        {"decode_ids", OMNI_I32, 2, {1, S}, r->token + i * r->gen},
+        {"decode_logits", OMNI_F32, 3, {1, S, s->vocab}, logits},
+    };
+    for (size_t k = 0; k < TENSORS; k++) {
+        snprintf(names[k], TENSOR_NAME, "p%zu.%s", i, all[k].name);
+        t[k] = all[k];
+        t[k].name = names[k];
+    }
+}
+
+omni_status dump_write(run *r, omni_error *err) {
+    size_t n = r->prompts.count;
+    if (!r->dump.path) return OMNI_OK;
+    omni_tensor_out *tensors = omni_alloc_array(n, TENSORS * sizeof *tensors);
+    char(*names)[TENSOR_NAME] = omni_alloc_array(n, TENSORS * sizeof *names);
+    omni_status status = OMNI_OK;
+    if (tensors && names) {
+        for (size_t i = 0; i < n; i++) describe(r, i, tensors + i * TENSORS, names + i * TENSORS);
+        status = omni_safetensors_write(r->dump.path, tensors, n * TENSORS, err);
+    } else {
+        status = omni_error_set(err, OMNI_RUN_FAILED, "%s: no memory for its header", r->dump.path);
+    }
+    omni_free(tensors);
+    omni_free(names);
+    return status;
+}
+
+void dump_free(run *r) {
+    for (size_t i = 0; r->dump.prompt && i < r->prompts.count; i++) {
+        omni_free(r->dump.prompt[i].layer_hidden);
+        omni_free(r->dump.prompt[i].last_hidden);
+        omni_free(r->dump.prompt[i].logits);
+    }
+    omni_free(r->dump.prompt);
+    omni_free(r->dump.normed);
+}
