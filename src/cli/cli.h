@@ -84,6 +84,9 @@ omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omn
 /* The same distribution, whatever it is called. */
 bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b);
 
+/* An error text of this plan without the plan's name in front, for rows that show the name anyway. */
+const char *cli_reason(const omni_plan_spec *spec, const char *text);
+
 /* Adds to an object; a failure is remembered by the object becoming NULL, which cli_emit reports. */
 void cli_set(json_t **object, const char *key, json_t *value);
 void cli_append(json_t **array, json_t *value);

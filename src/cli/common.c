@@ -100,6 +100,12 @@ bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b) {
     return true;
 }
 
+const char *cli_reason(const omni_plan_spec *spec, const char *text) {
+    size_t length = strlen(spec->name);
+    if (strncmp(text, "plan '", 6) != 0 || strncmp(text + 6, spec->name, length) != 0) return text;
+    return strncmp(text + 6 + length, "': ", 3) == 0 ? text + 6 + length + 3 : text;
+}
+
 /* --- results
  * ------------------------------------------------------------------------------------------------- */
 

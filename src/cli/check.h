@@ -1,0 +1,32 @@
+/* check.h: what the files of `omnibus check` share: the cases and their results. */
+#ifndef OMNIBUS_CLI_CHECK_H
+#define OMNIBUS_CLI_CHECK_H
+
+#include "cli/cli.h"
+#include "omnibus/verify.h"
+
+typedef struct check_case {
+    const omni_plan_spec *plan, *decode;
+    size_t pes;
+    char skipped[400]; /* why; empty: it ran */
+    omni_check_result result;
+} check_case;
+
+typedef struct check {
+    cli *c;
+    omni_plan_spec *plan, *decode; /* [plans], [decodes]; decodes = 0: as the plan */
+    size_t plans, decodes;
+    size_t *pes; /* [pes_count] */
+    size_t pes_count;
+    omni_truth *truth;
+    check_case *cases; /* [count] plan by plan, decode plan by decode plan, PE count by PE count */
+    size_t count;
+} check;
+
+/* What of the plan's own count a run did not meet: fails the case. check_counters.c */
+omni_status check_counters(const check *k, const omni_plan *plan, check_case *x, omni_error *err);
+
+void check_tally(const check *k, size_t *passed, size_t *failed, size_t *skipped);
+omni_status check_report(const check *k, omni_error *err);
+
+#endif
