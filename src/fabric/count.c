@@ -1,6 +1,9 @@
-/* count.c: what moved, noted on the line of the rank (or the host port) that moved it. The lines are summed
+/* count.c: what moves, noted on the line of the rank (or the host port) that moves it. The lines are summed
  * when nothing runs. A rank does not send itself a message: one rank's segment, or a message from a rank to
  * itself, counts nothing.
+ *
+ * An operation is counted before its last byte is handed over. So the hand-over publishes the count as well:
+ * who has received a result may read the counts of all that led up to it.
  */
 #include "fabric/engine.h"
 

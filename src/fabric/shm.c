@@ -23,14 +23,17 @@ static uint64_t crossing_levels(const omni_fabric *f, omni_segment s) {
 
 static bool segment_allocate(shm_segment *s, size_t count, const omni_fabric_options *o) {
     size_t out_bytes = o->slot_bytes < HOST_OUT_SLOT_BYTES ? o->slot_bytes : HOST_OUT_SLOT_BYTES;
-    s->bus = omni_ring_create(o->ring_slots, o->slot_bytes, s->workers);
+    if (s->workers > 1) { /* alone, a worker has nobody to write to or to wait for */
+        s->bus = omni_ring_create(o->ring_slots, o->slot_bytes, s->workers);
+        s->barrier = omni_barrier_create(s->workers);
+        if (!s->bus || !s->barrier) return false;
+    }
     s->host_in = omni_ring_create(o->ring_slots, o->slot_bytes, s->workers);
     s->host_out = omni_ring_create(o->ring_slots, out_bytes, 1);
-    s->barrier = omni_barrier_create(s->workers);
     s->ports = omni_alloc_array(s->workers, sizeof *s->ports);
     s->buffers = omni_alloc_array(count, sizeof *s->buffers);
     s->host = omni_alloc(sizeof *s->host);
-    return s->bus && s->host_in && s->host_out && s->barrier && s->ports && s->buffers && s->host;
+    return s->host_in && s->host_out && s->ports && s->buffers && s->host;
 }
 
 static bool segment_create(shm_segment *s, const omni_fabric *f, omni_segment ranks,
@@ -40,7 +43,7 @@ static bool segment_create(shm_segment *s, const omni_fabric *f, omni_segment ra
     s->crossing = crossing_levels(f, ranks);
     if (!segment_allocate(s, ranks.count, o)) return false;
     for (size_t i = 0; i < s->workers; i++) {
-        omni_ring_port_init(&s->ports[i].bus, s->bus, i);
+        if (s->bus) omni_ring_port_init(&s->ports[i].bus, s->bus, i);
         omni_ring_port_init(&s->ports[i].host_in, s->host_in, i);
         omni_ring_port_init(&s->ports[i].host_out, s->host_out, OMNI_RING_NO_READER);
     }

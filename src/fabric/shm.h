@@ -37,12 +37,13 @@ typedef struct shm_buffer {
 
 typedef struct shm_segment {
     size_t first_worker, workers;
-    omni_ring *bus, *host_in, *host_out;
-    omni_barrier *barrier;
-    uint64_t crossing;   /* bit k: at level k of the tree some index takes from another worker's */
-    shm_port *ports;     /* [workers] */
-    shm_buffer *buffers; /* [count] */
-    shm_host_port *host; /* [1] */
+    omni_ring *host_in, *host_out;
+    omni_ring *bus;        /* NULL for one worker */
+    omni_barrier *barrier; /* NULL for one worker */
+    uint64_t crossing;     /* bit k: at level k of the tree some index takes from another worker's */
+    shm_port *ports;       /* [workers] */
+    shm_buffer *buffers;   /* [count] */
+    shm_host_port *host;   /* [1] */
 } shm_segment;
 
 static inline shm_segment *shm_segment_of(omni_fabric *f, size_t segment) {

@@ -81,10 +81,8 @@ bool shm_message(omni_fabric *f, size_t w, size_t segment, const fabric_message 
     bool local = message_is_local(f, s, f->segments[segment].first, m);
     bool mine = m->writer >= share.start && m->writer - share.start < share.count;
     if (!mine) return local || shm_read(f, &shm_port_of(s, w)->bus, f->wait, m, share);
-    if (local)
-        fill_own(m, share, 0, m->src, 0, m->bytes);
-    else if (!shm_write(f, &shm_port_of(s, w)->bus, f->wait, m->src, m->bytes, m, share))
-        return false;
     count_message(f, segment, m);
+    if (!local) return shm_write(f, &shm_port_of(s, w)->bus, f->wait, m->src, m->bytes, m, share);
+    fill_own(m, share, 0, m->src, 0, m->bytes);
     return true;
 }

@@ -22,17 +22,15 @@ bool shm_host_receive(omni_fabric *f, size_t w, size_t segment, const omni_view 
 bool shm_host_return(omni_fabric *f, size_t w, size_t segment, const void *src, size_t bytes) {
     omni_view view = omni_view_flat((void *)src, bytes); /* only read */
     omni_ring_port *port = &shm_port_of(shm_segment_of(f, segment), w)->host_out;
-    if (!shm_write(f, port, f->wait, &view, bytes, NULL, (omni_range){0})) return false;
     count_host_return(f, segment, bytes);
-    return true;
+    return shm_write(f, port, f->wait, &view, bytes, NULL, (omni_range){0});
 }
 
 bool shm_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes) {
     omni_view view = omni_view_flat((void *)src, bytes); /* only read */
     omni_ring_port *port = &shm_segment_of(f, segment)->host->in;
-    if (!shm_write(f, port, host_wait(f), &view, bytes, NULL, (omni_range){0})) return false;
     count_host_send(f, bytes);
-    return true;
+    return shm_write(f, port, host_wait(f), &view, bytes, NULL, (omni_range){0});
 }
 
 bool shm_host_await(omni_fabric *f, size_t segment, void *dst, size_t bytes) {

@@ -36,7 +36,6 @@ bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t) {
         if (s->crossing >> level & 1 && !omni_barrier_wait(s->barrier, f->wait, f->stop)) return false;
         take_level(f, segment, t, share, level);
     }
-    if (s->crossing && !omni_barrier_wait(s->barrier, f->wait, f->stop)) return false;
     if (share.start == 0) count_tree(f, segment, t);
-    return true;
+    return !s->crossing || omni_barrier_wait(s->barrier, f->wait, f->stop);
 }
