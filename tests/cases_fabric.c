@@ -1,12 +1,10 @@
 /* cases_fabric.c: the fabric against plain expectations: programs drawn by chance (cases_fabric_program.c)
- * over many shapes, the exact order of float sums, payloads larger than the ring, and a stop in every
- * operation.
+ * over many shapes, the exact order of float sums, payloads larger than the ring, counters that are read
+ * while threads live, and what create refuses.
  */
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cases_fabric.h"
 
@@ -17,8 +15,7 @@ static const struct {
               {8, 3}, {13, 8}, {16, 4}, {33, 5}, {64, 1}, {64, 8}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* --- programs ----------------------------------------------------------------------------------------------
- */
+/* --- programs ---------------------------------------------------------------------------------------- */
 
 static const char *check_shapes(program_options o) {
     for (size_t round = 0; round < stress_factor(); round++)
@@ -122,7 +119,7 @@ static const char *null_counts_what_shm_moves(void) {
     return check_shapes((program_options){.kind = "null", .operations = 60, .most_bytes = 700});
 }
 
-/* --- float sums ------------------------------------------------------------------------------- */
+/* --- float sums -------------------------------------------------------------------------------------- */
 
 enum { SUM_FLOATS = 37 };
 
@@ -192,171 +189,32 @@ static const char *float_sums_have_one_parenthesization(void) {
     return NULL;
 }
 
-/* --- a stop in every operation ---------------------------------------------------------------- */
+/* --- create ------------------------------------------------------------------------------------------ */
 
-enum { ALONE_BYTES = 1000 }; /* more than the ring below */
-
-typedef struct alone {
-    omni_fabric *fabric;
-    omni_stop stop;
-    unsigned char bytes[2][ALONE_BYTES];
-    size_t which;
-} alone;
-
-static const omni_sliced halves = {.rows = 2, .stride = 8, .parts = 1, .part[0] = {0, 8, 1}};
-
-static bool alone_broadcast(alone *a) {
-    omni_view v = omni_view_flat(a->bytes[0], ALONE_BYTES);
-    return omni_fabric_broadcast(a->fabric, 0, 0, 0, &v, &v);
-}
-
-static bool alone_listen(alone *a) {
-    omni_view v = omni_view_flat(a->bytes[0], ALONE_BYTES);
-    return omni_fabric_broadcast(a->fabric, 0, 0, 1, NULL, &v);
-}
-
-static bool alone_reduce(alone *a) {
-    void *own[1] = {a->bytes[0]};
-    return omni_fabric_reduce(a->fabric, 0, 0, own, 8, add_floats, NULL);
-}
-
-static bool alone_gather(alone *a) {
-    void *own[1] = {a->bytes[0]};
-    return omni_fabric_gather(a->fabric, 0, 0, own, &halves);
-}
-
-static bool alone_send(alone *a) {
-    omni_view v = omni_view_flat(a->bytes[0], ALONE_BYTES);
-    return omni_fabric_send(a->fabric, 0, 0, 0, 1, OMNI_ADDRESSED_OTHER, &v, NULL, ALONE_BYTES);
-}
-
-static bool alone_take(alone *a) {
-    omni_view v = omni_view_flat(a->bytes[0], 1);
-    return omni_fabric_send(a->fabric, 0, 0, 1, 0, OMNI_ADDRESSED_OTHER, NULL, &v, 1);
-}
-
-static bool alone_host_receive(alone *a) {
-    omni_view v = omni_view_flat(a->bytes[0], 1);
-    return omni_fabric_host_receive(a->fabric, 0, 0, &v, 1);
-}
-
-static bool alone_host_return(alone *a) {
-    return omni_fabric_host_return(a->fabric, 0, 0, a->bytes[0], ALONE_BYTES);
-}
-
-static bool alone_host_send(alone *a) {
-    return omni_fabric_host_send(a->fabric, 0, a->bytes[0], ALONE_BYTES);
-}
-
-static bool alone_host_await(alone *a) {
-    return omni_fabric_host_await(a->fabric, 0, a->bytes[0], 1);
-}
+static omni_stop no_stop;
+static const omni_segment outside = {1, 4}, empty = {0, 0}, huge = {2, SIZE_MAX};
+#define SHM_4_2 .kind = "shm", .pes = 4, .workers = 2
 
 static const struct {
-    const char *name;
-    bool (*call)(alone *);
-} calls[] = {
-    {"broadcast", alone_broadcast},
-    {"broadcast, as reader", alone_listen},
-    {"reduce", alone_reduce},
-    {"gather", alone_gather},
-    {"send", alone_send},
-    {"send, as taker", alone_take},
-    {"host_receive", alone_host_receive},
-    {"host_return", alone_host_return},
-    {"host_send", alone_host_send},
-    {"host_await", alone_host_await},
+    omni_fabric_options o;
+    const char *says;
+} refused[] = {
+    {{.kind = "mpi", .pes = 4, .workers = 2, .stop = &no_stop}, "shm, null"},
+    {{.kind = NULL, .pes = 4, .workers = 2, .stop = &no_stop}, "shm, null"},
+    {{.kind = "shm", .pes = 4, .workers = 5, .stop = &no_stop}, "5 workers"},
+    {{.kind = "shm", .pes = 4, .workers = 0, .stop = &no_stop}, "0 workers"},
+    {{.kind = "null", .pes = 0, .workers = 0, .stop = &no_stop}, "0 PEs"},
+    {{SHM_4_2, .segments = &outside, .segment_count = 1, .stop = &no_stop}, "0..3"},
+    {{SHM_4_2, .segments = &empty, .segment_count = 1, .stop = &no_stop}, "0 ranks"},
+    {{SHM_4_2, .segments = &huge, .segment_count = 1, .stop = &no_stop}, "rank 2"},
+    {{SHM_4_2, .ring_slots = 3, .stop = &no_stop}, "power of two"},
+    {{SHM_4_2, .ring_slots = 1, .stop = &no_stop}, "power of two"},
+    {{SHM_4_2}, "stop word"},
 };
-enum { CALLS = sizeof calls / sizeof *calls };
-
-static const omni_segment pair = {0, 2};
-
-static bool alone_create(alone *a, const char *kind) {
-    omni_fabric_options o = {.kind = kind,
-                             .pes = 2,
-                             .workers = 2,
-                             .segments = &pair,
-                             .segment_count = 1,
-                             .ring_slots = 4,
-                             .slot_bytes = 64,
-                             .stop = &a->stop};
-    return omni_fabric_create(&o, &a->fabric, NULL) == OMNI_OK;
-}
-
-static const char *alone_body(void *arg, size_t member) {
-    (void)member;
-    alone *a = arg;
-    return calls[a->which].call(a) ? "ended well without its partner" : NULL;
-}
-
-/* The other worker never comes. */
-static const char *stop_ends_every_operation(void) {
-    static alone a[CALLS];
-    static crew c[CALLS];
-    memset(a, 0, sizeof a);
-    alarm(120);
-    for (size_t i = 0; i < CALLS; i++) {
-        a[i].which = i;
-        if (!alone_create(&a[i], "shm")) return "no fabric";
-        crew_start(&c[i], 1, alone_body, &a[i]);
-    }
-    dawdle_us(5000);
-    for (size_t i = 0; i < CALLS; i++) omni_stop_set(&a[i].stop, OMNI_INTERRUPTED);
-    const char *bad = NULL;
-    for (size_t i = 0; i < CALLS; i++) {
-        const char *why = crew_join(&c[i]);
-        if (why) bad = verdict("%s: %s", calls[i].name, why);
-        if (!bad && calls[i].call(&a[i])) bad = verdict("%s goes on after the stop", calls[i].name);
-        omni_fabric_free(a[i].fabric);
-    }
-    alarm(0);
-    return bad;
-}
-
-static const char *null_never_waits(void) {
-    static alone a;
-    static const unsigned char zeros[ALONE_BYTES];
-    memset(&a, 0, sizeof a);
-    if (!alone_create(&a, "null")) return "no fabric";
-    const char *bad = NULL;
-    memset(a.bytes, 1, sizeof a.bytes);
-    for (size_t i = 0; i < CALLS && !bad; i++)
-        if (!calls[i].call(&a)) bad = verdict("%s failed", calls[i].name);
-    if (!bad && !omni_fabric_host_await(a.fabric, 0, a.bytes[1], ALONE_BYTES)) bad = "host_await failed";
-    if (!bad && memcmp(a.bytes[1], zeros, ALONE_BYTES) != 0) bad = "host_await: not zeros";
-    omni_stop_set(&a.stop, OMNI_INTERRUPTED);
-    for (size_t i = 0; i < CALLS && !bad; i++)
-        if (calls[i].call(&a)) bad = verdict("%s goes on after the stop", calls[i].name);
-    omni_fabric_free(a.fabric);
-    return bad;
-}
-
-/* --- create ----------------------------------------------------------------------------------- */
 
 static const char *create_refuses(void) {
-    static omni_stop stop;
-    static const omni_segment outside = {1, 4}, empty = {0, 0}, huge = {2, SIZE_MAX};
-    const struct {
-        omni_fabric_options o;
-        const char *says;
-    } refused[] = {
-        {{.kind = "mpi", .pes = 4, .workers = 2, .stop = &stop}, "shm, null"},
-        {{.kind = NULL, .pes = 4, .workers = 2, .stop = &stop}, "shm, null"},
-        {{.kind = "shm", .pes = 4, .workers = 5, .stop = &stop}, "5 workers"},
-        {{.kind = "shm", .pes = 4, .workers = 0, .stop = &stop}, "0 workers"},
-        {{.kind = "null", .pes = 0, .workers = 0, .stop = &stop}, "0 PEs"},
-        {{.kind = "shm", .pes = 4, .workers = 2, .segments = &outside, .segment_count = 1, .stop = &stop},
-         "0..3"},
-        {{.kind = "shm", .pes = 4, .workers = 2, .segments = &empty, .segment_count = 1, .stop = &stop},
-         "0 ranks"},
-        {{.kind = "shm", .pes = 4, .workers = 2, .segments = &huge, .segment_count = 1, .stop = &stop},
-         "rank 2"},
-        {{.kind = "shm", .pes = 4, .workers = 2, .ring_slots = 3, .stop = &stop}, "power of two"},
-        {{.kind = "shm", .pes = 4, .workers = 2, .ring_slots = 1, .stop = &stop}, "power of two"},
-        {{.kind = "shm", .pes = 4, .workers = 2}, "stop word"},
-    };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        omni_fabric *f = (omni_fabric *)&stop;
+        omni_fabric *f = (omni_fabric *)&no_stop;
         omni_error err = {0};
         if (omni_fabric_create(&refused[i].o, &f, &err) != OMNI_BAD_INPUT)
             return verdict("row %zu was taken", i);
@@ -366,10 +224,84 @@ static const char *create_refuses(void) {
     return NULL;
 }
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* --- counters ------------------------------------------------------------------------------ */
+
+enum { COUNTED_PES = 4, COUNTED_ROUNDS = 20 };
+
+typedef struct counted {
+    omni_fabric *fabric;
+    struct {
+        _Alignas(OMNI_CACHE_LINE) float value;
+    } rank[COUNTED_PES];
+} counted;
+
+static const char *counted_body(void *arg, size_t w) {
+    counted *c = arg;
+    void *buffer = &c->rank[w].value;
+    omni_view own = omni_view_flat(buffer, sizeof(float));
+    for (size_t round = 0; round < COUNTED_ROUNDS; round++) {
+        bool ok = omni_fabric_host_receive(c->fabric, w, 0, &own, sizeof(float)) &&
+                  omni_fabric_broadcast(c->fabric, w, 0, round % COUNTED_PES, &own, &own) &&
+                  omni_fabric_reduce(c->fabric, w, 0, &buffer, sizeof(float), add_floats, NULL) &&
+                  (w != 0 || omni_fabric_host_return(c->fabric, w, 0, buffer, sizeof(float)));
+        if (!ok) return "stopped";
+    }
+    return NULL;
+}
+
+/* The threads run on, waiting for the next input: a result's arrival alone makes the counts of its making
+ * readable. */
+static const char *counted_rounds(const counted *c) {
+    for (size_t round = 1; round <= COUNTED_ROUNDS; round++) {
+        float value = 1, sum;
+        if (!omni_fabric_host_send(c->fabric, 0, &value, sizeof value)) return "host_send was stopped";
+        if (!omni_fabric_host_await(c->fabric, 0, &sum, sizeof sum)) return "host_await was stopped";
+        omni_counters got, want = {.broadcasts = round,
+                                   .broadcast_bytes = 4 * round,
+                                   .reductions = round,
+                                   .tree_levels = 2 * round,
+                                   .tree_bytes = 12 * round,
+                                   .host_messages = 2 * round,
+                                   .host_bytes = 8 * round};
+        omni_fabric_counters(c->fabric, &got);
+        if (!omni_counters_equal(&got, &want) || sum < 4 || sum > 4)
+            return verdict("wrong in round %zu", round);
+    }
+    omni_counters zero = {0}, got;
+    omni_fabric_reset_counters(c->fabric);
+    omni_fabric_counters(c->fabric, &got);
+    return omni_counters_equal(&got, &zero) ? NULL : "reset leaves counts";
+}
+
+static const char *counts_arrive_with_the_result(void) {
+    static omni_stop stop;
+    static counted c;
+    omni_segment all = {0, COUNTED_PES};
+    omni_fabric_options o = {.kind = "shm",
+                             .pes = COUNTED_PES,
+                             .workers = COUNTED_PES,
+                             .segments = &all,
+                             .segment_count = 1,
+                             .stop = &stop};
+    if (omni_fabric_create(&o, &c.fabric, NULL) != OMNI_OK) return "no fabric";
+    crew members;
+    crew_start(&members, COUNTED_PES, counted_body, &c);
+    char host_bad[200] = "";
+    const char *bad = counted_rounds(&c);
+    if (bad) {
+        snprintf(host_bad, sizeof host_bad, "%s", bad);
+        omni_stop_set(&stop, OMNI_RUN_FAILED);
+    }
+    bad = crew_join(&members);
+    omni_fabric_free(c.fabric);
+    return host_bad[0] ? verdict("%s", host_bad) : bad;
+}
+
+/* --- the table --------------------------------------------------------------------------------------- */
 
 static const omni_case rows[] = {
     {"create_refuses", create_refuses},
+    {"counts_arrive_with_the_result", counts_arrive_with_the_result},
     {"broadcast_reaches_everyone", broadcast_reaches_everyone},
     {"reduce_combines_in_order", reduce_combines_in_order},
     {"float_sums_have_one_parenthesization", float_sums_have_one_parenthesization},

@@ -33,4 +33,8 @@ typedef struct program_options {
 /* Runs a program on both; NULL: they agree. kind "null": only the counters have to. */
 const char *program_check(const program_options *o);
 
+/* cases_fabric_alone.c: every operation, without its partner. */
+const char *stop_ends_every_operation(void);
+const char *null_never_waits(void);
+
 #endif
