@@ -236,8 +236,8 @@ ISA_TEST(a_copied_handle_is_the_handle) {
     omni_packed *w = bench_pack(&b, OUT, IN, OMNI_F32, true);
     void *copy = omni_alloc(omni_packed_bytes(OUT, IN, OMNI_F32));
     memcpy(copy, w, omni_packed_bytes(OUT, IN, OMNI_F32));
-    omni_matmul(w, x, IN, 1, y, OUT, NULL);
-    omni_matmul(copy, x, IN, 1, z, OUT, NULL);
+    omni_matmul(w, x, IN, 1, y, OUT, b.scratch.start);
+    omni_matmul(copy, x, IN, 1, z, OUT, b.scratch.start);
     cr_assert_eq(memcmp(y, z, sizeof y), 0);
     bench_free(&b);
     omni_free(copy);

@@ -72,7 +72,7 @@ static void divide(const float *x, float sum, size_t n, float *y) {
 
 /* Rows [first, first + rows) of the `group` heads from `head` on, which share one key-value head. */
 static void attend_rows(const omni_attention *a, size_t head, size_t group, size_t first, size_t rows) {
-    const size_t hd = a->head_dim, kv = a->kv_of[head] * a->capacity * hd;
+    const size_t hd = a->head_dim, kv = a->keys ? a->kv_of[head] * a->capacity * hd : 0;
     score_rows b = {.rows = rows};
     for (size_t r = 0; r < rows; r++) {
         size_t query = (first + r) / group, at = (head + (first + r) % group) * hd;

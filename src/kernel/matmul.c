@@ -1,8 +1,10 @@
 /* matmul.c: y[m, out] = x[m, in] W^T over packed panels.
  *
- *     panel 0            panel 1                    W^T is cut into panels of NR = 16 output columns,
- * k-major, in k=0 |o0 ... o15|   k=0 |o16 ... o31|  ...     the stored type: one row of a panel is what 16
- * outputs need of k=1 |o0 ... o15|   k=1 |o16 ... o31|          input k. Columns beyond `out` are zeros.
+ *     W^T, cut into panels of NR = 16 output columns, k-major:
+ *
+ *     panel 0  k=0  |o0  ... o15|      one row of a panel is what 16 outputs need of input k, in the
+ *              k=1  |o0  ... o15|      stored type; columns beyond `out` are zeros
+ *     panel 1  k=0  |o16 ... o31|
  *
  * Few rows (m <= 32: decode) stream the panels once, x where it lies: bound by memory while m is small. More
  * rows: blocks of x, MC x KC, are packed into panels of MR rows and stay in L2, a panel's block of KC stays

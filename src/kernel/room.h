@@ -25,7 +25,7 @@
 #define KERNEL_SMALL_M 32
 /* Score rows that attention works on at the same time, and the keys whose values it sums before adding up. */
 #define KERNEL_QUERY_ROWS 4
-#define KERNEL_KEY_BLOCK  128
+#define KERNEL_KEY_BLOCK  32
 
 /* The handle stands in front of its panels: [panel][k][KERNEL_NR] elements. It holds no pointer, so its bytes
  * may be copied to any other aligned place. */
