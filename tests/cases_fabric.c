@@ -15,7 +15,7 @@ static const struct {
               {8, 3}, {13, 8}, {16, 4}, {33, 5}, {64, 1}, {64, 8}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* --- programs ---------------------------------------------------------------------------------------- */
+/* --- programs --------------------------------------------------------------------------------- */
 
 static const char *check_shapes(program_options o) {
     for (size_t round = 0; round < stress_factor(); round++)
@@ -119,7 +119,7 @@ static const char *null_counts_what_shm_moves(void) {
     return check_shapes((program_options){.kind = "null", .operations = 60, .most_bytes = 700});
 }
 
-/* --- float sums -------------------------------------------------------------------------------------- */
+/* --- float sums ------------------------------------------------------------------------------- */
 
 enum { SUM_FLOATS = 37 };
 
@@ -189,7 +189,7 @@ static const char *float_sums_have_one_parenthesization(void) {
     return NULL;
 }
 
-/* --- create ------------------------------------------------------------------------------------------ */
+/* --- create ----------------------------------------------------------------------------------- */
 
 static omni_stop no_stop;
 static const omni_segment outside = {1, 4}, empty = {0, 0}, huge = {2, SIZE_MAX};
@@ -224,7 +224,7 @@ static const char *create_refuses(void) {
     return NULL;
 }
 
-/* --- counters ------------------------------------------------------------------------------ */
+/* --- counters --------------------------------------------------------------------------------- */
 
 enum { COUNTED_PES = 4, COUNTED_ROUNDS = 20 };
 
@@ -297,7 +297,7 @@ static const char *counts_arrive_with_the_result(void) {
     return host_bad[0] ? verdict("%s", host_bad) : bad;
 }
 
-/* --- the table --------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const omni_case rows[] = {
     {"create_refuses", create_refuses},

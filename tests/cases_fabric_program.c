@@ -43,7 +43,7 @@ static size_t draw(unsigned long long seed, unsigned long long a, size_t below) 
     return (size_t)(chance(seed, a, 77) % below);
 }
 
-/* --- the list of operations -------------------------------------------------------------------------- */
+/* --- the list of operations ------------------------------------------------------------------- */
 
 /* Any payload of a few bytes, of about a chunk, of many. */
 static size_t draw_bytes(const program_options *o, unsigned long long seed) {
@@ -127,7 +127,7 @@ static void mix(void *acc, const void *in, size_t bytes, const void *arg) {
 
 static const unsigned char mix_constant = 11;
 
-/* --- the model --------------------------------------------------------------------------------------- */
+/* --- the model -------------------------------------------------------------------------------- */
 
 static unsigned char *payload_byte(const omni_view *v, size_t n) {
     size_t row_bytes = 0;
@@ -234,7 +234,7 @@ static void model_run(program *p) {
     }
 }
 
-/* --- the real thing ---------------------------------------------------------------------------------- */
+/* --- the real thing --------------------------------------------------------------------------- */
 
 /* What a worker needs to know of one operation: its ranks within the segment and their memory. */
 typedef struct part {
@@ -338,7 +338,7 @@ static const char *compare(const program *p) {
     return NULL;
 }
 
-/* --- from beginning to end --------------------------------------------------------------------------- */
+/* --- from beginning to end -------------------------------------------------------------------- */
 
 static void memory_create(program *p) {
     for (size_t rank = 0; rank < p->o.pes; rank++)

@@ -19,7 +19,7 @@ enum { POLICIES = sizeof policies / sizeof *policies };
 static const uint32_t starts[] = {0, EPOCH_HALF - 7, EPOCH_MASK - 7, UINT32_MAX - 7};
 enum { STARTS = sizeof starts / sizeof *starts };
 
-/* --- stop -------------------------------------------------------------------------------------------- */
+/* --- stop ------------------------------------------------------------------------------------- */
 
 static const char *first_reason_wins(void) {
     omni_stop stop = {0};
@@ -60,7 +60,7 @@ static const char *stop_from_a_signal_handler(void) {
                                                              : "the handler's reason is lost";
 }
 
-/* --- words ------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 /* Two threads hand a plain number to and fro. */
 typedef struct rally {
@@ -123,7 +123,7 @@ static const char *epochs_compare_around_the_wrap(void) {
     return NULL;
 }
 
-/* --- barrier ----------------------------------------------------------------------------------------- */
+/* --- barrier ---------------------------------------------------------------------------------- */
 
 typedef struct meeting {
     omni_barrier *barrier;
@@ -159,7 +159,7 @@ static const char *barrier_lets_nobody_pass_early(void) {
     return NULL;
 }
 
-/* --- ring -------------------------------------------------------------------------------------------- */
+/* --- ring ------------------------------------------------------------------------------------- */
 
 enum { TALK_WORDS = 5 };
 
@@ -279,7 +279,7 @@ static const char *ring_refuses_what_it_cannot_be(void) {
     return bad;
 }
 
-/* --- a stop in every kind of wait -------------------------------------------------------------------- */
+/* --- a stop in every kind of wait ------------------------------------------------------------- */
 
 typedef struct wait_place {
     omni_word word;

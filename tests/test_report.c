@@ -24,7 +24,7 @@ static json_t *parse(const char *text) {
     return root;
 }
 
-/* --- text and table ---------------------------------------------------------------------------- */
+/* --- text and table --------------------------------------------------------------------------- */
 
 Test(report, text_grows) {
     omni_text *t = omni_text_create();

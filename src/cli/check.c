@@ -35,8 +35,7 @@ static omni_status open_truth(check *k, omni_error *err) {
     return omni_truth_load(golden, k->c->model, &k->truth, err);
 }
 
-/* --- cases
- * -------------------------------------------------------------------------------------------------- */
+/* --- cases ------------------------------------------------------------------------------------ */
 
 static omni_status lay_out_cases(check *k, omni_error *err) {
     size_t decodes = k->decodes ? k->decodes : 1, rows;
@@ -108,8 +107,7 @@ static omni_status run_cases(check *k, omni_error *err) {
     return status;
 }
 
-/* --- the command
- * --------------------------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static omni_status verdict(const check *k, omni_error *err) {
     size_t passed, failed, skipped;

@@ -9,7 +9,7 @@ void check_tally(const check *k, size_t *passed, size_t *failed, size_t *skipped
     }
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 /* What a skipped case has no value of is null. */
 static json_t *measured(const check_case *x, double value) {

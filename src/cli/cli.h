@@ -37,7 +37,7 @@ typedef struct cli {
     omni_weights *weights;
 } cli;
 
-/* --- args.c, help.c ------------------------------------------------------------------------------------ */
+/* --- args.c, help.c --------------------------------------------------------------------------- */
 
 /* Command line and --config file into *c. argv[0] is the command's name. */
 omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err);

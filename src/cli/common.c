@@ -12,7 +12,7 @@
 
 #include "cli/cli.h"
 
-/* --- signals ------------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 omni_stop cli_stop;
 
@@ -70,8 +70,7 @@ void cli_note(const cli *c, const char *format, ...) {
     va_end(args);
 }
 
-/* --- plans
- * -------------------------------------------------------------------------------------------------- */
+/* --- plans ------------------------------------------------------------------------------------ */
 
 omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err) {
     char **text;
@@ -106,8 +105,7 @@ const char *cli_reason(const omni_plan_spec *spec, const char *text) {
     return strncmp(text + 6 + length, "': ", 3) == 0 ? text + 6 + length + 3 : text;
 }
 
-/* --- results
- * ------------------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 void cli_set(json_t **object, const char *key, json_t *value) {
     if (json_object_set_new(*object, key, value) == 0) return;

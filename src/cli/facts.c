@@ -17,7 +17,7 @@ omni_counters cli_counters_between(const omni_counters *earlier, const omni_coun
     return difference;
 }
 
-/* --- methods -------------------------------------------------------------------------------------------- */
+/* --- methods ---------------------------------------------------------------------------------- */
 
 /* The choice of each layer of the cycle, "out" or "out/in". */
 static void choices(const omni_plan_spec *s, omni_key key, char *buf, size_t cap) {
@@ -64,7 +64,7 @@ const char *cli_methods_text(const omni_plan_spec *s, char *buf, size_t cap) {
     return buf;
 }
 
-/* --- memory --------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 json_t *cli_memory_json(const omni_memory *m) {
     json_t *object = json_object();

@@ -12,7 +12,7 @@
 
 #include "run.h"
 
-/* --- what was asked for --------------------------------------------------------------------------------- */
+/* --- what was asked for ----------------------------------------------------------------------- */
 
 static omni_status parse_plans(run *r, omni_error *err) {
     const char *text = cli_value(r->c, OMNI_OPT_PLAN), *later = cli_value(r->c, OMNI_OPT_DECODE_PLAN);
@@ -46,7 +46,7 @@ static omni_status parse(run *r, omni_error *err) {
     return status;
 }
 
-/* --- loading -------------------------------------------------------------------------------------------- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 static omni_status allocate(run *r, omni_error *err) {
     size_t n = r->prompts.count, tokens;

@@ -15,7 +15,7 @@ static double rate(size_t tokens, uint64_t ns) {
     return ns ? (double)tokens / seconds(ns) : NAN;
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static json_t *ids_json(const int32_t *ids, size_t count) {
     json_t *list = json_array();

@@ -23,7 +23,7 @@ static const char *ranks_text(omni_range r, char buf[48]) {
     return buf;
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static json_t *place_json(const omni_cpu *cpu, size_t place, const placing *p) {
     json_t *object = json_object();
@@ -48,7 +48,7 @@ static json_t *places_json(const cli *c, const placing *p) {
     return places;
 }
 
-/* --- page ----------------------------------------------------------------------------------------------- */
+/* --- page ------------------------------------------------------------------------------------- */
 
 static void add_size(omni_table *t, const char *name, uint64_t bytes) {
     char text[32];

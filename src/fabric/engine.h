@@ -72,7 +72,7 @@ struct omni_fabric {
 /* The indices within the segment that worker w carries. */
 omni_range fabric_share(const omni_fabric *f, size_t w, size_t segment);
 
-/* --- tree.c: the schedule, which is arithmetic, and what is done at a pair of it --------------------- */
+/* --- tree.c: the schedule, which is arithmetic, and what is done at a pair of it -------------- */
 
 /* Index i takes the buffer of i + 2^level. */
 bool tree_takes(size_t p, size_t level, size_t i);
@@ -80,7 +80,7 @@ bool tree_takes(size_t p, size_t level, size_t i);
 size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i);
 void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc, void *in);
 
-/* --- counting: by the thread that carries the rank, before it hands over the last byte --------------- */
+/* --- counting: by the thread that carries the rank, before it hands over the last byte -------- */
 
 void count_message(omni_fabric *f, size_t segment, const fabric_message *m); /* at the writer's worker */
 void count_tree(omni_fabric *f, size_t segment, const fabric_tree *t);       /* at the first rank's worker */

@@ -107,7 +107,7 @@ static bool running(const omni_fabric *f) {
     return omni_stop_get(f->stop) == OMNI_OK;
 }
 
-/* --- workers ----------------------------------------------------------------------------------------- */
+/* --- workers ---------------------------------------------------------------------------------- */
 
 /* The payload's size where this worker knows it: at the writer from src, elsewhere from any own view. */
 static size_t broadcast_bytes(const omni_fabric *f, size_t w, size_t segment, size_t writer,
@@ -158,7 +158,7 @@ bool omni_fabric_host_return(omni_fabric *f, size_t w, size_t segment, const voi
     return bytes == 0 || f->engine->host_return(f, w, segment, src, bytes);
 }
 
-/* --- the host port ----------------------------------------------------------------------------------- */
+/* --- the host port ---------------------------------------------------------------------------- */
 
 bool omni_fabric_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes) {
     if (!running(f)) return false;
