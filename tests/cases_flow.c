@@ -76,8 +76,7 @@ static omni_engine_options flow_options(flow *f) {
         .model = f->model, .weights = f->weights, .plan = f->plan, .topo = f->topo, .stop = &f->stop};
 }
 
-/* --- against the truth -----------------------------------------------------------------------------------
- */
+/* --- against the truth ------------------------------------------------------------------------ */
 
 static const char *check_one(flow *f, const char *text, size_t pes, size_t workers) {
     omni_check_result r;
@@ -151,8 +150,7 @@ static const char *story_llama(void) {
     return dir ? check_checkpoint(dir, FIVE_PLANS) : "SKIP: ../shared/golden/story-llama is absent";
 }
 
-/* --- shapes that nobody trained: random weights against the float64 reference ------------------------------
- */
+/* --- shapes that nobody trained: random weights against the float64 reference ----------------- */
 
 enum { MOST_TENSORS = 64 };
 typedef struct tensor_list {
@@ -233,16 +231,15 @@ static const char *odd_shapes(void) {
     for (size_t i = 0; i < COUNT(configs) && !bad; i++) {
         flow f;
         bad = flow_random(&f, configs[i], i + 1);
-        if (!bad)
-            bad = check_list(&f, FIVE_PLANS ",all,workflow2:edge=scatter,workflow1:gather=bus", THIN, 60);
+        if (!bad) bad = check_all(&f);
+        if (!bad) bad = check_list(&f, "workflow2:edge=scatter,workflow1:gather=bus", 1, 2 * COUNT(PES));
         if (bad) bad = verdict("config %zu: %s", i, bad);
         flow_close(&f, bad);
     }
     return bad;
 }
 
-/* --- counters ----------------------------------------------------------------------------------------------
- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 static bool equals_json(const omni_counters *c, const json_t *want) {
     for (size_t k = 0; k < OMNI_COUNTERS; k++)

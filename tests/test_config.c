@@ -7,8 +7,7 @@
 
 #include "omnibus/config.h"
 
-/* --- the table --------------------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static bool takes(omni_command command, const char *name) {
     const omni_option *o = omni_option_find(name);

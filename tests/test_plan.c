@@ -29,8 +29,7 @@ static omni_plan *compile(const omni_model *m, const char *text, size_t pes) {
     return plan;
 }
 
-/* --- text ------------------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void expect_bad(const char *text, const char *words) {
     omni_plan_spec spec;
@@ -114,8 +113,7 @@ Test(plan, lists) {
     cr_assert_eq(omni_plan_list("", &list, &count, NULL), OMNI_BAD_INPUT);
 }
 
-/* --- the algebra -------------------------------------------------------------------------------------------
- */
+/* --- the algebra ------------------------------------------------------------------------------ */
 
 Test(plan, transforms_are_those_of_the_table) {
     const omni_placement all = {OMNI_REPLICATED, OMNI_DIM_NONE}, part = {OMNI_PARTIAL, OMNI_DIM_NONE},

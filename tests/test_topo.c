@@ -234,8 +234,7 @@ Test(topo, meminfo, .init = fake_root, .fini = fake_gone) {
     cr_expect_eq(topo_meminfo(fake, "MemTotal"), 2000 * 1024);
 }
 
-/* --- this machine ----------------------------------------------------------------------------------------
- */
+/* --- this machine ----------------------------------------------------------------------------- */
 
 Test(topo, this_machine) {
     omni_topo *t;

@@ -14,8 +14,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- a directory of the test's own ------------------------------------------------------------------------
- */
+/* --- a directory of the test's own ------------------------------------------------------------ */
 
 static char dir[32];
 
@@ -71,8 +70,7 @@ static void refused(const char *path, const char *words) {
     cr_assert_null(strchr(err.text, '\n'));
 }
 
-/* --- headers ----------------------------------------------------------------------------------------------
- */
+/* --- headers ---------------------------------------------------------------------------------- */
 
 #define T(dtype, shape, offsets)                                                                             \
     "{\"dtype\": \"" dtype "\", \"shape\": " shape ", \"data_offsets\": " offsets "}"

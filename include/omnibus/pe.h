@@ -23,8 +23,7 @@ const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, s
 /* All tensors that the forward pass needs. */
 omni_status omni_bind_all(const omni_model *model, const omni_weights *w, omni_error *err);
 
-/* --- engine ----------------------------------------------------------------------------------------------
- */
+/* --- engine ----------------------------------------------------------------------------------- */
 
 typedef struct omni_engine_options {
     const omni_model *model;
@@ -69,8 +68,7 @@ void omni_engine_counters(const omni_engine *e, omni_counters *out);
 /* One line if binding threads or memory was refused, NULL otherwise. */
 const char *omni_engine_warning(const omni_engine *e);
 
-/* --- taps: outside the fabric, not counted ---------------------------------------------------------------
- */
+/* --- taps: outside the fabric, not counted ---------------------------------------------------- */
 
 /* State of the last forward: layer 0 = input of layer 0, i = output of layer i-1, the last before the final
  * norm. [tokens, hidden]. */

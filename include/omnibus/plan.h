@@ -249,8 +249,7 @@ size_t omni_kv_tokens(omni_kv kv, size_t p, size_t i, size_t sequence,
  * grouped queries and more ranks than key-value heads, neighbours keep the same one). */
 omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i);
 
-/* --- explaining --------------------------------------------------------------------------------------------
- */
+/* --- explaining ------------------------------------------------------------------------------- */
 
 /* One op of one layer (or of the end, or the input): what the table of `plan --explain` shows. */
 typedef struct omni_explain {

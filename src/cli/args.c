@@ -71,8 +71,7 @@ omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max,
                             err);
 }
 
-/* --- argp's table ------------------------------------------------------------------------------------------
- */
+/* --- argp's table ----------------------------------------------------------------------------- */
 
 const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]) {
     const char *bar = o->arg ? strchr(o->arg, '|') : NULL;
@@ -129,8 +128,7 @@ static void parser_free(parser *p) {
     omni_free(p);
 }
 
-/* --- what argp only calls a bad key ------------------------------------------------------------------------
- */
+/* --- what argp only calls a bad key ----------------------------------------------------------- */
 
 /* The options of the command that begin with `name`: how many, and the last of them. */
 static const struct argp_option *completions(const parser *p, const char *name, size_t *count) {

@@ -14,8 +14,7 @@
 
 enum { PROMPTS = 3, STEPS = 8 }; /* of the truth that is computed */
 
-/* --- truth ------------------------------------------------------------------------------------------------
- */
+/* --- truth ------------------------------------------------------------------------------------ */
 
 static omni_status compute_truth(check *k, size_t seed, omni_error *err) {
     cli_note(k->c, "no golden file: computing the float64 reference of %d prompts (seed %zu)", PROMPTS, seed);

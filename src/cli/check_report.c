@@ -39,8 +39,7 @@ static json_t *case_json(const check_case *x) {
     return object;
 }
 
-/* --- page ------------------------------------------------------------------------------------------------
- */
+/* --- page ------------------------------------------------------------------------------------- */
 
 static void add_row(omni_table *t, const check_case *x) {
     const omni_check_result *r = &x->result;

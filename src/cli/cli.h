@@ -63,8 +63,7 @@ omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max,
 /* "N" of "N|LIST" for run and topo, "LIST" for the others. */
 const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]);
 
-/* --- common.c ---------------------------------------------------------------------------------------------
- */
+/* --- common.c --------------------------------------------------------------------------------- */
 
 /* Set by SIGINT and SIGTERM; a second one ends the process. */
 extern omni_stop cli_stop;

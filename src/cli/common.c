@@ -36,8 +36,7 @@ omni_status cli_stopped(omni_error *err) {
     return reason ? omni_error_set(err, reason, "stopped") : OMNI_OK;
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 omni_status cli_open_model(cli *c, omni_error *err) {
     return omni_model_load(c->operand, &c->model, err);

@@ -92,8 +92,7 @@ static omni_status load(run *r, omni_error *err) {
     return status;
 }
 
-/* --- generating ------------------------------------------------------------------------------------------
- */
+/* --- generating ------------------------------------------------------------------------------- */
 
 static bool is_end(const omni_model *model, int32_t id) {
     for (size_t i = 0; i < model->eos_count; i++)

@@ -89,8 +89,7 @@ static json_t *build(const run *r) {
     return root;
 }
 
-/* --- page ------------------------------------------------------------------------------------------------
- */
+/* --- page ------------------------------------------------------------------------------------- */
 
 static void draw_head(const run *r, omni_text *page) {
     const omni_shape *s = &r->c->model->shape;

@@ -117,8 +117,7 @@ static void draw_placing(const cli *c, const placing *p, omni_text *page) {
                       omni_topo_cpu(c->topo, w)->os_index);
 }
 
-/* --- the command ------------------------------------------------------------------------------------------
- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static omni_status report(const cli *c, const placing *p, omni_error *err) {
     json_t *root = cli_envelope(c), *places = places_json(c, p);

@@ -253,8 +253,7 @@ static int satisfy(builder *b, int value, omni_placement to) {
     return r.value;
 }
 
-/* --- one function per kind of op --------------------------------------------------------------------------
- */
+/* --- one function per kind of op -------------------------------------------------------------- */
 
 static size_t add_weight(builder *b, const omni_value *in, const omni_value *out, bool split_in,
                          bool split_out) {

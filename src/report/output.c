@@ -71,8 +71,7 @@ static int output_write(int fd, const omni_text *t) {
     return reason;
 }
 
-/* --- files ------------------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int output_to_stdout(const omni_text *t) {
     if (fflush(stdout) != 0) return errno; /* what others printed comes first */

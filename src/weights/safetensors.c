@@ -79,8 +79,7 @@ static omni_status header_length(const char *path, const unsigned char *map, siz
     return OMNI_OK;
 }
 
-/* --- one tensor --------------------------------------------------------------------------------------------
- */
+/* --- one tensor ------------------------------------------------------------------------------- */
 
 static bool parse_dtype(const json_t *value, omni_dtype *out) {
     for (int d = 0; json_is_string(value) && d < OMNI_DTYPES; d++) {

@@ -83,8 +83,7 @@ static omni_status make_header(const char *path, const omni_tensor_out *const *l
     return status;
 }
 
-/* --- file --------------------------------------------------------------------------------------------------
- */
+/* --- file ------------------------------------------------------------------------------------- */
 
 static bool write_all(int fd, const char *data, size_t bytes) {
     while (bytes > 0) {
