@@ -19,7 +19,7 @@ typedef struct command {
 static const command commands[] = {
     {"run", "generate tokens with a model distributed over PEs", OMNI_CMD_RUN, cli_run},
     {"check", "hold plans and PE counts against float64 truth", OMNI_CMD_CHECK, cli_check},
-    {"plan", "show what plans move, without running", OMNI_CMD_PLAN, NULL},
+    {"plan", "show what plans move, without running", OMNI_CMD_PLAN, cli_plan},
     {"topo", "show this machine and where PEs would run", OMNI_CMD_TOPO, cli_topo},
     {"bench", NULL, 0, NULL},
     {"synth", NULL, 0, NULL},

@@ -1,0 +1,45 @@
+/* plan.h: what the files of `omnibus plan` share: one situation, what moves in it, and the result that grows
+ * situation by situation.
+ */
+#ifndef OMNIBUS_CLI_PLAN_H
+#define OMNIBUS_CLI_PLAN_H
+
+#include "cli/cli.h"
+
+/* A plan on so many PEs, with so many sequences of equal length. */
+typedef struct situation {
+    const omni_plan_spec *spec;
+    size_t pes, batch, prompt, gen;
+    char skipped[400];                   /* why it cannot be built; empty: it was */
+    omni_plan *plan;                     /* NULL when skipped */
+    size_t *first, *counts;              /* [batch] scratch of the extents */
+    omni_counters prefill, step, decode; /* one pass; the first decode step; all of them */
+    omni_memory *memory;                 /* [pes]; NULL without weights */
+} situation;
+
+/* The batch's extent in the prefill (step 0) or in decode step 1, 2, ... */
+omni_extent situation_extent(const situation *s, size_t step);
+
+/* The result so far. */
+typedef struct planning {
+    cli *c;
+    json_t *plans;     /* array of situations */
+    json_t *rows;      /* CSV with --explain: a row per op and message */
+    omni_table *table; /* without --explain */
+    omni_text *page;   /* with */
+    size_t built, skipped;
+    char reason[400]; /* of the first that was skipped */
+} planning;
+
+/* The situation's own keys: plan, pes, batch, prompt, gen, skipped. */
+json_t *situation_json(const situation *s);
+json_t *situation_totals(const situation *s);
+
+/* plan_explain.c: one situation op by op, added to the result. */
+omni_status plan_explain_situation(planning *k, const situation *s, omni_error *err);
+
+/* Bytes of the op's weights on the rank that has the most of them; exact for the checkpoint's types when it
+ * is open, else float32. plan_weights.c */
+uint64_t plan_weight_bytes(const cli *c, const omni_plan *plan, const omni_explain *row);
+
+#endif

@@ -1,0 +1,246 @@
+/* plan_explain.c: one situation op by op.
+ *
+ *   layers  op   method   in -> out   weights/PE  message         route       prefill  decode step
+ *
+ * A row per op, a line per message: layers that do the same are one block, and numbers are those of one
+ * layer. The bytes of a message are what it moves: a reduction is written as pair transfers times payload.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "plan.h"
+
+typedef struct message {
+    const omni_step *step;
+    char route[96];
+    omni_counters prefill, decode;
+} message;
+
+/* --- facts ------------------------------------------------------------------------------------------------
+ */
+
+static uint64_t moved(const omni_counters *c) {
+    return c->broadcast_bytes + c->tree_bytes + c->addressed_bytes + c->host_bytes;
+}
+
+/* "bus 0..3", "tree 0..3, 2 levels", "host port -> bus 0..3" */
+static void route_text(const omni_plan *plan, message *m) {
+    omni_piece piece = plan->piece[m->step->segment];
+    size_t last = piece.first + piece.count - 1, levels = omni_ceil_log2(piece.count);
+    char bus[48];
+    snprintf(bus, sizeof bus, piece.count > 1 ? "%zu..%zu" : "%zu", piece.first, last);
+    switch (m->step->kind) {
+    case OMNI_STEP_HOST_IN:
+        snprintf(m->route, sizeof m->route, "host port -> bus %s", bus);
+        break;
+    case OMNI_STEP_HOST_OUT:
+        snprintf(m->route, sizeof m->route, "PE %zu -> host port", piece.first);
+        break;
+    case OMNI_STEP_REDUCE:
+    case OMNI_STEP_GATHER:
+        snprintf(m->route, sizeof m->route, "tree %s, %zu level%s", bus, levels, levels == 1 ? "" : "s");
+        break;
+    default:
+        snprintf(m->route, sizeof m->route, "bus %s", bus);
+    }
+}
+
+static message message_of(const situation *s, const omni_step *step) {
+    message m = {.step = step};
+    route_text(s->plan, &m);
+    omni_step_count(s->plan, step, situation_extent(s, 0), &m.prefill);
+    omni_step_count(s->plan, step, situation_extent(s, 1), &m.decode);
+    return m;
+}
+
+/* "0", "1-3"; "in" for the input rows, "end" behind the layers */
+static const char *layers_text(const omni_explain *row, char buf[32]) {
+    if (!row->op)
+        snprintf(buf, 32, "in");
+    else if (row->layer == OMNI_FINAL_LAYER)
+        snprintf(buf, 32, "end");
+    else if (row->same_until > row->layer)
+        snprintf(buf, 32, "%d-%d", row->layer, row->same_until);
+    else
+        snprintf(buf, 32, "%d", row->layer);
+    return buf;
+}
+
+static const char *op_name(const omni_explain *row) {
+    return row->op ? row->op->name : "input rows";
+}
+
+static const char *method_name(const omni_explain *row) {
+    return row->op ? row->method : "from the host port";
+}
+
+/* --- JSON and CSV
+ * ------------------------------------------------------------------------------------------- */
+
+static json_t *message_json(const message *m) {
+    json_t *object = json_object();
+    bool host = m->step->kind == OMNI_STEP_HOST_IN;
+    cli_set(&object, "kind", json_string(omni_step_name(m->step->kind)));
+    cli_set(&object, "route", json_string(m->route));
+    cli_set(&object, "root", host ? json_null() : cli_size(m->step->root));
+    cli_set(&object, "prefill_bytes", cli_size(moved(&m->prefill)));
+    cli_set(&object, "decode_bytes", cli_size(moved(&m->decode)));
+    cli_set(&object, "prefill", omni_json_counters(&m->prefill));
+    cli_set(&object, "decode", omni_json_counters(&m->decode));
+    return object;
+}
+
+static json_t *op_json(const planning *k, const situation *s, const omni_explain *row) {
+    json_t *object = json_object();
+    bool layer = row->op && row->layer != OMNI_FINAL_LAYER;
+    cli_set(&object, "layer", layer ? json_integer(row->layer) : json_null());
+    cli_set(&object, "layer_until", layer ? json_integer(row->same_until) : json_null());
+    cli_set(&object, "op", omni_json_string(op_name(row)));
+    cli_set(&object, "method", omni_json_string(method_name(row)));
+    cli_set(&object, "in", row->op ? json_string(omni_placement_name(row->in)) : json_null());
+    cli_set(&object, "out", json_string(omni_placement_name(row->out)));
+    cli_set(&object, "weight_bytes", cli_size(plan_weight_bytes(k->c, s->plan, row)));
+    return object;
+}
+
+/* A CSV row: the situation's keys, the op's, and those of one message or of none. */
+static void add_csv(planning *k, const situation *s, const json_t *op, const json_t *of_message) {
+    json_t *row = situation_json(s);
+    if (row) json_object_del(row, "skipped");
+    bool ok = row && op && json_object_update(row, (json_t *)(uintptr_t)op) == 0;
+    if (ok && of_message) {
+        json_t *copy = json_deep_copy(of_message);
+        cli_set(&row, "message", copy);
+    }
+    cli_append(&k->rows, row);
+}
+
+/* --- page
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Pair transfers times payload; else everything that it moves. */
+static void add_moved(omni_table *t, const omni_step *step, const omni_counters *c) {
+    char text[32];
+    size_t pairs = step->rank_count - 1;
+    if (step->kind == OMNI_STEP_REDUCE && pairs > 1)
+        omni_table_cell(t, "%zu x %s", pairs, omni_format_bytes(text, sizeof text, moved(c) / pairs));
+    else
+        omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, moved(c)));
+}
+
+static void add_op_cells(omni_table *t, const planning *k, const situation *s, const omni_explain *row) {
+    char layers[32], bytes[32];
+    uint64_t weights = plan_weight_bytes(k->c, s->plan, row);
+    omni_table_cell(t, "%s", layers_text(row, layers));
+    omni_table_cell(t, "%s", op_name(row));
+    omni_table_cell(t, "%s", method_name(row));
+    omni_table_cell(t, "%s%s%s", row->op ? omni_placement_name(row->in) : "", row->op ? " -> " : "-> ",
+                    omni_placement_name(row->out));
+    omni_table_cell(t, "%s", weights ? omni_format_bytes(bytes, sizeof bytes, weights) : "");
+}
+
+static void add_message_cells(omni_table *t, const message *m) {
+    omni_table_cell(t, "%s", omni_step_name(m->step->kind));
+    omni_table_cell(t, "%s", m->route);
+    add_moved(t, m->step, &m->prefill);
+    add_moved(t, m->step, &m->decode);
+}
+
+static void add_blank(omni_table *t, size_t cells) {
+    for (size_t i = 0; i < cells; i++) omni_table_cell(t, "%s", "");
+}
+
+/* Steps that move nothing here (one PE) are not shown. */
+static bool shown(const omni_step *step, const message *m) {
+    return omni_step_is_message(step) && moved(&m->prefill) + moved(&m->decode) > 0;
+}
+
+static void add_row(planning *k, const situation *s, const omni_explain *row, omni_table *t, json_t **ops) {
+    json_t *op = op_json(k, s, row), *messages = json_array();
+    add_op_cells(t, k, s, row);
+    for (size_t i = row->step_first; i < row->step_first + row->step_count; i++) {
+        const omni_step *step = &s->plan->step[i];
+        if (!omni_step_is_message(step)) continue;
+        message m = message_of(s, step);
+        if (!shown(step, &m)) continue;
+        if (json_array_size(messages) > 0) add_blank(t, 5);
+        add_message_cells(t, &m);
+        json_t *one = message_json(&m);
+        add_csv(k, s, op, one);
+        cli_append(&messages, one);
+    }
+    if (json_array_size(messages) == 0) {
+        add_blank(t, 4);
+        add_csv(k, s, op, NULL);
+    }
+    cli_set(&op, "messages", messages);
+    cli_append(ops, op);
+}
+
+static omni_status add_ops(planning *k, const situation *s, json_t **ops, omni_error *err) {
+    static const char *const headers[] = {"layers",  "op",    "method",   "in -> out",   ">weights/PE",
+                                          "message", "route", ">prefill", ">decode step"};
+    omni_explain *rows;
+    size_t count;
+    omni_status status = omni_plan_explain(s->plan, &rows, &count, err);
+    if (status) return status;
+    omni_table *t = omni_table_create(headers, sizeof headers / sizeof *headers);
+    for (size_t i = 0; i < count; i++) add_row(k, s, &rows[i], t, ops);
+    omni_table_draw(t, k->page);
+    omni_table_free(t);
+    omni_free(rows);
+    return OMNI_OK;
+}
+
+static void draw_totals(const situation *s, omni_text *page) {
+    const omni_counters *phase[] = {&s->prefill, &s->step, &s->decode};
+    char all[48];
+    snprintf(all, sizeof all, ">%zu decode step%s", s->gen - 1, s->gen == 2 ? "" : "s");
+    omni_table *t = omni_table_create((const char *const[]){"total", ">prefill", ">decode step", all}, 4);
+    for (size_t i = 0; i < OMNI_COUNTERS; i++) {
+        omni_table_cell(t, "%s", omni_counter_names[i]);
+        for (size_t j = 0; j < 3; j++)
+            omni_table_cell(t, "%llu", (unsigned long long)omni_counters_get(phase[j], i));
+    }
+    omni_text_add(page, "\n");
+    omni_table_draw(t, page);
+    omni_table_free(t);
+}
+
+static void draw_head(const situation *s, omni_text *page) {
+    char methods[512];
+    omni_text_add(page, "plan   %s: %s\n", s->spec->name, cli_methods_text(s->spec, methods, sizeof methods));
+    omni_text_add(page, "on     %zu PE%s, batch %zu, prompt %zu, %zu to generate\n", s->pes,
+                  s->pes == 1 ? "" : "s", s->batch, s->prompt, s->gen);
+    if (s->skipped[0]) omni_text_add(page, "skipped: %s\n", s->skipped);
+}
+
+static json_t *memory_json(const situation *s) {
+    json_t *ranks = s->memory ? json_array() : json_null();
+    for (size_t i = 0; s->memory && i < s->pes; i++) cli_append(&ranks, cli_memory_json(&s->memory[i]));
+    return ranks;
+}
+
+omni_status plan_explain_situation(planning *k, const situation *s, omni_error *err) {
+    json_t *object = situation_json(s), *ops = json_array();
+    omni_status status = OMNI_OK;
+    if (*omni_text_string(k->page)) omni_text_add(k->page, "\n");
+    draw_head(s, k->page);
+    if (!s->skipped[0]) {
+        omni_text_add(k->page, "\n");
+        status = add_ops(k, s, &ops, err);
+        draw_totals(s, k->page);
+        if (s->memory) {
+            omni_text_add(k->page, "\n");
+            cli_draw_memory(s->memory, s->pes, k->page);
+        }
+        cli_set(&object, "methods", cli_methods_json(s->spec));
+        cli_set(&object, "ops", json_incref(ops));
+        json_t *totals = situation_totals(s), *memory = memory_json(s);
+        cli_set(&object, "totals", totals);
+        cli_set(&object, "memory", memory);
+    }
+    json_decref(ops);
+    cli_append(&k->plans, object);
+    return status;
+}
