@@ -141,6 +141,7 @@ static json_t *setting(const cli *c, const omni_option *o) {
 /* Keys as in the rest of the result: "decode_plan". */
 static json_t *settings(const cli *c) {
     json_t *object = json_object();
+    if (c->operand) cli_set(&object, "model_dir", omni_json_string(c->operand));
     for (size_t id = 0; id < OMNI_OPTIONS; id++) {
         const omni_option *o = omni_option_at((omni_option_id)id);
         char key[32];

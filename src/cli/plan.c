@@ -131,9 +131,20 @@ json_t *situation_totals(const situation *s) {
     return totals;
 }
 
-static const char *const headers[] = {
-    "plan",   ">pes",        ">batch",   ">prompt",     ">gen",       "phase",  ">bcasts",
-    ">bytes", ">reductions", ">gathers", ">tree bytes", ">addressed", ">bytes", ""};
+static const char *const headers[] = {"plan",
+                                      ">pes",
+                                      ">batch",
+                                      ">prompt",
+                                      ">gen",
+                                      "phase",
+                                      ">broadcasts",
+                                      ">broadcast bytes",
+                                      ">reductions",
+                                      ">gathers",
+                                      ">tree bytes",
+                                      ">addressed",
+                                      ">addressed bytes",
+                                      ""};
 enum { COLUMNS = sizeof headers / sizeof *headers };
 
 static void add_head(omni_table *t, const situation *s, const char *phase) {

@@ -124,11 +124,15 @@ static void draw_tokens(const run *r, omni_text *page) {
     omni_text_add(page, "\n");
 }
 
+/* A time without tokens is a load's, and has no rate. */
 static void add_phase(omni_table *t, const char *name, size_t tokens, uint64_t ns) {
+    char count[32] = "", speed[32] = "";
+    if (tokens) snprintf(count, sizeof count, "%zu", tokens);
+    if (tokens && ns) snprintf(speed, sizeof speed, "%.1f", rate(tokens, ns));
     omni_table_cell(t, "%s", name);
-    omni_table_cell(t, tokens ? "%zu" : "", tokens);
+    omni_table_cell(t, "%s", count);
     omni_table_cell(t, "%.4f s", seconds(ns));
-    omni_table_cell(t, tokens && ns ? "%.1f" : "", rate(tokens, ns));
+    omni_table_cell(t, "%s", speed);
 }
 
 static void draw_timing(const run *r, omni_text *page) {
