@@ -75,11 +75,13 @@ static omni_status unknown(const char *name, omni_error *err) {
         best = distance;
         nearest = commands[i].name;
     }
-    const char *what = name[0] == '-' ? "option" : "command";
+    if (name[0] == '-')
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "unknown option %.60s (expected a command, --help or --version)", name);
     if (nearest)
-        return omni_error_set(err, OMNI_BAD_INPUT, "unknown %s '%.60s' (did you mean '%s'?)", what, name,
+        return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (did you mean '%s'?)", name,
                               nearest);
-    return omni_error_set(err, OMNI_BAD_INPUT, "unknown %s '%.60s' (expected run, check, plan or topo)", what,
+    return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (expected run, check, plan or topo)",
                           name);
 }
 
@@ -93,7 +95,8 @@ static omni_status call(const command *chosen, int argc, char **argv, omni_error
 
 static omni_status dispatch(int argc, char **argv, omni_error *err) {
     if (argc < 2) return no_command();
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return print(page(), err);
+    bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
+    if (help) return print(page(), err);
     if (strcmp(argv[1], "--version") == 0) return print_version(err);
     const command *chosen = find(argv[1]);
     if (!chosen) return unknown(argv[1], err);

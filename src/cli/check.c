@@ -30,8 +30,9 @@ static omni_status open_truth(check *k, omni_error *err) {
     int length = snprintf(beside, sizeof beside, "%s/golden.safetensors", k->c->operand);
     if (!golden && length > 0 && (size_t)length < sizeof beside && access(beside, F_OK) == 0) golden = beside;
     if (!golden) return compute_truth(k, seed, err);
-    cli_note(k->c, "comparing with %s", golden);
-    return omni_truth_load(golden, k->c->model, &k->truth, err);
+    status = omni_truth_load(golden, k->c->model, &k->truth, err);
+    if (!status) cli_note(k->c, "comparing with %s", golden);
+    return status;
 }
 
 /* --- cases ------------------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@
  * The report is run_report.c, the file of --dump is run_dump.c.
  */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "run.h"
 
@@ -31,6 +32,10 @@ static omni_status parse_dump(run *r, omni_error *err) {
     r->dump.path = omni_settings_get(r->c->settings, OMNI_OPT_DUMP);
     if (r->dump.path && r->c->output && strcmp(r->dump.path, r->c->output) == 0)
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: named by --dump and by --output (expected two files)",
+                              r->dump.path);
+    struct stat there;
+    if (r->dump.path && stat(r->dump.path, &there) == 0 && !S_ISREG(there.st_mode))
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: not a regular file (expected a name for --dump)",
                               r->dump.path);
     return omni_output_check(r->dump.path, err);
 }
