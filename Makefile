@@ -139,3 +139,10 @@ help:  ## this list
 
 clean:  ## remove build/
 	@rm -rf build
+
+# --- speed -----------------------------------------------------------------------------------------
+.SECONDARY: $(call obj,$(BENCH_SRC) bench/common.c)
+
+bench: deps  ## speed, as ratios to limits measured in the same run (wants a quiet machine; about 2 minutes)
+	@$(MAKE) --no-print-directory $(BENCH)
+	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done

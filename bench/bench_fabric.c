@@ -87,10 +87,10 @@ static void bench_sync(bench *b) {
                         {.once = word_once, .arg = &j},
                         {.once = barrier_once, .arg = &j}};
     bench_measure(s, 3, REPS);
-    add_sync_row(t, rows, "L: cache line, store to load", 2, &s[0], &s[0]);
+    add_sync_row(t, rows, "L: cache line", 2, &s[0], &s[0]);
     add_sync_row(t, rows, "word: publish to wait", 2, &s[1], &s[0]);
     add_sync_row(t, rows, "barrier", cores, &s[2], &s[0]);
-    bench_show("Handing over. L is half a ping-pong of two plain words between two pinned cores.", t);
+    bench_show("Handing over. L: half a ping-pong between two pinned cores, the best of four ways.", t);
     bench_result(b, "sync", rows);
     omni_barrier_free(j.barrier);
 }

@@ -15,7 +15,7 @@
 #include "common.h"
 #include "omnibus/kernel.h"
 
-enum { PEAK_N = 2048, PINGS = 10000 };
+enum { PEAK_N = 2048, PINGS = 5000 };
 
 struct bench {
     omni_topo *topo;
@@ -363,11 +363,11 @@ double bench_copy_rate(void *arg) {
 
 typedef struct ping_words {
     _Alignas(OMNI_CACHE_LINE) _Atomic uint32_t word[2][OMNI_CACHE_LINE / sizeof(uint32_t)];
-    bool pause; /* never written while the threads run */
+    bool pause, exchange; /* never written while the threads run */
 } ping_words;
 
 /* Polling without a pause takes the line away from the one who is about to write it, and so may be slower
- * than polling with one. */
+ * than polling with one. A store may wait in the store buffer; an exchange doesn't. The best of them is L. */
 static void ping_wait(_Atomic uint32_t *word, uint32_t n, bool pause) {
     /* Acquire, as a hand-off of data needs it; pairs with the stores in ping_work. */
     while (atomic_load_explicit(word, memory_order_acquire) != n) {
@@ -379,14 +379,21 @@ static void ping_wait(_Atomic uint32_t *word, uint32_t n, bool pause) {
     }
 }
 
-/* Worker 0 stores a number in its word, worker 1 answers with the same in its own. */
+static void ping_send(_Atomic uint32_t *word, uint32_t n, bool exchange) {
+    /* Release, as a hand-off of data needs it; pairs with the load in ping_wait. */
+    if (exchange)
+        atomic_exchange_explicit(word, n, memory_order_release);
+    else
+        atomic_store_explicit(word, n, memory_order_release);
+}
+
+/* Worker 0 puts a number into its word, worker 1 answers with the same in its own. */
 static void ping_work(void *arg, size_t w) {
     ping_words *p = arg;
     for (uint32_t n = 1; n <= PINGS; n++) {
-        /* Release, as a hand-off of data needs it; pairs with the load in ping_wait. */
-        if (w == 0) atomic_store_explicit(&p->word[0][0], n, memory_order_release);
+        if (w == 0) ping_send(&p->word[0][0], n, p->exchange);
         ping_wait(&p->word[1 - w][0], n, p->pause);
-        if (w == 1) atomic_store_explicit(&p->word[1][0], n, memory_order_release);
+        if (w == 1) ping_send(&p->word[1][0], n, p->exchange);
     }
 }
 
@@ -394,8 +401,8 @@ double bench_handoff_ns(void *arg) {
     const bench_limit *l = arg;
     double best = INFINITY;
     if (l->b->cores < 2) return NAN;
-    for (int pause = 0; pause < 2; pause++) {
-        ping_words words = {.pause = pause};
+    for (int way = 0; way < 4; way++) {
+        ping_words words = {.pause = way & 1, .exchange = way & 2};
         double ns = bench_team_ns(l->b, 2, ping_work, &words) / (2.0 * PINGS);
         if (ns < best) best = ns;
     }

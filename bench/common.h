@@ -89,7 +89,8 @@ typedef struct bench_limit {
 /* Each prepares what it needs the first time (not timed). */
 bench_once bench_read_rate;  /* bytes/s, summing buffers far beyond the caches, one a core */
 bench_once bench_copy_rate;  /* bytes/s copied (memcpy), half of these buffers to the other half */
-bench_once bench_handoff_ns; /* a cache line from one core to another: half a ping-pong; NaN on one core */
+bench_once bench_handoff_ns; /* a cache line from one core to another: half a ping-pong, the best of four
+                                ways; NaN on one core */
 bench_once bench_peak_flops; /* flop/s of BLIS's sgemm, 2048 x 2048 x 2048 on each core */
 const char *bench_read_kernel(const bench *b); /* which was the fastest */
 
