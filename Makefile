@@ -124,10 +124,6 @@ stress: deps  ## the concurrency cases, many times over (STRESS=20)
 demo: all  ## prove the demo models under several plans and PE counts, show the traffic, generate
 	@sh configs/demo/demo.sh $(PROG)
 
-bench: all  ## measure the fabric, the kernels and a model against the limits of this host
-	@$(MAKE) --no-print-directory $(BENCH)
-	@for b in $(BENCH); do $$b || exit 1; done
-
 install: all  ## install program, library and headers below PREFIX (/usr/local), DESTDIR in front
 	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/omnibus
 	@install -m 755 $(PROG) $(DESTDIR)$(PREFIX)/bin/omnibus

@@ -22,7 +22,7 @@ static const size_t broadcast_bytes[SIZES] = {64, 16 << 10, 1 << 20};
 static const size_t reduce_bytes[SIZES] = {4 << 10, 16 << 10, 256 << 10};
 static const size_t pe_counts[COUNTS] = {2, 4, 16, 64};
 
-/* --- hand-off and barrier ------------------------------------------------------------------------------- */
+/* --- hand-off and barrier --------------------------------------------------------------------- */
 
 typedef struct sync_job {
     bench *b;
@@ -95,8 +95,7 @@ static void bench_sync(bench *b) {
     omni_barrier_free(j.barrier);
 }
 
-/* --- messages --------------------------------------------------------------------------------------------
- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 typedef struct fabric_job {
     bench *b;
@@ -173,8 +172,7 @@ static void job_close(fabric_job *j) {
     omni_free(j->buffers);
 }
 
-/* --- what is timed ---------------------------------------------------------------------------------------
- */
+/* --- what is timed ---------------------------------------------------------------------------- */
 
 static void broadcast_work(void *arg, size_t w) {
     fabric_job *j = arg;
@@ -214,8 +212,7 @@ static void adds_work(void *arg, size_t w) {
         }
 }
 
-/* --- tables ----------------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 typedef struct subject {
     const char *key, *title;

@@ -29,8 +29,7 @@ static const model_size sizes[] = {{4, 2048, 5504, 16, 4096},
                                    {1, 1024, 2752, 16, 1024}};
 static const model_size tiny = {4, 64, 64, 16, 64};
 
-/* --- a model of random weights -----------------------------------------------------------------------------
- */
+/* --- a model of random weights ---------------------------------------------------------------- */
 
 static omni_model *make_model(const model_size *s) {
     char text[512];
@@ -112,8 +111,7 @@ static const model_size *choose_size(void) {
     return &sizes[i];
 }
 
-/* --- a run -------------------------------------------------------------------------------------------------
- */
+/* --- a run ------------------------------------------------------------------------------------ */
 
 typedef struct model_job {
     bench *b;
@@ -184,8 +182,7 @@ static double decode_once(void *arg) {
     return DECODE * 1e9 / (double)(omni_clock_ns() - begin);
 }
 
-/* --- tables ------------------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 static void add_row(omni_table *t, json_t *rows, const model_job *j, bench_series s[4]) {
     bench_spread prefill = bench_spread_of(s[0].sample, REPS), decode = bench_spread_of(s[1].sample, REPS);

@@ -28,7 +28,7 @@ struct bench {
     float **peak; /* [cores] three matrices PEAK_N x PEAK_N */
 };
 
-/* --- a run ---------------------------------------------------------------------------------------------- */
+/* --- a run ------------------------------------------------------------------------------------ */
 
 void bench_die(const omni_error *err) {
     fprintf(stderr, "bench: %s\n", err->text);
@@ -154,8 +154,7 @@ void bench_pages_free(void *p, size_t bytes) {
     munmap(p, bytes);
 }
 
-/* --- pinned threads --------------------------------------------------------------------------------------
- */
+/* --- pinned threads --------------------------------------------------------------------------- */
 
 typedef struct member {
     _Alignas(OMNI_CACHE_LINE) pthread_t thread;
@@ -198,8 +197,7 @@ double bench_team_ns(bench *b, size_t workers, bench_work *work, void *arg) {
     return (double)(end - begin);
 }
 
-/* --- repetitions -----------------------------------------------------------------------------------------
- */
+/* --- repetitions ------------------------------------------------------------------------------ */
 
 void bench_measure(bench_series *series, size_t count, size_t reps) {
     for (size_t i = 0; i < count; i++) series[i].once(series[i].arg);
@@ -241,8 +239,7 @@ void bench_cell(omni_table *table, bench_spread s, double scale) {
                         s.max * scale);
 }
 
-/* --- limit: reading --------------------------------------------------------------------------------------
- */
+/* --- limit: reading --------------------------------------------------------------------------- */
 
 /* The compilers split a vector that the instruction set has not into those that it has. */
 typedef uint64_t line __attribute__((vector_size(64)));
@@ -358,8 +355,7 @@ double bench_copy_rate(void *arg) {
     return (double)(l->cores * l->b->read_bytes / 2) * 1e9 / bench_team_ns(l->b, l->cores, copy_work, l->b);
 }
 
-/* --- limit: handing a cache line over ----------------------------------------------------------------------
- */
+/* --- limit: handing a cache line over --------------------------------------------------------- */
 
 typedef struct ping_words {
     _Alignas(OMNI_CACHE_LINE) _Atomic uint32_t word[2][OMNI_CACHE_LINE / sizeof(uint32_t)];
@@ -409,8 +405,7 @@ double bench_handoff_ns(void *arg) {
     return best;
 }
 
-/* --- limit: multiplying ------------------------------------------------------------------------------------
- */
+/* --- limit: multiplying ----------------------------------------------------------------------- */
 
 static void peak_touch(void *arg, size_t w) {
     const bench *b = arg;

@@ -22,7 +22,7 @@
 #include "omnibus/sync.h"
 #include "omnibus/topo.h"
 
-/* --- a run ---------------------------------------------------------------------------------------------- */
+/* --- a run ------------------------------------------------------------------------------------ */
 
 typedef struct bench bench;
 
@@ -45,16 +45,14 @@ void bench_show(const char *title, omni_table *table);
 void *bench_pages(size_t bytes);
 void bench_pages_free(void *p, size_t bytes);
 
-/* --- pinned threads ----------------------------------------------------------------------------------------
- */
+/* --- pinned threads --------------------------------------------------------------------------- */
 
 typedef void bench_work(void *arg, size_t worker);
 /* Worker w of `workers` runs work(arg, w) on place w of the topology; all start from one line. Nanoseconds
  * from the first one's start to the last one's end; creating, binding and joining them are outside. */
 double bench_team_ns(bench *b, size_t workers, bench_work *work, void *arg);
 
-/* --- repetitions -------------------------------------------------------------------------------------------
- */
+/* --- repetitions ------------------------------------------------------------------------------ */
 
 enum { BENCH_REPS = 15 }; /* at most */
 typedef double bench_once(void *arg);
@@ -77,8 +75,7 @@ json_t *bench_spread_json(bench_spread s);
 /* A cell "median (min - max)" of values scaled by `scale`; "-" when there is none. */
 void bench_cell(omni_table *table, bench_spread s, double scale);
 
-/* --- limits ------------------------------------------------------------------------------------------------
- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 /* Argument of the limits: on so many cores. */
 typedef struct bench_limit {

@@ -346,3 +346,33 @@ Test(plan, scattered_tokens_are_counted_where_they_go) {
     omni_plan_free(plan);
     omni_model_free(m);
 }
+
+/* --- explaining ------------------------------------------------------------------------------- */
+
+static void expect_layers(const omni_model *m, const char *text, const int (*want)[3], size_t count) {
+    omni_plan *plan = compile(m, text, 3);
+    omni_explain *rows;
+    size_t n, seen = 0;
+    cr_assert_eq(omni_plan_explain(plan, &rows, &n, NULL), OMNI_OK);
+    for (size_t i = 0; i < n; i++) {
+        if (!rows[i].op || rows[i].layer < 0 || strcmp(rows[i].op->name, "qkv") != 0) continue;
+        cr_assert_lt(seen, count, "%s", text);
+        cr_expect_eq(rows[i].layer, want[seen][0], "%s", text);
+        cr_expect_eq(rows[i].layers, (size_t)want[seen][1], "%s", text);
+        cr_expect_eq(rows[i].stride, (size_t)want[seen][2], "%s", text);
+        seen++;
+    }
+    cr_expect_eq(seen, count, "%s: %zu blocks", text, seen);
+    omni_free(rows);
+    omni_plan_free(plan);
+}
+
+/* {first layer, how many, how far apart} */
+Test(plan, layers_that_do_the_same_are_one_block) {
+    omni_model *m = load("configs/demo/llama");
+    expect_layers(m, "single", (const int[][3]){{0, 4, 1}}, 1);
+    expect_layers(m, "megatron", (const int[][3]){{0, 4, 1}}, 1);
+    expect_layers(m, "alternate", (const int[][3]){{0, 2, 2}, {1, 2, 2}}, 2);
+    expect_layers(m, "workflow1", (const int[][3]){{0, 1, 1}, {1, 3, 1}}, 2);
+    omni_model_free(m);
+}

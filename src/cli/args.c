@@ -184,9 +184,7 @@ static void diagnose(parser *p, const struct argp_state *state) {
                    omni_command_name(p->c->command));
 }
 
-/* --- taking words
- * ---------------------------------------------------------------------------------------------
- */
+/* --- taking words ----------------------------------------------------------------------------- */
 
 static error_t take_operand(parser *p, const char *arg) {
     const char *name = cli_operand_name(p->c->command);
@@ -248,9 +246,7 @@ omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_
     return c->help ? OMNI_OK : take_common(c, err);
 }
 
-/* --- help
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- help ------------------------------------------------------------------------------------- */
 
 omni_status cli_help(omni_command command, omni_error *err) {
     char *page = NULL, name[32];

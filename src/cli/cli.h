@@ -98,9 +98,7 @@ json_t *cli_model_json(const omni_model *model);
  * `page` otherwise. Takes root and page. */
 omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err);
 
-/* --- facts.c: parts of several reports
- * -------------------------------------------------------------------------
- */
+/* --- facts.c: parts of several reports -------------------------------------------------------- */
 
 omni_counters cli_counters_between(const omni_counters *earlier,
                                    const omni_counters *later); /* later - earlier */
@@ -110,9 +108,7 @@ json_t *cli_memory_json(const omni_memory *m);
 void cli_draw_memory(const omni_memory *ranks, size_t count,
                      omni_text *page); /* each PE, or the extremes of many */
 
-/* --- progress.c: a bar on stderr, only on a terminal
- * --------------------------------------------------------
- */
+/* --- progress.c: a bar on stderr, only on a terminal ------------------------------------------ */
 
 typedef struct cli_progress {
     bool shown;
@@ -122,9 +118,7 @@ cli_progress cli_progress_begin(const cli *c, size_t total);
 void cli_progress_step(cli_progress *p, size_t done, const char *what);
 void cli_progress_end(cli_progress *p);
 
-/* --- the commands
- * -------------------------------------------------------------------------------------------
- */
+/* --- the commands ----------------------------------------------------------------------------- */
 
 omni_status cli_run(cli *c, omni_error *err);
 omni_status cli_check(cli *c, omni_error *err);

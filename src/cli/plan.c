@@ -26,8 +26,7 @@ typedef struct lists {
 
 enum { MOST_SEQUENCES = 65536, MOST_TOKENS = 1 << 24 };
 
-/* --- one situation ----------------------------------------------------------------------------------------
- */
+/* --- one situation ---------------------------------------------------------------------------- */
 
 omni_extent situation_extent(const situation *s, size_t step) {
     for (size_t i = 0; i < s->batch; i++) {
@@ -109,8 +108,7 @@ static void situation_close(situation *s) {
     omni_free(s->memory);
 }
 
-/* --- the result
- * ----------------------------------------------------------------------------------------------- */
+/* --- the result ------------------------------------------------------------------------------- */
 
 json_t *situation_json(const situation *s) {
     json_t *object = json_object();
@@ -206,9 +204,7 @@ static omni_status take(planning *k, situation *s, omni_error *err) {
     return status ? status : cli_stopped(err);
 }
 
-/* --- the command
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the command ------------------------------------------------------------------------------ */
 
 static omni_status read_lists(const cli *c, lists *l, omni_error *err) {
     const char *explain = omni_settings_get(c->settings, OMNI_OPT_EXPLAIN);

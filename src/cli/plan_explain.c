@@ -16,8 +16,7 @@ typedef struct message {
     omni_counters prefill, decode;
 } message;
 
-/* --- facts ------------------------------------------------------------------------------------------------
- */
+/* --- facts ------------------------------------------------------------------------------------ */
 
 static uint64_t moved(const omni_counters *c) {
     return c->broadcast_bytes + c->tree_bytes + c->addressed_bytes + c->host_bytes;
@@ -53,16 +52,25 @@ static message message_of(const situation *s, const omni_step *step) {
     return m;
 }
 
-/* "0", "1-3"; "in" for the input rows, "end" behind the layers */
+/* The i-th of the layers that a row stands for. */
+static size_t layer_at(const omni_explain *row, size_t i) {
+    return (size_t)row->layer + i * row->stride;
+}
+
+/* "0", "1-3", "0,2", "0-30:2"; "in" for the input rows, "end" behind the layers */
 static const char *layers_text(const omni_explain *row, char buf[32]) {
     if (!row->op)
         snprintf(buf, 32, "in");
     else if (row->layer == OMNI_FINAL_LAYER)
         snprintf(buf, 32, "end");
-    else if (row->same_until > row->layer)
-        snprintf(buf, 32, "%d-%d", row->layer, row->same_until);
-    else
+    else if (row->layers == 1)
         snprintf(buf, 32, "%d", row->layer);
+    else if (row->stride == 1)
+        snprintf(buf, 32, "%d-%zu", row->layer, layer_at(row, row->layers - 1));
+    else if (row->layers == 2)
+        snprintf(buf, 32, "%d,%zu", row->layer, layer_at(row, 1));
+    else
+        snprintf(buf, 32, "%d-%zu:%zu", row->layer, layer_at(row, row->layers - 1), row->stride);
     return buf;
 }
 
@@ -74,8 +82,7 @@ static const char *method_name(const omni_explain *row) {
     return row->op ? row->method : "from the host port";
 }
 
-/* --- JSON and CSV
- * ------------------------------------------------------------------------------------------- */
+/* --- JSON and CSV ----------------------------------------------------------------------------- */
 
 static json_t *message_json(const message *m) {
     json_t *object = json_object();
@@ -94,7 +101,8 @@ static json_t *op_json(const planning *k, const situation *s, const omni_explain
     json_t *object = json_object();
     bool layer = row->op && row->layer != OMNI_FINAL_LAYER;
     cli_set(&object, "layer", layer ? json_integer(row->layer) : json_null());
-    cli_set(&object, "layer_until", layer ? json_integer(row->same_until) : json_null());
+    cli_set(&object, "layers", json_integer(layer ? (json_int_t)row->layers : 1));
+    cli_set(&object, "stride", json_integer((json_int_t)row->stride));
     cli_set(&object, "op", omni_json_string(op_name(row)));
     cli_set(&object, "method", omni_json_string(method_name(row)));
     cli_set(&object, "in", row->op ? json_string(omni_placement_name(row->in)) : json_null());
@@ -115,8 +123,7 @@ static void add_csv(planning *k, const situation *s, const json_t *op, const jso
     cli_append(&k->rows, row);
 }
 
-/* --- page
- * --------------------------------------------------------------------------------------------------- */
+/* --- page ------------------------------------------------------------------------------------- */
 
 /* Pair transfers times payload; else everything that it moves. */
 static void add_moved(omni_table *t, const omni_step *step, const omni_counters *c) {

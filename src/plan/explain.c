@@ -72,24 +72,46 @@ static block block_at(const omni_explain *rows, size_t count, size_t first) {
     return b;
 }
 
-/* Drops blocks that repeat the one before. */
+/* The layer is the next of the ones that a kept block stands for. */
+static bool continues(const omni_explain *kept, int layer) {
+    size_t gap = (size_t)(layer - kept->layer);
+    return kept->layers == 1 || gap == kept->layers * kept->stride;
+}
+
+/* The kept block that does the same and that this one continues. */
+static block *find_same(const omni_plan *plan, const omni_explain *rows, block *kept, size_t count, block b) {
+    for (size_t i = 0; i < count; i++)
+        if (same_block(plan, rows, kept[i], b) && continues(&rows[kept[i].first], rows[b.first].layer))
+            return &kept[i];
+    return NULL;
+}
+
+static void add_layer(omni_explain *rows, const block *kept, int layer) {
+    for (size_t i = kept->first; i < kept->first + kept->count; i++) {
+        if (rows[i].layers == 1) rows[i].stride = (size_t)(layer - rows[i].layer);
+        rows[i].layers++;
+    }
+}
+
+/* Drops blocks that do the same as one before, on layers that follow each other or stand equally far apart. */
 static size_t fold_layers(const omni_plan *plan, omni_explain *rows, size_t count) {
-    size_t kept = 0;
-    block last = {0, 0};
+    enum { MOST = 2 * OMNI_MAX_CYCLE };
+    block kept[MOST];
+    size_t blocks = 0, end = 0;
     for (size_t at = 0; at < count;) {
         block b = block_at(rows, count, at);
         at += b.count;
-        bool repeats =
-            last.count && rows[b.first].op && rows[b.first].layer >= 0 && same_block(plan, rows, last, b);
-        if (repeats) {
-            for (size_t i = 0; i < last.count; i++) rows[last.first + i].same_until = rows[b.first].layer;
+        bool layer = rows[b.first].op && rows[b.first].layer >= 0;
+        block *same = layer ? find_same(plan, rows, kept, blocks, b) : NULL;
+        if (same) {
+            add_layer(rows, same, rows[b.first].layer);
             continue;
         }
-        memmove(rows + kept, rows + b.first, b.count * sizeof *rows);
-        last = (block){kept, rows[kept].op ? b.count : 0};
-        kept += b.count;
+        memmove(rows + end, rows + b.first, b.count * sizeof *rows);
+        if (layer && blocks < MOST) kept[blocks++] = (block){end, b.count};
+        end += b.count;
     }
-    return kept;
+    return end;
 }
 
 omni_status omni_plan_explain(const omni_plan *plan, omni_explain **out, size_t *count, omni_error *err) {
@@ -99,7 +121,8 @@ omni_status omni_plan_explain(const omni_plan *plan, omni_explain **out, size_t 
     for (size_t i = 0; i < plan->step_count; i++) {
         const omni_step *s = &plan->step[i];
         if (n == 0 || rows[n - 1].op != s->op || rows[n - 1].layer != s->layer) {
-            rows[n] = (omni_explain){.layer = s->layer, .same_until = s->layer, .op = s->op, .step_first = i};
+            rows[n] =
+                (omni_explain){.layer = s->layer, .layers = 1, .stride = 1, .op = s->op, .step_first = i};
             method_text(plan, s->op, s->layer, rows[n].method, sizeof rows[n].method);
             n++;
         }
