@@ -55,8 +55,11 @@ BENCH := $(patsubst bench/bench_%.c,$(BUILD)/bench-%,$(BENCH_SRC))
 .PHONY: all deps demo test check-asan check-tsan stress bench install help clean programs
 .DELETE_ON_ERROR:
 
+# Recursive makes use all CPUs unless the user said otherwise.
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))
+
 all: deps  ## build the release program and library (installs missing packages first)
-	@$(MAKE) --no-print-directory programs
+	@$(SUBMAKE) programs
 
 programs: $(LIB) $(PROG)
 ifeq ($(VARIANT),release)
@@ -90,7 +93,7 @@ $(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(BUILD)/obj/bench/common.o $(LIB
 
 # --- packages ------------------------------------------------------------------------------------
 deps:  ## install what is missing (Debian packages; says what, uses sudo unless root)
-	@missing=""; for p in $(DEPS); do \
+	@command -v dpkg-query >/dev/null || exit 0; missing=""; for p in $(DEPS); do \
 	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  echo "omnibus needs these packages and installs them now:$$missing"; \
@@ -100,23 +103,23 @@ deps:  ## install what is missing (Debian packages; says what, uses sudo unless 
 
 # --- tests -----------------------------------------------------------------------------------------
 test: all  ## everything that must hold: layers, unit, flow and command line tests
-	@$(MAKE) --no-print-directory $(TESTS)
+	@$(SUBMAKE) $(TESTS)
 	@sh tests/check_layers.sh
 	@sh tests/test_cli.sh $(PROG)
 	@$(TESTS) -j2 --short-filename $(TESTFLAGS)
 
 check-asan: deps  ## all tests under address and undefined behaviour sanitizers
-	@$(MAKE) --no-print-directory VARIANT=asan build/asan/omnibus-tests build/asan/omnibus
+	@$(SUBMAKE) VARIANT=asan build/asan/omnibus-tests build/asan/omnibus
 	@sh tests/test_cli.sh build/asan/omnibus
 	@build/asan/omnibus-tests -j2 --short-filename $(TESTFLAGS)
 
 # Without address randomization: gcc 12's runtime cannot place its shadow under every kernel's.
 check-tsan: deps  ## concurrency and flow cases under the thread sanitizer, without suppressions
-	@$(MAKE) --no-print-directory VARIANT=tsan build/tsan/omnibus-cases
+	@$(SUBMAKE) VARIANT=tsan build/tsan/omnibus-cases
 	@TSAN_OPTIONS=halt_on_error=1 setarch -R build/tsan/omnibus-cases $(CASES)
 
 stress: deps  ## the concurrency cases, many times over (STRESS=20)
-	@$(MAKE) --no-print-directory $(PLAIN)
+	@$(SUBMAKE) $(PLAIN)
 	@OMNIBUS_STRESS=$(or $(STRESS),20) $(PLAIN) sync
 	@OMNIBUS_STRESS=$(or $(STRESS),20) $(PLAIN) fabric
 
@@ -139,6 +142,6 @@ clean:  ## remove build/
 # --- speed -----------------------------------------------------------------------------------------
 .SECONDARY: $(call obj,$(BENCH_SRC) bench/common.c)
 
-bench: deps  ## speed, as ratios to limits measured in the same run (wants a quiet machine; about 2 minutes)
-	@$(MAKE) --no-print-directory $(BENCH)
+bench: deps  ## measure fabric, kernels and a model against limits of the same run (2 quiet minutes)
+	@$(SUBMAKE) $(BENCH)
 	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done

@@ -1,8 +1,9 @@
-/* cases.h: test bodies that run under Criterion and, with a plain main, under ThreadSanitizer (Criterion 2.4.1 dies
- * there). A case returns NULL when it passed, "SKIP: why" when it cannot run here, else what went wrong. Only
- * the calling thread returns a verdict; workers store theirs.
+/* cases.h: test bodies that run under Criterion and, with a plain main, under ThreadSanitizer (Criterion
+ * 2.4.1 dies there). A case returns NULL when it passed, "SKIP: why" when it cannot run here, else what
+ * went wrong. Only the calling thread returns a verdict; workers store theirs.
  *
- * A table of cases is one file, tests/cases_<room>.c, listed below; test_cases.c and plain_main.c walk all tables.
+ * A table of cases is one file, tests/cases_<room>.c, listed below; test_cases.c and plain_main.c walk
+ * all tables.
  */
 #ifndef OMNIBUS_TEST_CASES_H
 #define OMNIBUS_TEST_CASES_H
@@ -23,7 +24,8 @@ typedef struct omni_case_table {
 /* A verdict as text; the buffer is static and belongs to the calling thread's next verdict. */
 const char *verdict(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ../shared beside the checkout, or OMNIBUS_SHARED; NULL when absent. `path` is appended. Static buffer, two in turn. */
+/* ../shared beside the checkout, or OMNIBUS_SHARED; NULL when absent. `path` is appended. Static buffer,
+ * two in turn. */
 const char *shared_path(const char *path);
 
 extern const omni_case_table cases_sync, cases_fabric, cases_flow;

@@ -14,7 +14,8 @@ Test(base, split_tiles_every_total_over_every_number_of_parts) {
                 omni_range r = omni_split(total, parts, i);
                 cr_assert_eq(r.start, next);
                 cr_assert_eq(r.count, total / parts + (i < total % parts));
-                for (size_t k = 0; k < r.count; k++) cr_assert_eq(omni_split_owner(total, parts, r.start + k), i);
+                for (size_t k = 0; k < r.count; k++)
+                    cr_assert_eq(omni_split_owner(total, parts, r.start + k), i);
                 next += r.count;
             }
             cr_assert_eq(next, total);
@@ -65,8 +66,10 @@ Test(base, numbers) {
     size_t n = 0;
     cr_assert(omni_parse_size("0", 9, &n) && n == 0);
     cr_assert(omni_parse_size("18446744073709551615", SIZE_MAX, &n) && n == SIZE_MAX);
-    const char *bad[] = {"", "-1", " 1", "1 ", "0x3", "18446744073709551616", "99999999999999999999999", "1e3"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) cr_assert_not(omni_parse_size(bad[i], SIZE_MAX, &n), "%s", bad[i]);
+    const char *bad[] = {"",   "-1", " 1", "1 ", "0x3", "18446744073709551616", "99999999999999999999999",
+                         "1e3"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(omni_parse_size(bad[i], SIZE_MAX, &n), "%s", bad[i]);
     cr_assert_not(omni_parse_size("10", 9, &n));
 }
 

@@ -26,7 +26,8 @@ typedef struct omni_error {
     char text[480];
 } omni_error;
 
-/* Stores status and text unless err is NULL or already holds an error (the first one wins). Returns status. */
+/* Stores status and text unless err is NULL or already holds an error (the first one wins). Returns
+ * status. */
 omni_status omni_error_set(omni_error *err, omni_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -85,7 +86,7 @@ void omni_free(void *p);
 
 /* --- clock and statistics --------------------------------------------------------------------- */
 
-uint64_t omni_clock_ns(void); /* monotonic */
+uint64_t omni_clock_ns(void);                 /* monotonic */
 double omni_median(double *values, size_t n); /* sorts values; NaN for n = 0 */
 
 /* --- units and text --------------------------------------------------------------------------- */

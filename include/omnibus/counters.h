@@ -1,6 +1,6 @@
-/* counters.h: what moved. A plan computes these without running; a run counts them as it moves bytes; the
- * two must agree. Broadcast bytes are counted once a message, whatever its chunks or readers; a reduction or a tree
- * gather over p ranks has ceil(log2 p) levels; tree bytes are all pair transfers.
+/* counters.h: what moved. A plan computes these without running; a run counts them as it moves bytes;
+ * the two must agree. Broadcast bytes are counted once a message, whatever its chunks or readers; a
+ * reduction or a tree gather over p ranks has ceil(log2 p) levels; tree bytes are all pair transfers.
  */
 #ifndef OMNIBUS_COUNTERS_H
 #define OMNIBUS_COUNTERS_H

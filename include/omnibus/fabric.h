@@ -1,18 +1,20 @@
-/* fabric.h: how PEs exchange bytes: bus broadcasts, tree reductions and gathers, addressed messages, and the
- * host port. Fabrics know no models and no plans.
+/* fabric.h: how PEs exchange bytes: bus broadcasts, tree reductions and gathers, addressed messages, and
+ * the host port. Fabrics know no models and no plans.
  *
- * The interface speaks of (segment, rank, own buffer, bytes), never of another rank's pointer. A *worker* carries the
- * contiguous ranks omni_split(pes, workers, w). All workers with a rank in a segment call the same operations of that
- * segment in the same order (the plan's total order), once per operation, for all their ranks at once;
- * a worker with no rank in the segment does not call. `own[i]` belongs to the worker's i-th rank within the segment,
- * i.e. rank max(first rank of worker, first rank of segment) + i.
+ * The interface speaks of (segment, rank, own buffer, bytes), never of another rank's pointer. A
+ * *worker* carries the contiguous ranks omni_split(pes, workers, w). All workers with a rank in a
+ * segment call the same operations of that segment in the same order (the plan's total order), once per
+ * operation, for all their ranks at once; a worker with no rank in the segment does not call. `own[i]`
+ * belongs to the worker's i-th rank within the segment, i.e. rank max(first rank of worker, first rank
+ * of segment) + i.
  *
- * Every operation returns false when the stop word was set (the caller unwinds) and may then have moved a part; such a
- * fabric can only be freed. Operations with no payload bytes do nothing and count nothing. A rank sends itself no message:
- * in a segment of one rank, and from a rank to itself, own views elsewhere are filled, but nothing is counted.
+ * Every operation returns false when the stop word was set (the caller unwinds) and may then have moved
+ * a part; such a fabric can only be freed. Operations with no payload bytes do nothing and count
+ * nothing. A rank sends itself no message: in a segment of one rank, and from a rank to itself, own
+ * views elsewhere are filled, but nothing is counted.
  *
- * Payload sizes are a contract: all parties of an operation name the same number of bytes, or the messages after it are
- * garbled. Destination views must not overlap the source.
+ * Payload sizes are a contract: all parties of an operation name the same number of bytes, or the
+ * messages after it are garbled. Destination views must not overlap the source.
  */
 #ifndef OMNIBUS_FABRIC_H
 #define OMNIBUS_FABRIC_H
@@ -26,8 +28,8 @@ typedef struct omni_segment {
     size_t first, count;
 } omni_segment;
 
-/* Bytes in a PE's own memory: `rows` rows `stride` bytes apart, in each of which the spans are taken in order. The
- * payload is row after row, span after span. */
+/* Bytes in a PE's own memory: `rows` rows `stride` bytes apart, in each of which the spans are taken in
+ * order. The payload is row after row, span after span. */
 enum { OMNI_SPANS = 3 };
 typedef struct omni_view {
     void *base;
@@ -40,8 +42,9 @@ typedef struct omni_view {
 omni_view omni_view_flat(void *base, size_t bytes);
 size_t omni_view_bytes(const omni_view *v);
 
-/* A full-size buffer of which each of p ranks holds a slice of every row: part j begins `offset` bytes into the row
- * and its `units` units of `unit_bytes` are cut by omni_split(units, p, index). For tree gathers. */
+/* A full-size buffer of which each of p ranks holds a slice of every row: part j begins `offset` bytes
+ * into the row and its `units` units of `unit_bytes` are cut by omni_split(units, p, index). For tree
+ * gathers. */
 typedef struct omni_sliced {
     size_t rows, stride;
     size_t parts;
@@ -55,10 +58,15 @@ omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo
 /* acc = acc (+) in. */
 typedef void omni_fabric_combine(void *acc, const void *in, size_t bytes, const void *arg);
 
-typedef enum omni_addressed_kind { OMNI_ADDRESSED_OTHER, OMNI_ADDRESSED_SCATTER, OMNI_ADDRESSED_GATHER } omni_addressed_kind;
+typedef enum omni_addressed_kind {
+    OMNI_ADDRESSED_OTHER,
+    OMNI_ADDRESSED_SCATTER,
+    OMNI_ADDRESSED_GATHER
+} omni_addressed_kind;
 
 typedef struct omni_fabric_options {
-    const char *kind; /* "shm": ring + barrier + tree; "null": moves nothing, never waits, counts as if it did */
+    const char
+        *kind; /* "shm": ring + barrier + tree; "null": moves nothing, never waits, counts as if it did */
     size_t pes, workers;
     const omni_segment *segments; /* copied; may overlap: each has rings of its own */
     size_t segment_count;
@@ -70,8 +78,8 @@ typedef struct omni_fabric_options {
 
 typedef struct omni_fabric omni_fabric;
 
-/* Main thread. All memory is allocated here. OMNI_BAD_INPUT names the option that cannot be; OMNI_RUN_FAILED: no
- * memory. */
+/* Main thread. All memory is allocated here. OMNI_BAD_INPUT names the option that cannot be;
+ * OMNI_RUN_FAILED: no memory. */
 omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric **out, omni_error *err);
 void omni_fabric_free(omni_fabric *f);
 const char *omni_fabric_kinds(void); /* "shm, null" */
@@ -85,37 +93,40 @@ const char *omni_fabric_kinds(void); /* "shm, null" */
 bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                            const omni_view *own);
 
-/* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is in the
- * first rank's buffer; the others' are spoilt. On return nobody reads this worker's buffers any more. */
+/* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is
+ * in the first rank's buffer; the others' are spoilt. On return nobody reads this worker's buffers any
+ * more. */
 bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, size_t bytes,
                         omni_fabric_combine *combine, const void *arg);
 
-/* Tree gather (combine = concatenate): own[i] is a full-size buffer with the rank's slice in place; afterwards the
- * first rank has all of it. */
-bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_sliced *sliced);
+/* Tree gather (combine = concatenate): own[i] is a full-size buffer with the rank's slice in place;
+ * afterwards the first rank has all of it. */
+bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *own,
+                        const omni_sliced *sliced);
 
-/* Rank `from` sends src to rank `to`, which stores it in dst. src is used only by from's worker, dst only by to's.
- * `bytes` is the payload, known to all. Everybody of the segment calls (it is a message on their bus); src is NULL
- * where from is not carried, dst where to is not. */
-bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, size_t to, omni_addressed_kind kind,
-                      const omni_view *src, const omni_view *dst, size_t bytes);
+/* Rank `from` sends src to rank `to`, which stores it in dst. src is used only by from's worker, dst
+ * only by to's. `bytes` is the payload, known to all. Everybody of the segment calls (it is a message on
+ * their bus); src is NULL where from is not carried, dst where to is not. */
+bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, size_t to,
+                      omni_addressed_kind kind, const omni_view *src, const omni_view *dst, size_t bytes);
 
 /* The host port's broadcast, as the segment's ranks receive it: each own view filled. */
 bool omni_fabric_host_receive(omni_fabric *f, size_t w, size_t segment, const omni_view *own, size_t bytes);
 /* The first rank of the segment returns its result; only its worker calls. Waits when the main thread is
- * ring_slots chunks (of at most 1 KiB) of results behind: it must not go on sending for ever without awaiting.
- * Counted here, not at the await. */
+ * ring_slots chunks (of at most 1 KiB) of results behind: it must not go on sending for ever without
+ * awaiting. Counted here, not at the await. */
 bool omni_fabric_host_return(omni_fabric *f, size_t w, size_t segment, const void *src, size_t bytes);
 
 /* --- called by the main thread, which is the host port ---------------------------------------- */
 
 bool omni_fabric_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes);
-/* Waits for the next result of the segment, in the order of the returns, of the `bytes` bytes that were returned.
- * kind "null": zeros, at once. */
+/* Waits for the next result of the segment, in the order of the returns, of the `bytes` bytes that were
+ * returned. kind "null": zeros, at once. */
 bool omni_fabric_host_await(omni_fabric *f, size_t segment, void *dst, size_t bytes);
 
-/* Sum over all ranks and the host port. Only while no operation is under way: no thread runs, or ("shm") the main thread
- * has awaited results that depend on every operation begun, and sent nothing since. Reset sets all to zero. */
+/* Sum over all ranks and the host port. Only while no operation is under way: no thread runs, or ("shm")
+ * the main thread has awaited results that depend on every operation begun, and sent nothing since.
+ * Reset sets all to zero. */
 void omni_fabric_counters(const omni_fabric *f, omni_counters *out);
 void omni_fabric_reset_counters(omni_fabric *f);
 

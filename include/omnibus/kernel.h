@@ -12,38 +12,42 @@
 typedef enum omni_isa { OMNI_ISA_PORTABLE, OMNI_ISA_AVX2, OMNI_ISA_AVX512 } omni_isa;
 
 /* Detects the CPU, reads OMNIBUS_ISA (portable, avx2, avx512; refused when the CPU lacks it), makes BLIS
- * single-threaded with an architecture of our choice whatever BLIS_* says. Call once, from the main thread,
- * before any other kernel and before threads exist; calling again is harmless. Sanitized builds always use the
- * portable kernels and never call BLIS. */
+ * single-threaded with an architecture of our choice whatever BLIS_* says. Call once, from the main
+ * thread, before any other kernel and before threads exist; calling again is harmless. Sanitized builds
+ * always use the portable kernels and never call BLIS. */
 omni_status omni_kernel_init(omni_error *err);
 omni_isa omni_kernel_isa(void);
 const char *omni_isa_name(omni_isa isa);
 
 /* --- matmul: y[m, out] = x[m, in] W^T --------------------------------------------------------- */
 
-/* Holds no pointer: its omni_packed_bytes may be copied to any other 128-byte aligned place, and used there. */
+/* Holds no pointer: its omni_packed_bytes may be copied to any other 128-byte aligned place, and used
+ * there. */
 typedef struct omni_packed omni_packed;
 
-/* Bytes that a packed [out, in] matrix of dtype (F32, BF16) takes, exactly; 0 on overflow. A multiple of 128. */
+/* Bytes that a packed [out, in] matrix of dtype (F32, BF16) takes, exactly; 0 on overflow. A multiple of
+ * 128. */
 size_t omni_packed_bytes(size_t out, size_t in, omni_dtype dtype);
 
 /* Lays an (all-zero) handle out in mem, which holds omni_packed_bytes, 128-byte aligned. Nothing is
  * allocated; the handle lives and dies with mem. out or in may be 0. */
 omni_packed *omni_packed_init(void *mem, size_t out, size_t in, omni_dtype dtype);
 
-/* Stores the block W[out0 .. out0+nout)[in0 .. in0+nin), element (o, i) at src[o*src_out + i*src_in], in elements of
- * the handle's dtype. src need not be aligned. Threads may put blocks that do not overlap at the same time. */
+/* Stores the block W[out0 .. out0+nout)[in0 .. in0+nin), element (o, i) at src[o*src_out + i*src_in], in
+ * elements of the handle's dtype. src need not be aligned. Threads may put blocks that do not overlap at
+ * the same time. */
 void omni_packed_put(omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, const void *src,
                      size_t src_out, size_t src_in);
 
 /* Scratch for products of up to m rows with any of the handles with up to `in` inputs; 128-byte aligned. */
 size_t omni_matmul_scratch_bytes(size_t m, size_t in);
 
-/* y is overwritten. x [m, in] with ldx >= in, y [m, out] with ldy >= out. in = 0 gives zeros. scratch as above,
- * the caller's own (one per thread). x and y may not overlap.
- * On one instruction set, y[r, o] has the same bits whatever m is and whichever other columns the matrix has: a
- * split-out shard computes exactly its columns of the whole. A split along `in` sums in another order. */
-void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy, void *scratch);
+/* y is overwritten. x [m, in] with ldx >= in, y [m, out] with ldy >= out. in = 0 gives zeros. scratch as
+ * above, the caller's own (one per thread). x and y may not overlap. On one instruction set, y[r, o] has
+ * the same bits whatever m is and whichever other columns the matrix has: a split-out shard computes
+ * exactly its columns of the whole. A split along `in` sums in another order. */
+void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                 void *scratch);
 
 /* --- row-wise ops ----------------------------------------------------------------------------- */
 
@@ -54,9 +58,11 @@ void omni_add(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, siz
 /* y[r, c] = x[r, c]; the ranges may not overlap */
 void omni_copy(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols);
 
-/* SWIGLU: y[r, c] = silu(x[r, c]) * x[r, cols + c], x [rows, 2*cols]. GELU_NEW (tanh form, Hendrycks and Gimpel,
- * arXiv:1606.08415): y[r, c] = gelu(x[r, c]). exp and tanh accurate to a few ulp. y may be x (with ldy = ldx). */
-void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols);
+/* SWIGLU: y[r, c] = silu(x[r, c]) * x[r, cols + c], x [rows, 2*cols]. GELU_NEW (tanh form, Hendrycks and
+ * Gimpel, arXiv:1606.08415): y[r, c] = gelu(x[r, c]). exp and tanh accurate to a few ulp. y may be x
+ * (with ldy = ldx). */
+void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
+                   size_t cols);
 
 /* --- norms ------------------------------------------------------------------------------------ */
 
@@ -72,7 +78,8 @@ void omni_norm_finish(omni_norm kind, const float *stats, size_t rows, float *fi
 /* y = (x - mean) / sqrt(var + eps) * weight + bias, over the cols held; weight, bias are those columns'
  * and may be NULL (RMS has no bias). y may be x. */
 void omni_norm_apply(omni_norm kind, const float *x, size_t ldx, size_t rows, size_t cols, size_t width,
-                     const float *final, double eps, const float *weight, const float *bias, float *y, size_t ldy);
+                     const float *final, double eps, const float *weight, const float *bias, float *y,
+                     size_t ldy);
 /* All three for whole rows. x and y may be the same. */
 void omni_norm_rows(omni_norm kind, const float *x, size_t ldx, size_t rows, size_t width, double eps,
                     const float *weight, const float *bias, float *y, size_t ldy);
@@ -87,10 +94,11 @@ void omni_rope_row(float *x, size_t heads, size_t head_dim, size_t position, con
 
 /* --- attention -------------------------------------------------------------------------------- */
 
-/* One sequence, the heads and the keys that one PE holds. Key j stands at position key_first + j*key_stride
- * (stride 1: all positions; stride p: every p-th). Query row i stands at position query_first + i and sees
- * keys at positions <= its own; so with query_first at or beyond the last key's position every row sees all keys
- * (bidirectional). Head a (of `heads` held) uses key-value head kv_of[a] (of those held). */
+/* One sequence, the heads and the keys that one PE holds. Key j stands at position key_first +
+ * j*key_stride (stride 1: all positions; stride p: every p-th). Query row i stands at position
+ * query_first + i and sees keys at positions <= its own; so with query_first at or beyond the last key's
+ * position every row sees all keys (bidirectional). Head a (of `heads` held) uses key-value head
+ * kv_of[a] (of those held). */
 typedef struct omni_attention {
     const float *q; /* [queries, heads, head_dim], rows ldq apart */
     size_t ldq, queries, query_first;
@@ -114,7 +122,8 @@ void omni_attention_run(const omni_attention *a);
 /* out[r, a, :] /= sum[r, a]: what is left to do after log-sum-exp partials were merged. A row laid out as
  * [heads*head_dim out | heads max | heads sum]; y [rows, heads*head_dim], may be x with ldy <= ldx.
  * sum = 0 (no key seen anywhere) gives 0. */
-void omni_attention_finish(const float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, float *y, size_t ldy);
+void omni_attention_finish(const float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, float *y,
+                           size_t ldy);
 
 /* --- arg-max, and combine operators ----------------------------------------------------------- */
 
@@ -123,7 +132,8 @@ typedef struct omni_best {
     uint32_t index; /* UINT32_MAX: none yet */
 } omni_best;
 
-/* Largest of x[0..n), the lower index on a tie, offset added to it; n = 0 gives {-INFINITY, UINT32_MAX}. NaN never wins. */
+/* Largest of x[0..n), the lower index on a tie, offset added to it; n = 0 gives {-INFINITY, UINT32_MAX}.
+ * NaN never wins. */
 omni_best omni_argmax(const float *x, size_t n, size_t offset);
 
 /* acc = acc (+) in, for buffers of `bytes` bytes; `arg` is the operator's own. Identities never make NaN.
@@ -132,8 +142,8 @@ typedef void omni_combine_fn(void *acc, const void *in, size_t bytes, const void
 typedef struct omni_lse_shape {
     size_t heads, head_dim;
 } omni_lse_shape;
-omni_combine_fn omni_combine_sum;    /* float32 */
-omni_combine_fn omni_combine_argmax; /* omni_best */
+omni_combine_fn omni_combine_sum;     /* float32 */
+omni_combine_fn omni_combine_argmax;  /* omni_best */
 omni_combine_fn omni_combine_moments; /* (count, mean, M2) */
 omni_combine_fn omni_combine_lse;
 

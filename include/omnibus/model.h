@@ -64,11 +64,11 @@ typedef struct omni_matrix {
     omni_tensor_name weight;
     omni_tensor_name bias; /* name[0] NULL: none. [stored_out] */
     size_t in, out;
-    bool in_out;        /* stored transposed, [in, stored_out] (GPT-2 Conv1D); else [stored_out, in] */
-    size_t stored_out;  /* the tensor's own out size, >= out */
-    size_t out_offset;  /* where this matrix begins in it (c_attn: k at D) */
-    size_t unit;        /* features that stay together when heads follow: head_dim for q, k, v; else 1 */
-    size_t share;       /* query heads that use one unit: heads/kv_heads for k, v; else 1 */
+    bool in_out;       /* stored transposed, [in, stored_out] (GPT-2 Conv1D); else [stored_out, in] */
+    size_t stored_out; /* the tensor's own out size, >= out */
+    size_t out_offset; /* where this matrix begins in it (c_attn: k at D) */
+    size_t unit;       /* features that stay together when heads follow: head_dim for q, k, v; else 1 */
+    size_t share;      /* query heads that use one unit: heads/kv_heads for k, v; else 1 */
 } omni_matrix;
 
 typedef struct omni_op {
@@ -85,14 +85,14 @@ typedef struct omni_op {
 
 typedef struct omni_model omni_model;
 struct omni_model {
-    const char *family;   /* "llama", "gpt2" */
-    char name[128];       /* directory or file it came from, for reports */
+    const char *family; /* "llama", "gpt2" */
+    char name[128];     /* directory or file it came from, for reports */
     omni_shape shape;
     size_t layer_op_count, final_op_count;
     const omni_op *layer_ops, *final_ops;
-    omni_tensor_name embedding;  /* [vocab, hidden] */
-    omni_tensor_name positions;  /* [positions, hidden]; name[0] NULL: none */
-    int64_t eos[8];       /* end-of-sequence ids from config.json */
+    omni_tensor_name embedding; /* [vocab, hidden] */
+    omni_tensor_name positions; /* [positions, hidden]; name[0] NULL: none */
+    int64_t eos[8];             /* end-of-sequence ids from config.json */
     size_t eos_count;
 };
 
@@ -101,7 +101,8 @@ struct omni_model {
 omni_status omni_model_load(const char *path, omni_model **out, omni_error *err);
 
 /* The same from text; `source` names it in errors. */
-omni_status omni_model_parse(const char *json, size_t bytes, const char *source, omni_model **out, omni_error *err);
+omni_status omni_model_parse(const char *json, size_t bytes, const char *source, omni_model **out,
+                             omni_error *err);
 
 void omni_model_free(omni_model *model);
 

@@ -253,10 +253,10 @@ omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i
 
 /* One op of one layer (or of the end, or the input): what the table of `plan --explain` shows. */
 typedef struct omni_explain {
-    int layer;             /* this layer and, `stride` apart, `layers` in all do exactly the same */
+    int layer; /* this layer and, `stride` apart, `layers` in all do exactly the same */
     size_t layers, stride;
-    const omni_op *op;     /* NULL: the input rows from the host port */
-    char method[48];       /* "split-out (rows)", "by heads", "local", ... */
+    const omni_op *op; /* NULL: the input rows from the host port */
+    char method[48];   /* "split-out (rows)", "by heads", "local", ... */
     omni_placement in, out;
     size_t step_first, step_count; /* its steps in the plan, transforms first */
 } omni_explain;

@@ -1,5 +1,5 @@
-/* report.h: results as a person or a script wants them. A command builds one JSON object (jansson), the single source of
- * every format, and hands it over; tables are drawn from columns.
+/* report.h: results as a person or a script wants them. A command builds one JSON object (jansson), the
+ * single source of every format, and hands it over; tables are drawn from columns.
  */
 #ifndef OMNIBUS_REPORT_H
 #define OMNIBUS_REPORT_H
@@ -22,13 +22,13 @@ void omni_text_free(omni_text *t);
 void omni_text_add(omni_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *omni_text_string(const omni_text *t); /* so far; owned by t, until the next addition */
 
-/* Writes to `path`, through a temporary file beside it that is renamed at the end, or to stdout when path is NULL. What exists
- * and is no regular file (/dev/null, a fifo) is written to directly. A full disk or closed pipe is an OMNI_RUN_FAILED with the file's
- * name; SIGPIPE does not get through. */
+/* Writes to `path`, through a temporary file beside it that is renamed at the end, or to stdout when
+ * path is NULL. What exists and is no regular file (/dev/null, a fifo) is written to directly. A full
+ * disk or closed pipe is an OMNI_RUN_FAILED with the file's name; SIGPIPE does not get through. */
 omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err);
 
-/* OMNI_OK when `path` could be written: its directory exists and is writable, it is not a directory. OMNI_BAD_INPUT otherwise.
- * Creates and changes nothing; NULL (stdout) is fine. Call before a long run. */
+/* OMNI_OK when `path` could be written: its directory exists and is writable, it is not a directory.
+ * OMNI_BAD_INPUT otherwise. Creates and changes nothing; NULL (stdout) is fine. Call before a long run. */
 omni_status omni_output_check(const char *path, omni_error *err);
 
 /* --- table: columns aligned from their content ------------------------------------------------ */
@@ -36,22 +36,25 @@ typedef struct omni_table omni_table;
 /* A header that begins with '>' (not shown) right-aligns its column. The headers are copied. */
 omni_table *omni_table_create(const char *const *headers, size_t columns);
 void omni_table_free(omni_table *t);
-void omni_table_cell(omni_table *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* row by row */
+void omni_table_cell(omni_table *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); /* row by row */
 void omni_table_draw(const omni_table *t, omni_text *out);
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 /* All return new references, for the ..._new functions of jansson; NULL: out of memory. */
-json_t *omni_json_number(double x);                       /* NaN and infinities become null */
-json_t *omni_json_string(const char *text);               /* NULL becomes null; bytes that are not UTF-8 become '?' (paths) */
+json_t *omni_json_number(double x); /* NaN and infinities become null */
+json_t *
+omni_json_string(const char *text); /* NULL becomes null; bytes that are not UTF-8 become '?' (paths) */
 json_t *omni_json_counters(const omni_counters *c);
 json_t *omni_json_host(const omni_topo *t);
-/* Indented, order kept, lists of scalars on one line, reals as short as they read back the same, newline at the end. A NULL root
- * (no memory) makes omni_text_emit fail. */
+/* Indented, order kept, lists of scalars on one line, reals as short as they read back the same, newline
+ * at the end. A NULL root (no memory) makes omni_text_emit fail. */
 void omni_json_draw(const json_t *root, omni_text *out);
 
-/* `rows` (an array of objects, or one object) as CSV: nested objects flattened with '.', lists of scalars joined by spaces, other lists
- * flattened with the index ("memory.0.kv_bytes"); the header is the union of the keys in order of appearance. null and what a
- * row lacks are empty. RFC 4180 quoting, lines end in "\n". */
+/* `rows` (an array of objects, or one object) as CSV: nested objects flattened with '.', lists of
+ * scalars joined by spaces, other lists flattened with the index ("memory.0.kv_bytes"); the header is
+ * the union of the keys in order of appearance. null and what a row lacks are empty. RFC 4180 quoting,
+ * lines end in "\n". */
 void omni_csv_draw(const json_t *rows, omni_text *out);
 
 #endif

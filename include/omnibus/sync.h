@@ -16,9 +16,9 @@
 
 /* --- stop word -------------------------------------------------------------------------------- */
 
-/* Non-zero: everybody leaves. The value is the reason: the omni_status to end with. Set once, first wins.
- * Zero-initialize. What the setter stored before (an error text) is visible to whoever gets the reason. Sleepers
- * notice within 50 ms. */
+/* Non-zero: everybody leaves. The value is the reason: the omni_status to end with. Set once, first
+ * wins. Zero-initialize. What the setter stored before (an error text) is visible to whoever gets the
+ * reason. Sleepers notice within 50 ms. */
 typedef struct omni_stop {
     _Alignas(OMNI_CACHE_LINE) _Atomic uint32_t reason;
 } omni_stop;
@@ -41,8 +41,8 @@ omni_wait_policy omni_wait_policy_for(size_t workers, size_t parallel); /* short
 void omni_word_init(omni_word *w, uint32_t epoch);
 void omni_word_publish(omni_word *w, uint32_t epoch); /* one publisher at a time */
 uint32_t omni_word_peek(const omni_word *w);          /* acquire; the epoch */
-/* Waits until the word's epoch is at or after `epoch` (modulo 2^31). False: stopped. What was written before the
- * publish is visible after true. */
+/* Waits until the word's epoch is at or after `epoch` (modulo 2^31). False: stopped. What was written
+ * before the publish is visible after true. */
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop);
 
 /* --- barrier ---------------------------------------------------------------------------------- */
@@ -50,40 +50,42 @@ bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const
 typedef struct omni_barrier omni_barrier;
 omni_barrier *omni_barrier_create(size_t parties); /* NULL: no memory */
 void omni_barrier_free(omni_barrier *b);
-/* All parties arrive before any leaves; what each did before is visible to all after true. False: stopped (also
- * when the stop word was set before), and then the barrier is of no more use. parties = 1 returns at once. */
+/* All parties arrive before any leaves; what each did before is visible to all after true. False:
+ * stopped (also when the stop word was set before), and then the barrier is of no more use. parties = 1
+ * returns at once. */
 bool omni_barrier_wait(omni_barrier *b, omni_wait_policy policy, const omni_stop *stop);
 
 /* --- ring: one writer at a time, every reader reads every message ----------------------------- */
 
 typedef struct omni_ring omni_ring;
 
-/* slots: a power of two, 2 to 2^24. readers: how many cursors (0..readers-1); all start at message 0. NULL: a size
- * that cannot be, or no memory. */
+/* slots: a power of two, 2 to 2^24. readers: how many cursors (0..readers-1); all start at message 0.
+ * NULL: a size that cannot be, or no memory. */
 omni_ring *omni_ring_create(size_t slots, size_t slot_bytes, size_t readers);
 void omni_ring_free(omni_ring *r);
 size_t omni_ring_slots(const omni_ring *r);
 size_t omni_ring_slot_bytes(const omni_ring *r);
 
-/* A party's private view: the next sequence number, and the writer's cached minimum of the cursors. Every party
- * walks the same total order, so all of them know without asking which message has which number. One per (ring,
- * thread). */
+/* A party's private view: the next sequence number, and the writer's cached minimum of the cursors.
+ * Every party walks the same total order, so all of them know without asking which message has which
+ * number. One per (ring, thread). */
 typedef struct omni_ring_port {
     omni_ring *ring;
-    size_t reader;          /* own cursor, or OMNI_RING_NO_READER (the host port writes and never reads) */
-    uint32_t next;          /* sequence number of the next message */
-    uint32_t slowest;       /* every cursor is known to be at or after this */
+    size_t reader;    /* own cursor, or OMNI_RING_NO_READER (the host port writes and never reads) */
+    uint32_t next;    /* sequence number of the next message */
+    uint32_t slowest; /* every cursor is known to be at or after this */
 } omni_ring_port;
 #define OMNI_RING_NO_READER SIZE_MAX
 void omni_ring_port_init(omni_ring_port *p, omni_ring *ring, size_t reader);
 
-/* Writer: waits until the slot of message `next` is free, returns its payload (slot_bytes); NULL: stopped. Then
- * omni_ring_publish makes it visible, advances `next`, and the writer's own cursor if it has one. */
+/* Writer: waits until the slot of message `next` is free, returns its payload (slot_bytes); NULL:
+ * stopped. Then omni_ring_publish makes it visible, advances `next`, and the writer's own cursor if it
+ * has one. */
 void *omni_ring_claim(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
 void omni_ring_publish(omni_ring_port *p);
 
-/* Reader: waits for message `next`, returns its payload in place; NULL: stopped. omni_ring_release gives the slot
- * back (publishes the cursor) and advances `next`. */
+/* Reader: waits for message `next`, returns its payload in place; NULL: stopped. omni_ring_release gives
+ * the slot back (publishes the cursor) and advances `next`. */
 const void *omni_ring_read(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
 void omni_ring_release(omni_ring_port *p);
 

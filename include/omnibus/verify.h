@@ -12,15 +12,15 @@
 
 /* What is true of one prompt. Pointers that the source lacks are NULL. */
 typedef struct omni_prompt_truth {
-    size_t tokens, steps; /* T, S */
-    const int32_t *ids;   /* [T] */
-    const int32_t *next;  /* [S] greedy tokens after the prompt */
-    const double *layer_hidden; /* [layers+1, T, hidden] */
-    const double *last_hidden;  /* [T, hidden], after the final norm */
-    const double *logits_last;  /* [vocab] after the prompt */
-    const double *decode_logits; /* [S, vocab]; row s decides next[s] */
+    size_t tokens, steps;             /* T, S */
+    const int32_t *ids;               /* [T] */
+    const int32_t *next;              /* [S] greedy tokens after the prompt */
+    const double *layer_hidden;       /* [layers+1, T, hidden] */
+    const double *last_hidden;        /* [T, hidden], after the final norm */
+    const double *logits_last;        /* [vocab] after the prompt */
+    const double *decode_logits;      /* [S, vocab]; row s decides next[s] */
     const double *decode_last_logits; /* [vocab] = row S-1 where only that is known */
-    const double *margin; /* [S] first minus second logit */
+    const double *margin;             /* [S] first minus second logit */
 } omni_prompt_truth;
 
 typedef struct omni_truth omni_truth;
@@ -29,8 +29,8 @@ size_t omni_truth_prompts(const omni_truth *t);
 const omni_prompt_truth *omni_truth_prompt(const omni_truth *t, size_t i);
 const char *omni_truth_source(const omni_truth *t); /* file, or "reference (seed 1)" */
 
-/* golden.safetensors, in the batch form (input_ids [B, T] ...) or the per-prompt form (p0.input_ids ...). Shapes are checked
- * against the model, ids against the vocabulary, lengths against its positions. */
+/* golden.safetensors, in the batch form (input_ids [B, T] ...) or the per-prompt form (p0.input_ids
+ * ...). Shapes are checked against the model, ids against the vocabulary, lengths against its positions. */
 omni_status omni_truth_load(const char *path, const omni_model *model, omni_truth **out, omni_error *err);
 
 /* The float64 reference: forward over each prompt, then `steps` greedy tokens. */
@@ -39,8 +39,8 @@ omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, c
                                omni_truth **out, omni_error *err);
 
 /* `count` prompts of unequal lengths drawn from a seed, then omni_truth_compute. */
-omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count, size_t steps,
-                              const omni_stop *stop, omni_truth **out, omni_error *err);
+omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count,
+                              size_t steps, const omni_stop *stop, omni_truth **out, omni_error *err);
 
 /* --- one case: a plan on n PEs, held against the truth ---------------------------------------- */
 
@@ -48,17 +48,19 @@ typedef struct omni_check_result {
     bool passed;
     double max_abs, rel_max, row_rel, nmse; /* the worst over all compared tensors */
     size_t argmax_compared, argmax_matched;
-    double decode_logit_rel; /* worst rel_max of logits alone */
-    char first_bad[160];     /* "prompt 1, layer 3: rel_max 2.1e-3 > 1e-5"; empty when passed */
+    double decode_logit_rel;       /* worst rel_max of logits alone */
+    char first_bad[160];           /* "prompt 1, layer 3: rel_max 2.1e-3 > 1e-5"; empty when passed */
     omni_counters prefill, decode; /* what really moved */
 } omni_check_result;
 
-/* o: model, weights, plan, topo, workers, fabric and stop are used; the rest follows from the truth. All prompts run at once, as one
- * ragged batch; the truth's tokens are fed back (teacher forcing). Returns OMNI_OK when the comparison took place, whatever its result. */
-omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out, omni_error *err);
+/* o: model, weights, plan, topo, workers, fabric and stop are used; the rest follows from the truth. All
+ * prompts run at once, as one ragged batch; the truth's tokens are fed back (teacher forcing). Returns
+ * OMNI_OK when the comparison took place, whatever its result. */
+omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,
+                            omni_error *err);
 
-/* Also for tests: worst errors of x against ref [rows, cols]. rel_max = max|x-ref| / max|ref|; row_rel = max over rows of
- * ||x-ref||/||ref||; nmse = sum (x-ref)^2 / sum ref^2. NaN anywhere gives infinity. */
+/* Also for tests: worst errors of x against ref [rows, cols]. rel_max = max|x-ref| / max|ref|; row_rel =
+ * max over rows of ||x-ref||/||ref||; nmse = sum (x-ref)^2 / sum ref^2. NaN anywhere gives infinity. */
 typedef struct omni_difference {
     double max_abs, rel_max, row_rel, nmse;
 } omni_difference;

@@ -36,22 +36,24 @@ typedef struct omni_random_spec {
     size_t rank, shape[2];
     float mean, stddev;
 } omni_random_spec;
-omni_status omni_weights_open_random(const omni_random_spec *spec, size_t count, uint64_t seed, omni_weights **out,
-                                     omni_error *err);
+omni_status omni_weights_open_random(const omni_random_spec *spec, size_t count, uint64_t seed,
+                                     omni_weights **out, omni_error *err);
 
 void omni_weights_close(omni_weights *w);
 
 const char *omni_weights_source(const omni_weights *w); /* path, for messages */
 size_t omni_weights_count(const omni_weights *w);
-const omni_tensor *omni_weights_at(const omni_weights *w, size_t i); /* in the order of the data */
+const omni_tensor *omni_weights_at(const omni_weights *w, size_t i);           /* in the order of the data */
 const omni_tensor *omni_weights_find(const omni_weights *w, const char *name); /* NULL: none */
 
 /* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract. */
 void omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst);
 
 /* The same, converted, from any type. */
-void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, float *dst);
-void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, double *dst);
+void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
+                           float *dst);
+void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
+                           double *dst);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -63,8 +65,10 @@ typedef struct omni_tensor_out {
     const void *data;
 } omni_tensor_out;
 
-/* Writes path through a temporary file beside it, renamed at the end: never half a file. Data is laid out by element
- * size, largest first, so that every tensor is aligned. OMNI_RUN_FAILED when the file system refuses. */
-omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tensors, size_t count, omni_error *err);
+/* Writes path through a temporary file beside it, renamed at the end: never half a file. Data is laid
+ * out by element size, largest first, so that every tensor is aligned. OMNI_RUN_FAILED when the file
+ * system refuses. */
+omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tensors, size_t count,
+                                   omni_error *err);
 
 #endif

@@ -4,9 +4,9 @@
 #include "omnibus/counters.h"
 
 const char *const omni_counter_names[OMNI_COUNTERS] = {
-    "broadcasts",     "broadcast_bytes",    "reductions",      "tree_gathers",
-    "tree_levels",    "tree_bytes",         "addressed_messages", "addressed_bytes",
-    "scatter_messages", "gather_messages",  "host_messages",   "host_bytes",
+    "broadcasts",       "broadcast_bytes", "reductions",         "tree_gathers",
+    "tree_levels",      "tree_bytes",      "addressed_messages", "addressed_bytes",
+    "scatter_messages", "gather_messages", "host_messages",      "host_bytes",
 };
 
 _Static_assert(sizeof(omni_counters) == OMNI_COUNTERS * sizeof(uint64_t), "every field has a name");

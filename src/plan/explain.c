@@ -93,7 +93,8 @@ static void add_layer(omni_explain *rows, const block *kept, int layer) {
     }
 }
 
-/* Drops blocks that do the same as one before, on layers that follow each other or stand equally far apart. */
+/* Drops blocks that do the same as one before, on layers that follow each other or stand equally far
+ * apart. */
 static size_t fold_layers(const omni_plan *plan, omni_explain *rows, size_t count) {
     enum { MOST = 2 * OMNI_MAX_CYCLE };
     block kept[MOST];
