@@ -98,7 +98,8 @@ static omni_status run_cases(check *k, omni_error *err) {
     cli_progress bar = cli_progress_begin(k->c, k->count);
     for (size_t i = 0; !status && i < k->count; i++) {
         char what[300];
-        snprintf(what, sizeof what, "%zu PEs, %s", k->cases[i].pes, k->cases[i].plan->name);
+        snprintf(what, sizeof what, "%s, %zu PE%s", k->cases[i].plan->name, k->cases[i].pes,
+                 k->cases[i].pes == 1 ? "" : "s");
         cli_progress_step(&bar, i, what);
         status = cli_stopped(err);
         if (!status) status = run_case(k, &k->cases[i], err);
