@@ -139,6 +139,7 @@ bool exec_pass(worker *w) {
         }
         for (size_t k = 0; k < w->ranks.count; k++) {
             pe *x = &e->pe[w->ranks.start + k];
+            if (omni_stop_get(e->o.stop) != OMNI_OK) return false; /* many PEs of one worker take long */
             if (x->rank >= s->rank_first && x->rank < s->rank_first + s->rank_count)
                 compute[s->kind](w, x, s);
         }

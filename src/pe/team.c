@@ -13,7 +13,18 @@
 
 #include "pe/pe.h"
 
-/* First touch by the worker that will use it, on its own NUMA node. */
+/* First touch by the worker that will use it, on its own NUMA node; block by block, because a large arena takes
+ * seconds and the stop word must be seen in between. */
+static omni_status touch(worker *w, char *mem, size_t bytes) {
+    enum { BLOCK = 4 << 20 };
+    for (size_t at = 0; at < bytes; at += BLOCK) {
+        omni_status reason = omni_stop_get(w->engine->o.stop);
+        if (reason != OMNI_OK) return omni_error_set(&w->error, reason, "stopped while the PEs were set up");
+        memset(mem + at, 0, bytes - at < BLOCK ? bytes - at : BLOCK);
+    }
+    return OMNI_OK;
+}
+
 static omni_status map_arena(worker *w, pe *x) {
     if (x->arena_bytes == 0) return OMNI_OK;
     size_t bytes = x->memory.resident_bytes;
@@ -23,9 +34,9 @@ static omni_status map_arena(worker *w, pe *x) {
                               x->rank, bytes);
     x->arena = mem;
     w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, w->index, mem, bytes);
-    memset(mem, 0, bytes);
-    pe_place(&w->engine->o, x);
-    return OMNI_OK;
+    omni_status st = touch(w, mem, bytes);
+    if (st == OMNI_OK) pe_place(&w->engine->o, x);
+    return st;
 }
 
 static omni_status allocate_scratch(worker *w) {
