@@ -20,9 +20,9 @@ enum {
 static const omni_option options[OMNI_OPTIONS] = {
     /* id                   name           arg        commands            repeat initial  help */
     {OMNI_OPT_PES,         "pes",         "N|LIST",  EVERY,              false, NULL,
-     "processing elements: a number (run: 1); for check and plan a LIST such as 1,2,4-8 (check: 1,2,3,4)"},
+     "processing elements: a number; for check and plan a LIST such as 1,2,4-8"},
     {OMNI_OPT_PLAN,        "plan",        "P|LIST",  RUN | CHECK | PLAN, false, NULL,
-     "how work is divided: a name, key=value parts joined by ':', or both (run: megatron); "
+     "how work is divided: a name, key=value parts joined by ':', or both; "
      "for check and plan a LIST of them or 'all'"},
     {OMNI_OPT_DECODE_PLAN, "decode-plan", "P|LIST",  RUN | CHECK,        false, NULL,
      "another plan for the decode phase (as --plan unless given)"},
@@ -37,11 +37,11 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_DUMP,        "dump",        "FILE",    RUN,                false, NULL,
      "write hidden states and logits as safetensors"},
     {OMNI_OPT_GOLDEN,      "golden",      "FILE",    CHECK,              false, NULL,
-     "compare with this golden.json instead of the built-in float64 reference"},
+     "float64 truth (MODEL_DIR/golden.safetensors if it is there, else the built-in reference)"},
     {OMNI_OPT_SEED,        "seed",        "S",       CHECK,              false, "1",
      "seed of the prompts made when there is no golden file"},
     {OMNI_OPT_EXPLAIN,     "explain",     "P",       PLAN,               false, NULL,
-     "show the steps of one plan: what moves, on which route, and why"},
+     "show one plan op by op: placements, what moves, on which route"},
     {OMNI_OPT_BATCH,       "batch",       "LIST",    PLAN,               false, "1",
      "sequences at the same time"},
     {OMNI_OPT_PROMPT,      "prompt",      "LIST",    PLAN,               false, "128",
