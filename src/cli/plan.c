@@ -242,8 +242,12 @@ static omni_status open_all(cli *c, omni_error *err) {
 }
 
 static omni_status take_all(planning *k, const lists *l, omni_error *err) {
-    size_t total = l->specs * l->pes.count * l->batch.count * l->prompt.count * l->gen.count;
+    size_t total = l->specs * l->pes.count; /* at most 2^12 x 2^16 */
     omni_status status = OMNI_OK;
+    bool fits = omni_size_mul(total, l->batch.count, &total) &&
+                omni_size_mul(total, l->prompt.count, &total) && omni_size_mul(total, l->gen.count, &total);
+    if (!fits)
+        return omni_error_set(err, OMNI_BAD_INPUT, "plan: too many situations (expected shorter lists)");
     cli_progress bar = cli_progress_begin(k->c, total);
     for (size_t i = 0; !status && i < total; i++) {
         size_t at = i;
