@@ -249,15 +249,6 @@ static bool equals_json(const omni_counters *c, const json_t *want) {
     return true;
 }
 
-static omni_counters since(omni_counters now, const omni_counters *before) {
-    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
-    memcpy(a, &now, sizeof a);
-    memcpy(b, before, sizeof b);
-    for (size_t i = 0; i < OMNI_COUNTERS; i++) a[i] -= b[i];
-    memcpy(&now, a, sizeof now);
-    return now;
-}
-
 /* Generates greedily from arbitrary prompts of the given lengths. */
 static const char *count_run(flow *f, const size_t *lengths, size_t n, size_t gen, const char *fabric,
                              omni_counters out[2]) {
@@ -282,7 +273,7 @@ static const char *count_run(flow *f, const size_t *lengths, size_t n, size_t ge
     }
     omni_engine_counters(e, &now);
     out[0] = before;
-    out[1] = since(now, &before);
+    out[1] = omni_counters_between(&before, &now);
     omni_engine_free(e);
     return bad;
 }

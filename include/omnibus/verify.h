@@ -50,7 +50,8 @@ typedef struct omni_check_result {
     size_t argmax_compared, argmax_matched;
     double decode_logit_rel;       /* worst rel_max of logits alone */
     char first_bad[160];           /* "prompt 1, layer 3: rel_max 2.1e-3 > 1e-5"; empty when passed */
-    omni_counters prefill, decode; /* what really moved */
+    omni_counters prefill, decode; /* what really moved; the case fails where the plan's own count differs */
+    char warning[160];             /* omni_engine_warning; empty: none */
 } omni_check_result;
 
 /* o: model, weights, plan, topo, workers, fabric and stop are used; the rest follows from the truth. All

@@ -29,6 +29,16 @@ void omni_counters_add(omni_counters *sum, const omni_counters *c) {
     memcpy(sum, a, sizeof *sum);
 }
 
+omni_counters omni_counters_between(const omni_counters *earlier, const omni_counters *later) {
+    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
+    omni_counters difference;
+    to_array(earlier, a);
+    to_array(later, b);
+    for (size_t i = 0; i < OMNI_COUNTERS; i++) b[i] -= a[i];
+    memcpy(&difference, b, sizeof difference);
+    return difference;
+}
+
 bool omni_counters_equal(const omni_counters *a, const omni_counters *b) {
     return memcmp(a, b, sizeof *a) == 0;
 }

@@ -21,7 +21,7 @@
 #include "omnibus/topo.h"
 #include "omnibus/weights.h"
 
-enum { CLI_MOST_PES = 4096 };
+enum { CLI_MOST_PES = 1 << 20 };
 
 /* One invocation. What is opened belongs to it and is closed by cli_close. */
 typedef struct cli {
@@ -100,8 +100,6 @@ omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *
 
 /* --- facts.c: parts of several reports -------------------------------------------------------- */
 
-omni_counters cli_counters_between(const omni_counters *earlier,
-                                   const omni_counters *later); /* later - earlier */
 json_t *cli_methods_json(const omni_plan_spec *s); /* {"qkv": "out", ...}; "out/in" where layers cycle */
 const char *cli_methods_text(const omni_plan_spec *s, char *buf, size_t cap);
 json_t *cli_memory_json(const omni_memory *m);

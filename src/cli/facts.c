@@ -1,21 +1,8 @@
-/* facts.c: parts of a report that several commands show: a plan's methods, the memory of PEs, and counters of
- * a phase.
- */
+/* facts.c: parts of a report that several commands show: a plan's methods and the memory of PEs. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
-
-omni_counters cli_counters_between(const omni_counters *earlier, const omni_counters *later) {
-    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
-    omni_counters difference;
-    _Static_assert(sizeof a == sizeof difference, "all counters are uint64_t");
-    memcpy(a, earlier, sizeof a);
-    memcpy(b, later, sizeof b);
-    for (size_t i = 0; i < OMNI_COUNTERS; i++) b[i] -= a[i];
-    memcpy(&difference, b, sizeof b);
-    return difference;
-}
 
 /* --- methods ---------------------------------------------------------------------------------- */
 

@@ -156,7 +156,7 @@ static omni_status generate(run *r, omni_error *err) {
     }
     if (status) return status;
     omni_engine_counters(r->engine, &r->total);
-    r->decode = cli_counters_between(&r->prefill, &r->total);
+    r->decode = omni_counters_between(&r->prefill, &r->total);
     return cli_stopped(err);
 }
 

@@ -126,8 +126,9 @@ static omni_status set_name(parser *p, const char *name, size_t *first) {
     const char *best = plan[0].name;
     for (size_t i = 1; i < count; i++)
         if (omni_edit_distance(name, plan[i].name) < omni_edit_distance(name, best)) best = plan[i].name;
-    char expected[WORD + 64];
-    snprintf(expected, sizeof expected, "a name, perhaps '%s', or key=value parts", best);
+    char expected[WORD + 64] = "a name such as megatron, or key=value parts";
+    if (omni_edit_distance(name, best) <= strlen(best) / 2)
+        snprintf(expected, sizeof expected, "a name, perhaps '%s', or key=value parts", best);
     return bad(p, "unknown name", name, expected);
 }
 

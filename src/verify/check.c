@@ -7,6 +7,8 @@
  * all that follows. Every sequence must take part in every forward, so a prompt whose truth has ended goes on
  * with its last token, unjudged, until the longest is done.
  *
+ * What each pass moved must be what the plan says that it moves, counter by counter.
+ *
  * A difference is no error: the case ends with OMNI_OK and says `passed` or not. It goes on after the first
  * bad tensor, so that the worst errors are those of the whole case.
  */
@@ -26,10 +28,12 @@ typedef struct check {
     size_t prompts, tokens; /* of all prompts */
     size_t steps;           /* of the longest truth: one prefill and steps - 1 decode forwards */
     size_t *capacity;       /* [prompts] positions */
-    size_t *counts;         /* [prompts] tokens of the next forward */
+    size_t *first, *counts; /* [prompts] positions before, and tokens of, the next forward */
     int32_t *ids;           /* [tokens], and later [prompts]: input of the next forward */
     int32_t *next;          /* [prompts] the engine's arg-max */
     float *normed;          /* [tokens, hidden] */
+    const omni_plan *plan;
+    omni_counters planned_prefill, planned_decode;
 } check;
 
 /* --- verdicts --------------------------------------------------------------------------------- */
@@ -118,10 +122,21 @@ static void judge_step(check *c, size_t i, size_t step) {
 
 /* --- the run ---------------------------------------------------------------------------------- */
 
+/* What the plan says that the forward moves. */
+static void plan_pass(check *c, omni_counters *sum) {
+    omni_extent extent = {.sequences = c->prompts, .first = c->first, .counts = c->counts};
+    omni_counters pass;
+    for (size_t i = 0; i < c->prompts; i++) extent.tokens += c->counts[i];
+    omni_plan_count(c->plan, extent, &pass);
+    omni_counters_add(sum, &pass);
+    for (size_t i = 0; i < c->prompts; i++) c->first[i] += c->counts[i];
+}
+
 static omni_status forward(check *c, size_t step) {
     size_t layer = 0;
     char name[48];
     omni_status status = omni_engine_forward(c->engine, c->ids, c->counts, c->next, c->err);
+    plan_pass(c, step == 0 ? &c->planned_prefill : &c->planned_decode);
     if (!status && !omni_engine_replicas_agree(c->engine, &layer))
         fail(c, "step %zu, %s: ranks that should hold the same bits differ", step, state_name(name, layer));
     return status;
@@ -182,16 +197,14 @@ static omni_status check_decode(check *c) {
     return status;
 }
 
-/* later - earlier, field by field */
-static omni_counters moved(const omni_counters *earlier, const omni_counters *later) {
-    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
-    omni_counters difference;
-    _Static_assert(sizeof a == sizeof difference, "all counters are uint64_t");
-    memcpy(a, earlier, sizeof a);
-    memcpy(b, later, sizeof b);
-    for (size_t i = 0; i < OMNI_COUNTERS; i++) b[i] -= a[i];
-    memcpy(&difference, b, sizeof b);
-    return difference;
+static void judge_counters(check *c, const char *phase, const omni_counters *moved,
+                           const omni_counters *planned) {
+    for (size_t i = 0; i < OMNI_COUNTERS; i++) {
+        unsigned long long got = omni_counters_get(moved, i), want = omni_counters_get(planned, i);
+        if (got != want)
+            fail(c, "counters differ from the plan: %s %s %llu (plan %llu)", phase, omni_counter_names[i],
+                 got, want);
+    }
 }
 
 static omni_status run(check *c) {
@@ -203,8 +216,10 @@ static omni_status run(check *c) {
     status = check_decode(c);
     if (status) return status;
     omni_engine_counters(c->engine, &after);
-    c->result->prefill = moved(&before, &middle);
-    c->result->decode = moved(&middle, &after);
+    c->result->prefill = omni_counters_between(&before, &middle);
+    c->result->decode = omni_counters_between(&middle, &after);
+    judge_counters(c, "prefill", &c->result->prefill, &c->planned_prefill);
+    judge_counters(c, "decode", &c->result->decode, &c->planned_decode);
     c->result->passed = c->result->first_bad[0] == '\0';
     return OMNI_OK;
 }
@@ -228,6 +243,7 @@ static omni_status prepare(check *c) {
     c->prompts = omni_truth_prompts(c->truth);
     c->steps = common_steps(c);
     c->capacity = omni_alloc_array(c->prompts, sizeof *c->capacity);
+    c->first = omni_alloc_array(c->prompts, sizeof *c->first);
     c->counts = omni_alloc_array(c->prompts, sizeof *c->counts);
     c->next = omni_alloc_array(c->prompts, sizeof *c->next);
     for (size_t i = 0; c->capacity && i < c->prompts; i++) {
@@ -239,14 +255,14 @@ static omni_status prepare(check *c) {
     c->normed = omni_size_mul(c->tokens, c->shape->hidden, &states)
                     ? omni_alloc_array(states, sizeof *c->normed)
                     : NULL;
-    if (c->capacity && c->counts && c->next && c->ids && c->normed) return OMNI_OK;
+    if (c->capacity && c->first && c->counts && c->next && c->ids && c->normed) return OMNI_OK;
     return omni_error_set(c->err, OMNI_RUN_FAILED, "check: no memory for %zu tokens", c->tokens);
 }
 
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,
                             omni_error *err) {
     *out = (omni_check_result){0};
-    check c = {.shape = &o->model->shape, .truth = truth, .result = out, .err = err};
+    check c = {.shape = &o->model->shape, .plan = o->plan, .truth = truth, .result = out, .err = err};
     omni_engine_options options = *o;
     omni_status status = prepare(&c);
     if (!status) {
@@ -256,9 +272,12 @@ omni_status omni_check_case(const omni_engine_options *o, const omni_truth *trut
         options.taps = true;
         status = omni_engine_create(&options, &c.engine, err);
     }
+    if (!status && omni_engine_warning(c.engine))
+        snprintf(out->warning, sizeof out->warning, "%s", omni_engine_warning(c.engine));
     if (!status) status = run(&c);
     if (c.engine) omni_engine_free(c.engine);
     omni_free(c.capacity);
+    omni_free(c.first);
     omni_free(c.counts);
     omni_free(c.next);
     omni_free(c.ids);

@@ -65,9 +65,10 @@ static omni_status header_length(const char *path, const unsigned char *map, siz
     uint64_t n = 0;
     for (size_t i = 0; i < LENGTH_BYTES; i++) n |= (uint64_t)map[i] << 8 * i;
     if (n > MAX_HEADER_BYTES)
-        return omni_error_set(err, OMNI_BAD_INPUT,
-                              "%s: header of %llu bytes is too long (expected at most %d)", path,
-                              (unsigned long long)n, MAX_HEADER_BYTES);
+        return omni_error_set(
+            err, OMNI_BAD_INPUT,
+            "%s: header of %llu bytes is too long (expected at most %d; is it safetensors?)", path,
+            (unsigned long long)n, MAX_HEADER_BYTES);
     if (n > bytes - LENGTH_BYTES)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%s: header of %llu bytes is cut short (the file has %zu bytes)", path,
