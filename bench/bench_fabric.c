@@ -17,7 +17,7 @@
 #include "omnibus/fabric.h"
 #include "omnibus/kernel.h"
 
-enum { REPS = 9, SIZES = 3, COUNTS = 4 };
+enum { REPS = 15, SIZES = 3, COUNTS = 4 };
 static const size_t broadcast_bytes[SIZES] = {64, 16 << 10, 1 << 20};
 static const size_t reduce_bytes[SIZES] = {4 << 10, 16 << 10, 256 << 10};
 static const size_t pe_counts[COUNTS] = {2, 4, 16, 64};
