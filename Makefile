@@ -142,6 +142,6 @@ clean:  ## remove build/
 # --- speed -----------------------------------------------------------------------------------------
 .SECONDARY: $(call obj,$(BENCH_SRC) bench/common.c)
 
-bench: deps  ## measure fabric, kernels and a model against limits of the same run (2 quiet minutes)
+bench: deps  ## measure fabric, kernels and a model against limits of the same run (wants a quiet machine)
 	@$(SUBMAKE) $(BENCH)
 	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done
