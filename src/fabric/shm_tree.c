@@ -16,7 +16,8 @@
 static void take_level(omni_fabric *f, size_t segment, const fabric_tree *t, omni_range share, size_t level) {
     shm_segment *s = shm_segment_of(f, segment);
     size_t p = f->segments[segment].count;
-    for (size_t i = share.start; i < share.start + share.count; i++) {
+    size_t pair = (size_t)2 << level; /* takers are its multiples */
+    for (size_t i = (share.start + pair - 1) & ~(pair - 1); i < share.start + share.count; i += pair) {
         if (!tree_takes(p, level, i)) continue;
         size_t bytes = tree_take_bytes(t, p, level, i);
         if (bytes == 0) continue;
