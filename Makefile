@@ -12,8 +12,7 @@ VERSION := 0.1.0
 PREFIX  ?= /usr/local
 
 # --- what must be on the machine (Debian 12 names) ---------------------------------------------
-DEPS := gcc libc6-dev make pkg-config git libblis-pthread-dev libhwloc-dev libcriterion-dev \
-        libjansson-dev libinih-dev
+DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libcriterion-dev libjansson-dev libinih-dev
 
 # --- compiler and variants ---------------------------------------------------------------------
 CC_release := gcc
