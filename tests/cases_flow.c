@@ -1,21 +1,17 @@
-/* cases_flow.c: whole runs. Checkpoint x plan x PEs against float64 truth; real counters against the plan's;
- * the same bits for any number of workers; what must not happen while running (allocation, stray threads);
- * ends and errors.
+/* cases_flow.c: whole runs. Checkpoint x plan x PEs against float64 truth, real counters against the
+ * plan's. How the engine behaves while it runs is cases_engine.c.
  *
- * Under a sanitizer the matrix is thinned: n in {1, 2, 3, 5, 33} and every third combination of methods. The
- * whole matrix runs in the release variant.
+ * Under a sanitizer the matrix is thinned: the five named plans and every fifth (asan) or eleventh
+ * (tsan) of `all`, on 1, 2, 3, 5 and 33 PEs (asan) or 2, 5 and 33 (tsan). The whole matrix runs in the
+ * release variant.
  */
-#include <dirent.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "cases.h"
+#include "flow.h"
 #include "omnibus/kernel.h"
-#include "omnibus/verify.h"
 
 #if defined(__SANITIZE_THREAD__)
 enum { THIN = 11 };
@@ -27,22 +23,10 @@ static const size_t PES[] = {1, 2, 3, 5, 33};
 enum { THIN = 1 };
 static const size_t PES[] = {1, 2, 3, 4, 5, 7, 8, 16, 33};
 #endif
-#define COUNT(a)   (sizeof(a) / sizeof *(a))
-#define FIVE_PLANS "single,megatron,workflow1,workflow2,alternate"
 
 /* --- what every case needs -------------------------------------------------------------------- */
 
-typedef struct flow {
-    omni_model *model;
-    omni_weights *weights;
-    omni_topo *topo;
-    omni_truth *truth;
-    omni_plan *plan;
-    omni_stop stop;
-    omni_error err;
-} flow;
-
-static const char *flow_close(flow *f, const char *bad) {
+const char *flow_close(flow *f, const char *bad) {
     omni_plan_free(f->plan);
     omni_truth_free(f->truth);
     omni_topo_close(f->topo);
@@ -51,7 +35,7 @@ static const char *flow_close(flow *f, const char *bad) {
     return bad;
 }
 
-static const char *flow_open(flow *f, const char *dir) {
+const char *flow_open(flow *f, const char *dir) {
     char golden[1024];
     memset(f, 0, sizeof *f);
     snprintf(golden, sizeof golden, "%s/golden.safetensors", dir);
@@ -62,8 +46,7 @@ static const char *flow_open(flow *f, const char *dir) {
     return ok ? NULL : verdict("%s: %s", dir, f->err.text);
 }
 
-/* Compiles a plan; NULL text frees the last. False: it cannot be built. */
-static bool flow_plan(flow *f, const char *text, size_t pes) {
+bool flow_plan(flow *f, const char *text, size_t pes) {
     omni_plan_spec spec;
     omni_plan_free(f->plan);
     f->plan = NULL;
@@ -71,7 +54,7 @@ static bool flow_plan(flow *f, const char *text, size_t pes) {
            omni_plan_compile(f->model, &spec, pes, &f->plan, &f->err) == OMNI_OK;
 }
 
-static omni_engine_options flow_options(flow *f) {
+omni_engine_options flow_options(flow *f) {
     return (omni_engine_options){
         .model = f->model, .weights = f->weights, .plan = f->plan, .topo = f->topo, .stop = &f->stop};
 }
@@ -350,322 +333,6 @@ static const char *counters_of_other_plans(void) {
     return flow_close(&f, bad);
 }
 
-/* --- same bits -------------------------------------------------------------------------------- */
-
-enum { BITS_STEPS = 4 };
-
-/* All layer states and logits of a short run, appended to out. */
-static const char *record_run(flow *f, size_t workers, float *out, size_t *used) {
-    const omni_prompt_truth *a = omni_truth_prompt(f->truth, 0), *b = omni_truth_prompt(f->truth, 1);
-    const omni_shape *s = &f->model->shape;
-    size_t counts[2] = {a->tokens, b->tokens}, capacity[2] = {a->tokens + BITS_STEPS, b->tokens + BITS_STEPS};
-    int32_t ids[256], next[2];
-    omni_engine *e;
-    omni_engine_options o = flow_options(f);
-    o.workers = workers;
-    o.sequences = 2;
-    o.capacity = capacity;
-    o.max_tokens = a->tokens + b->tokens;
-    o.taps = true;
-    if (omni_engine_create(&o, &e, &f->err) != OMNI_OK) return verdict("%s", f->err.text);
-    memcpy(ids, a->ids, a->tokens * sizeof *ids);
-    memcpy(ids + a->tokens, b->ids, b->tokens * sizeof *ids);
-    *used = 0;
-    const char *bad = NULL;
-    for (size_t step = 0; step < BITS_STEPS && !bad; step++) {
-        size_t rows = (counts[0] + counts[1]) * s->hidden;
-        if (omni_engine_forward(e, ids, counts, next, &f->err) != OMNI_OK) bad = verdict("%s", f->err.text);
-        for (size_t l = 0; l <= s->layers && !bad; l++, *used += rows)
-            memcpy(out + *used, omni_engine_tap(e, l), rows * sizeof *out);
-        if (!bad) memcpy(out + *used, omni_engine_logits(e), 2 * s->vocab * sizeof *out);
-        *used += 2 * s->vocab;
-        memcpy(ids, next, sizeof next);
-        counts[0] = counts[1] = 1;
-    }
-    omni_engine_free(e);
-    return bad;
-}
-
-static const char *same_bits_for_any_workers(void) {
-    static const char *const plans[] = {"megatron",  "workflow1",        "workflow2",
-                                        "alternate", "o=out:gather=bus", "workflow2:edge=scatter"};
-    static const size_t workers[] = {2, 2, 3, 5, 7};
-    enum { MOST = 1 << 16 };
-    float *one = malloc(MOST * sizeof *one), *other = malloc(MOST * sizeof *other);
-    flow f;
-    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
-    for (size_t i = 0; i < COUNT(plans) && !bad && one && other; i++) {
-        size_t used, used_other;
-        if (!flow_plan(&f, plans[i], 7)) bad = verdict("%s", f.err.text);
-        if (!bad) bad = record_run(&f, 1, one, &used);
-        for (size_t k = 0; k < COUNT(workers) && !bad; k++) {
-            bad = record_run(&f, workers[k], other, &used_other);
-            if (!bad && (used != used_other || memcmp(one, other, used * sizeof *one) != 0))
-                bad = verdict("%s: %zu workers give other bits than one", plans[i], workers[k]);
-        }
-    }
-    if (!one || !other) bad = "no memory";
-    free(one);
-    free(other);
-    return flow_close(&f, bad);
-}
-
-/* --- while running ---------------------------------------------------------------------------- */
-
-/* The linker sends every allocation of ours here (see the Makefile). */
-static _Atomic size_t allocations;
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t m);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t a, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t m);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t a, size_t n);
-
-void *__wrap_malloc(size_t n) {
-    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    return __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t m) {
-    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    return __real_calloc(n, m);
-}
-void *__wrap_realloc(void *p, size_t n) {
-    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    return __real_realloc(p, n);
-}
-void *__wrap_aligned_alloc(size_t a, size_t n) {
-    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-    return __real_aligned_alloc(a, n);
-}
-
-typedef struct census {
-    size_t threads, pes, workers;
-} census;
-
-/* Counts the process's threads, by name. */
-static census count_threads(void) {
-    census c = {0};
-    DIR *d = opendir("/proc/self/task");
-    for (struct dirent *t; d && (t = readdir(d));) {
-        char path[300], name[32] = "";
-        if (t->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", t->d_name);
-        FILE *f = fopen(path, "r");
-        if (f && fgets(name, sizeof name, f))
-            c.pes += strncmp(name, "pe/", 3) == 0, c.workers += strncmp(name, "worker/", 7) == 0;
-        if (f) fclose(f);
-        c.threads++;
-    }
-    if (d) closedir(d);
-    return c;
-}
-
-/* An engine on the first prompt of the truth, and one pass over it. */
-static const char *start_engine(flow *f, size_t workers, const char *fabric, size_t room, omni_engine **e,
-                                int32_t *next) {
-    const omni_prompt_truth *p = omni_truth_prompt(f->truth, 0);
-    size_t capacity = p->tokens + room, counts = p->tokens;
-    omni_engine_options o = flow_options(f);
-    o.workers = workers;
-    o.sequences = 1;
-    o.capacity = &capacity;
-    o.max_tokens = p->tokens;
-    o.fabric = fabric;
-    if (omni_engine_create(&o, e, &f->err) != OMNI_OK) return verdict("%s", f->err.text);
-    if (omni_engine_forward(*e, p->ids, &counts, next, &f->err) == OMNI_OK) return NULL;
-    omni_engine_free(*e);
-    return verdict("%s", f->err.text);
-}
-
-static const char *threads_are_workers_and_the_caller(void) {
-    static const size_t workers[] = {1, 2, 4, 8};
-    size_t before = count_threads().threads; /* a sanitizer may have one of its own */
-    flow f;
-    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
-    for (size_t i = 0; i < COUNT(workers) && !bad; i++) {
-        omni_engine *e;
-        int32_t next;
-        if (!flow_plan(&f, "megatron", 8)) bad = verdict("%s", f.err.text);
-        if (!bad) bad = start_engine(&f, workers[i], NULL, 1, &e, &next);
-        if (bad) break;
-        census c = count_threads();
-        size_t pes = workers[i] == 8 ? 8 : 0;
-        if (c.threads != before + workers[i] || c.pes != pes || c.workers != workers[i] - pes)
-            bad = verdict("%zu workers: %zu threads before, %zu now; %zu named pe/, %zu worker/", workers[i],
-                          before, c.threads, c.pes, c.workers);
-        omni_engine_free(e);
-        if (!bad && count_threads().threads != before) bad = verdict("threads are left behind");
-    }
-    return flow_close(&f, bad);
-}
-
-static const char *no_allocation_after_set_up(void) {
-    static const char *const plans[] = {"megatron", "workflow1:gather=bus", "workflow2:edge=scatter",
-                                        "alternate"};
-    flow f;
-    const char *bad = flow_open(&f, "configs/demo/llama");
-    for (size_t i = 0; i < COUNT(plans) && !bad; i++) {
-        omni_engine *e;
-        int32_t id;
-        size_t one = 1;
-        if (!flow_plan(&f, plans[i], 5)) bad = verdict("%s", f.err.text);
-        if (!bad) bad = start_engine(&f, 2, NULL, 9, &e, &id);
-        if (bad) break;
-        size_t before = atomic_load(&allocations);
-        for (size_t step = 0; step < 8 && !bad; step++)
-            if (omni_engine_forward(e, &id, &one, &id, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
-        size_t now = atomic_load(&allocations);
-        if (!bad && before == 0) bad = "the count of allocations does not work";
-        if (!bad && now != before) bad = verdict("%s: %zu allocations in 8 passes", plans[i], now - before);
-        omni_engine_free(e);
-    }
-    return flow_close(&f, bad);
-}
-
-static const char *the_null_fabric_runs_to_the_end(void) {
-    flow f;
-    const char *bad = flow_open(&f, "tests/golden/gpt2-tiny");
-    char **list;
-    size_t count;
-    if (!bad && omni_plan_list(FIVE_PLANS, &list, &count, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
-    if (bad) return flow_close(&f, bad);
-    for (size_t i = 0; i < count && !bad; i++) {
-        omni_engine *e;
-        int32_t id;
-        size_t one = 1;
-        if (!flow_plan(&f, list[i], 5)) bad = verdict("%s", f.err.text);
-        if (!bad) bad = start_engine(&f, 3, "null", 5, &e, &id);
-        if (bad) break;
-        for (size_t step = 0; step < 5 && !bad; step++)
-            if (omni_engine_forward(e, &id, &one, &id, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
-        omni_engine_free(e);
-    }
-    omni_plan_list_free(list, count);
-    return flow_close(&f, bad);
-}
-
-/* --- ends ------------------------------------------------------------------------------------- */
-
-static void *stop_soon(void *arg) {
-    struct timespec t = {.tv_nsec = 3000000};
-    nanosleep(&t, NULL);
-    omni_stop_set(arg, OMNI_INTERRUPTED);
-    return NULL;
-}
-
-/* The stop word is set at some moment of an endless run; all return, nothing hangs, the next team starts
- * afresh. */
-static const char *stopped_in_the_middle(void) {
-    static const char *const plans[] = {"megatron", "workflow2", "alternate:gather=bus"};
-    flow f;
-    const char *bad = flow_open(&f, "configs/demo/gpt2");
-    for (size_t round = 0; round < 12 && !bad; round++) {
-        omni_engine *e;
-        int32_t id;
-        size_t one = 1, before = count_threads().threads;
-        pthread_t thread;
-        memset(&f.stop, 0, sizeof f.stop);
-        if (!flow_plan(&f, plans[round % COUNT(plans)], 1 + round % 7)) bad = verdict("%s", f.err.text);
-        if (!bad) bad = start_engine(&f, 0, NULL, 100, &e, &id);
-        if (bad) break;
-        if (pthread_create(&thread, NULL, stop_soon, &f.stop) != 0) return flow_close(&f, "no thread");
-        omni_status st = OMNI_OK;
-        for (;;) {
-            omni_error err = {0};
-            for (size_t step = 0; step < 90 && st == OMNI_OK; step++)
-                st = omni_engine_forward(e, &id, &one, &id, &err);
-            if (st != OMNI_OK) break;
-            omni_engine_free(e);
-            st = start_engine(&f, 0, NULL, 100, &e, &id) ? omni_stop_get(&f.stop) : OMNI_OK;
-            if (st != OMNI_OK) e = NULL;
-            if (st != OMNI_OK) break;
-        }
-        pthread_join(thread, NULL);
-        if (st != OMNI_INTERRUPTED) bad = verdict("round %zu ended with %d", round, (int)st);
-        omni_engine_free(e);
-        if (!bad && count_threads().threads != before) bad = "threads are left behind";
-    }
-    return flow_close(&f, bad);
-}
-
-static const char *expect_refusal(flow *f, const omni_engine_options *o, omni_status want,
-                                  const char *words) {
-    omni_engine *e = NULL;
-    omni_error err = {0};
-    omni_status st = omni_engine_create(o, &e, &err);
-    omni_engine_free(e);
-    if (st == want && strstr(err.text, words)) return NULL;
-    return verdict("ended with %d '%s' (expected %d '%s'); %s", (int)st, err.text, (int)want, words,
-                   f->model->name);
-}
-
-static const char *what_cannot_run_is_refused(void) {
-    flow f;
-    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
-    if (!bad && !flow_plan(&f, "megatron", 2)) bad = verdict("%s", f.err.text);
-    if (bad) return flow_close(&f, bad);
-    size_t capacity = 257;
-    omni_engine_options good = flow_options(&f), o = good;
-    good.sequences = 1;
-    good.capacity = &capacity;
-    good.max_tokens = 4;
-    o = good;
-    bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "257 positions (the model has 256)");
-    capacity = 16;
-    o.workers = 3;
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "3 workers for 2 PEs");
-    o = good;
-    o.fabric = "pigeons";
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "shm");
-    o = good;
-    o.max_tokens = (size_t)1 << 40; /* 2^40 x 96 floats and more */
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "are available");
-    o.max_tokens = SIZE_MAX / 8;
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "address space");
-    omni_engine *e = NULL;
-    int32_t ids[8] = {1, 2, 3, 211}, next;
-    size_t counts = 4;
-    if (!bad && omni_engine_create(&good, &e, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
-    static const struct {
-        int32_t last;
-        size_t count;
-    } wrong[] = {{211, 4}, {-1, 4}, {0, 0}, {0, 5}, {0, 17}};
-    for (size_t i = 0; i < COUNT(wrong) && !bad; i++) {
-        ids[3] = wrong[i].last;
-        counts = wrong[i].count;
-        if (omni_engine_forward(e, ids, &counts, &next, NULL) != OMNI_BAD_INPUT)
-            bad = verdict("wrong pass %zu was accepted", i);
-    }
-    omni_engine_free(e);
-    return flow_close(&f, bad);
-}
-
-static const char *a_checkpoint_that_does_not_fit_is_refused(void) {
-    flow f;
-    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
-    omni_weights *other = NULL;
-    if (!bad && omni_weights_open_dir("tests/golden/llama-tiny-mha", &other, &f.err) != OMNI_OK)
-        bad = verdict("%s", f.err.text);
-    if (!bad && !flow_plan(&f, "megatron", 2)) bad = verdict("%s", f.err.text);
-    size_t capacity = 8;
-    omni_engine_options o = flow_options(&f);
-    o.sequences = 1;
-    o.capacity = &capacity;
-    o.max_tokens = 4;
-    o.weights = other;
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "has shape [211, 64] (expected [211, 96])");
-    omni_weights_close(other);
-    other = NULL;
-    if (!bad && omni_weights_open_dir("tests/golden/gpt2-tiny", &other, &f.err) != OMNI_OK)
-        bad = verdict("%s", f.err.text);
-    o.weights = other;
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "is missing");
-    omni_weights_close(other);
-    return flow_close(&f, bad);
-}
-
 static const omni_case cases[] = {
     {"golden_llama_gqa", golden_llama_gqa},
     {"golden_llama_mha", golden_llama_mha},
@@ -678,12 +345,5 @@ static const omni_case cases[] = {
     {"counters_of_a_run", counters_of_a_run},
     {"counters_of_the_null_fabric", counters_of_the_null_fabric},
     {"counters_of_other_plans", counters_of_other_plans},
-    {"same_bits_for_any_workers", same_bits_for_any_workers},
-    {"threads_are_workers_and_the_caller", threads_are_workers_and_the_caller},
-    {"no_allocation_after_set_up", no_allocation_after_set_up},
-    {"the_null_fabric_runs_to_the_end", the_null_fabric_runs_to_the_end},
-    {"stopped_in_the_middle", stopped_in_the_middle},
-    {"what_cannot_run_is_refused", what_cannot_run_is_refused},
-    {"a_checkpoint_that_does_not_fit_is_refused", a_checkpoint_that_does_not_fit_is_refused},
 };
 const omni_case_table cases_flow = {"flow", cases, COUNT(cases)};

@@ -116,7 +116,8 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     size_t places = omni_topo_cpus(o->topo), parallel = omni_topo_parallel(o->topo);
     e->workers = o->workers ? o->workers : e->pes < places ? e->pes : places;
     e->wait = omni_wait_policy_for(e->workers, parallel);
-    /* Always as if it shared a worker's core, since nothing binds it elsewhere: it must not take that core. */
+    /* Always as if it shared a worker's core, since nothing binds it elsewhere: it must not take that
+     * core. */
     e->host_wait = omni_wait_policy_for(2, 1);
     e->capacity = omni_alloc_array(o->sequences, sizeof *e->capacity);
     if (e->capacity)

@@ -13,8 +13,8 @@
 
 #include "pe/pe.h"
 
-/* First touch by the worker that will use it, on its own NUMA node; block by block, because a large arena takes
- * seconds and the stop word must be seen in between. */
+/* First touch by the worker that will use it, on its own NUMA node; block by block, because a large
+ * arena takes seconds and the stop word must be seen in between. */
 static omni_status touch(worker *w, char *mem, size_t bytes) {
     enum { BLOCK = 4 << 20 };
     for (size_t at = 0; at < bytes; at += BLOCK) {
