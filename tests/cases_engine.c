@@ -250,6 +250,32 @@ static const char *stopped_in_the_middle(void) {
     return flow_close(&f, bad);
 }
 
+/* Whether binding is refused says the host, not the number of workers. */
+static const char *more_workers_than_places_are_bound(void) {
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    size_t places = bad ? 0 : omni_topo_cpus(f.topo), capacity = 8;
+    bool warned[2] = {false};
+    for (size_t i = 0; i < 2 && !bad; i++) {
+        omni_engine *e = NULL;
+        if (!flow_plan(&f, "megatron", places + 3)) bad = verdict("%s", f.err.text);
+        omni_engine_options o = flow_options(&f);
+        o.sequences = 1;
+        o.capacity = &capacity;
+        o.max_tokens = 4;
+        o.workers = i == 0 ? 1 : places + 3;
+        if (!bad && omni_engine_create(&o, &e, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
+        for (size_t w = 0; w < o.workers && !bad; w++)
+            if (omni_engine_cpu(e, w) != omni_topo_cpu(f.topo, w % places)->os_index)
+                bad = verdict("worker %zu of %zu is on CPU %u", w, o.workers, omni_engine_cpu(e, w));
+        if (!bad) warned[i] = omni_engine_warning(e) != NULL;
+        omni_engine_free(e);
+    }
+    if (!bad && warned[1] && !warned[0])
+        bad = verdict("%zu workers on %zu places: unbound", places + 3, places);
+    return flow_close(&f, bad);
+}
+
 static const char *expect_refusal(flow *f, const omni_engine_options *o, omni_status want,
                                   const char *words) {
     omni_engine *e = NULL;
@@ -331,6 +357,7 @@ static const omni_case cases[] = {
     {"threads_are_workers_and_the_caller", threads_are_workers_and_the_caller},
     {"no_allocation_after_set_up", no_allocation_after_set_up},
     {"the_null_fabric_runs_to_the_end", the_null_fabric_runs_to_the_end},
+    {"more_workers_than_places_are_bound", more_workers_than_places_are_bound},
     {"stopped_in_the_middle", stopped_in_the_middle},
     {"what_cannot_run_is_refused", what_cannot_run_is_refused},
     {"a_checkpoint_that_does_not_fit_is_refused", a_checkpoint_that_does_not_fit_is_refused},

@@ -13,8 +13,13 @@
 
 #include "pe/pe.h"
 
-/* First touch by the worker that will use it, on its own NUMA node; block by block, because a large
- * arena takes seconds and the stop word must be seen in between. */
+/* More workers than places share them in turn. */
+static size_t place_of(const worker *w) {
+    return w->index % omni_topo_cpus(w->engine->o.topo);
+}
+
+/* First touch by the worker that will use it, on its own NUMA node; block by block, because a large arena
+ * takes seconds and the stop word must be seen in between. */
 static omni_status touch(worker *w, char *mem, size_t bytes) {
     enum { BLOCK = 4 << 20 };
     for (size_t at = 0; at < bytes; at += BLOCK) {
@@ -33,7 +38,7 @@ static omni_status map_arena(worker *w, pe *x) {
         return omni_error_set(&w->error, OMNI_RUN_FAILED, "PE %zu: no memory for its arena of %zu bytes",
                               x->rank, bytes);
     x->arena = mem;
-    w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, w->index, mem, bytes);
+    w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, place_of(w), mem, bytes);
     omni_status st = touch(w, mem, bytes);
     if (st == OMNI_OK) pe_place(&w->engine->o, x);
     return st;
@@ -66,7 +71,7 @@ static void set_up(worker *w) {
     else
         snprintf(name, sizeof name, "worker/%u", (unsigned)w->index);
     pthread_setname_np(pthread_self(), name);
-    w->unbound = !omni_topo_bind_thread(e->o.topo, w->index % omni_topo_cpus(e->o.topo));
+    w->unbound = !omni_topo_bind_thread(e->o.topo, place_of(w));
     omni_status st = allocate_scratch(w);
     for (size_t i = 0; i < w->ranks.count && st == OMNI_OK; i++) {
         pe *x = &e->pe[w->ranks.start + i];
@@ -108,7 +113,7 @@ omni_status team_start(omni_engine *e, omni_error *err) {
         w->engine = e;
         w->index = i;
         w->ranks = omni_split(e->pes, e->workers, i);
-        w->cpu = omni_topo_cpu(e->o.topo, i % omni_topo_cpus(e->o.topo))->os_index;
+        w->cpu = omni_topo_cpu(e->o.topo, place_of(w))->os_index;
         int failed = pthread_create(&w->thread, NULL, work, w);
         if (failed) {
             omni_stop_set(
