@@ -310,6 +310,10 @@ static const char *what_cannot_run_is_refused(void) {
     if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "are available");
     o.max_tokens = SIZE_MAX / 8;
     if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "address space");
+    o = good;
+    f.plan->step[f.plan->step_count - 2].segment = 7; /* of the last message to a piece that is not there */
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_RUN_FAILED, "a piece of the bus that does not exist");
+    f.plan->step[f.plan->step_count - 2].segment = 0;
     omni_engine *e = NULL;
     int32_t ids[8] = {1, 2, 3, 211}, next;
     size_t counts = 4;

@@ -256,7 +256,7 @@ static bool fault_found(const omni_model *m, const char *text, size_t pes, size_
     default:
         planted = false;
     }
-    bool found = !planted || omni_plan_check(plan, 16, NULL) == OMNI_BAD_INPUT;
+    bool found = !planted || omni_plan_check(plan, 16, NULL) == OMNI_RUN_FAILED;
     omni_plan_free(plan);
     return found;
 }
@@ -280,7 +280,7 @@ Test(plan, the_prover_finds_planted_faults) {
 Test(plan, a_ring_that_cannot_hold_what_is_pinned_is_refused) {
     omni_model *m = load(MODELS[0]);
     omni_plan *plan = compile(m, "megatron", 2);
-    cr_assert_eq(omni_plan_check(plan, 1, NULL), OMNI_BAD_INPUT);
+    cr_assert_eq(omni_plan_check(plan, 1, NULL), OMNI_RUN_FAILED);
     omni_plan_free(plan);
     omni_model_free(m);
 }

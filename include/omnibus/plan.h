@@ -214,7 +214,8 @@ void omni_plan_free(omni_plan *plan);
 
 /* Proves, by symbolic execution that trusts nothing the builder declared: every element is owned as declared
  * when it is used, every message has one writer per piece and its readers, no live value is overwritten, and
- * no message pins more than ring_slots. */
+ * no message pins more than ring_slots. A plan that cannot be proved is the builder's fault, not the user's:
+ * OMNI_RUN_FAILED, so that no list takes it for one that does not fit and skips it. */
 omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err);
 
 /* One forward pass: sequence s gets counts[s] new tokens at positions first[s], first[s] + 1, ... */

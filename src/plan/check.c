@@ -310,7 +310,7 @@ omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error
         c.step = &plan->step[i];
         bool ok = !omni_step_is_message(c.step) || prove_route(&c, ring_slots);
         if (ok && proofs[c.step->kind](&c)) continue;
-        st = omni_error_set(err, OMNI_BAD_INPUT, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
+        st = omni_error_set(err, OMNI_RUN_FAILED, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
                             plan->spec.name, p, i, omni_step_name(c.step->kind), c.step->layer, c.reason);
         break;
     }
