@@ -38,7 +38,8 @@ omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, c
                                const size_t *lengths, size_t count, size_t steps, const omni_stop *stop,
                                omni_truth **out, omni_error *err);
 
-/* `count` prompts of unequal lengths drawn from a seed, then omni_truth_compute. */
+/* `count` prompts of unequal lengths drawn from a seed, then omni_truth_compute; with fewer steps if the
+ * model has not as many positions. */
 omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count,
                               size_t steps, const omni_stop *stop, omni_truth **out, omni_error *err);
 

@@ -264,10 +264,9 @@ omni_status omni_truth_random(const omni_model *model, const omni_weights *w, ui
     char source[64];
     snprintf(source, sizeof source, "reference (seed %llu)", (unsigned long long)seed);
     *out = NULL;
-    size_t most = model->shape.positions, last = steps ? steps - 1 : 0;
-    if (last >= most)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%s: %zu steps do not fit the model's %zu positions",
-                              source, steps, most);
+    size_t most = model->shape.positions;
+    if (steps > most) steps = most; /* after a prompt of one token */
+    size_t last = steps ? steps - 1 : 0;
     int32_t(*ids)[LONGEST_RANDOM] = omni_alloc_array(count, sizeof *ids);
     const int32_t **prompts = omni_alloc_array(count, sizeof *prompts);
     size_t *lengths = omni_alloc_array(count, sizeof *lengths);
