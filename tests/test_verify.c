@@ -301,7 +301,7 @@ Test(verify, golden_files_of_other_models_torn_or_missing_are_refused) {
                             "tests/golden/bert-tiny/golden.safetensors",
                             "configs/demo/llama/golden.safetensors",
                             "tests/golden/llama-tiny-gqa/model.safetensors",
-                            "tests/golden/llama-tiny-gqa/golden.json",
+                            "configs/demo/llama/golden.json", /* of another model */
                             "tests/golden/none.safetensors"};
     for (size_t i = 0; i < COUNT(others); i++) {
         omni_error err = {0};
@@ -310,6 +310,20 @@ Test(verify, golden_files_of_other_models_torn_or_missing_are_refused) {
         cr_assert_null(t);
         cr_assert(strstr(err.text, others[i]), "%s", err.text);
     }
+    close_bundle(&b);
+}
+
+Test(verify, a_golden_case_goes_by_either_of_its_files) {
+    bundle b = open_bundle("tests/golden/llama-tiny-gqa");
+    omni_truth *t = NULL;
+    omni_error err = {0};
+    cr_assert_eq(omni_truth_load("tests/golden/llama-tiny-gqa/golden.json", b.model, &t, &err), OMNI_OK, "%s",
+                 err.text);
+    cr_expect_eq(omni_truth_prompts(t), omni_truth_prompts(b.golden));
+    omni_truth_free(t);
+    cr_assert_eq(omni_truth_load("tests/golden/llama-tiny-gqa/config.json", b.model, &t, &err),
+                 OMNI_BAD_INPUT);
+    cr_expect(strstr(err.text, "llama-tiny-gqa/config.safetensors"), "%s", err.text);
     close_bundle(&b);
 }
 

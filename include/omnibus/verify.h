@@ -29,8 +29,9 @@ size_t omni_truth_prompts(const omni_truth *t);
 const omni_prompt_truth *omni_truth_prompt(const omni_truth *t, size_t i);
 const char *omni_truth_source(const omni_truth *t); /* file, or "reference (seed 1)" */
 
-/* golden.safetensors, in the batch form (input_ids [B, T] ...) or the per-prompt form (p0.input_ids
- * ...). Shapes are checked against the model, ids against the vocabulary, lengths against its positions. */
+/* golden.safetensors, or the golden.json beside it, in the batch form (input_ids [B, T] ...) or the
+ * per-prompt form (p0.input_ids ...). Shapes are checked against the model, ids against the vocabulary,
+ * lengths against its positions. */
 omni_status omni_truth_load(const char *path, const omni_model *model, omni_truth **out, omni_error *err);
 
 /* The float64 reference: forward over each prompt, then `steps` greedy tokens. */

@@ -231,10 +231,23 @@ static omni_status load_forms(golden *g) {
     return status;
 }
 
+/* A case is two files, golden.json (how it was made) beside golden.safetensors (the values): naming
+ * either names both. */
+static omni_status open_values(const char *path, omni_weights **out, omni_error *err) {
+    static const char story[] = ".json", values[] = ".safetensors";
+    char beside[4096];
+    size_t length = strlen(path), tail = strlen(story);
+    bool named = length > tail && strcmp(path + length - tail, story) == 0;
+    if (!named || length - tail + sizeof values > sizeof beside)
+        return omni_weights_open_file(path, out, err);
+    snprintf(beside, sizeof beside, "%.*s%s", (int)(length - tail), path, values);
+    return omni_weights_open_file(beside, out, err);
+}
+
 omni_status omni_truth_load(const char *path, const omni_model *model, omni_truth **out, omni_error *err) {
     golden g = {.path = path, .model = model, .err = err};
     *out = NULL;
-    omni_status status = omni_weights_open_file(path, &g.file, err);
+    omni_status status = open_values(path, &g.file, err);
     if (status) return status;
     status = load_forms(&g);
     omni_weights_close(g.file);
