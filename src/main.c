@@ -116,6 +116,9 @@ int main(int argc, char **argv) {
     omni_error err = {0};
     cli_catch_signals();
     omni_status status = dispatch(argc, argv, &err);
+    /* A signal may show first as a call that it cut short: "Interrupted system call". */
+    bool stopped = omni_stop_get(&cli_stop) == OMNI_INTERRUPTED;
+    if (stopped && status > OMNI_CHECK_FAILED) status = OMNI_INTERRUPTED;
     if (status == OMNI_INTERRUPTED)
         fputs("omnibus: interrupted\n", stderr);
     else if (err.text[0])

@@ -83,6 +83,7 @@ typedef struct omni_fabric omni_fabric;
 omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric **out, omni_error *err);
 void omni_fabric_free(omni_fabric *f);
 const char *omni_fabric_kinds(void); /* "shm, null" */
+bool omni_fabric_known(const char *kind);
 
 /* --- called by worker w, on its own thread ---------------------------------------------------- */
 

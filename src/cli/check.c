@@ -54,7 +54,8 @@ static omni_status lay_out_cases(check *k, omni_error *err) {
 
 static omni_status parse(check *k, omni_error *err) {
     const char *later = cli_value(k->c, OMNI_OPT_DECODE_PLAN);
-    omni_status status = cli_plans(cli_value(k->c, OMNI_OPT_PLAN), &k->plan, &k->plans, err);
+    omni_status status = cli_check_fabric(k->c, err);
+    if (!status) status = cli_plans(cli_value(k->c, OMNI_OPT_PLAN), &k->plan, &k->plans, err);
     if (!status && later) status = cli_plans(later, &k->decode, &k->decodes, err);
     if (!status) status = cli_numbers(k->c, OMNI_OPT_PES, 1, CLI_MOST_PES, &k->pes, &k->pes_count, err);
     return status ? status : lay_out_cases(k, err);

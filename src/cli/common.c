@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "omnibus/fabric.h"
 
 /* --- signals ---------------------------------------------------------------------------------- */
 
@@ -49,6 +50,13 @@ omni_status cli_open_weights(cli *c, omni_error *err) {
 
 omni_status cli_open_topo(cli *c, omni_error *err) {
     return omni_topo_open(cli_value(c, OMNI_OPT_CPUS), NULL, &c->topo, err);
+}
+
+omni_status cli_check_fabric(const cli *c, omni_error *err) {
+    const char *kind = cli_value(c, OMNI_OPT_FABRIC);
+    if (omni_fabric_known(kind)) return OMNI_OK;
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: unknown fabric '%.60s' (expected one of: %s)",
+                          omni_settings_where(c->settings, OMNI_OPT_FABRIC), kind, omni_fabric_kinds());
 }
 
 void cli_close(cli *c) {

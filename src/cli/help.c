@@ -21,7 +21,7 @@ static const struct {
      "what the "
      "plan says. Exit status 1 if a case fails.",
      "  omnibus check configs/demo/llama\n"
-     "  omnibus check configs/demo/llama --plan all --pes 1-8 --format csv --output cases.csv\n"},
+     "  omnibus check configs/demo/llama --plan all --pes 1-8 --output cases.txt\n"},
     {OMNI_CMD_PLAN, "MODEL_DIR|CONFIG.json",
      "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
      "plan op by "

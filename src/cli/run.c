@@ -43,6 +43,7 @@ static omni_status parse_dump(run *r, omni_error *err) {
 static omni_status parse(run *r, omni_error *err) {
     omni_status status = cli_number(r->c, OMNI_OPT_PES, 1, CLI_MOST_PES, &r->pes, err);
     if (!status) status = cli_number(r->c, OMNI_OPT_GEN, 1, INT32_MAX, &r->gen, err);
+    if (!status) status = cli_check_fabric(r->c, err);
     if (!status) status = parse_plans(r, err);
     if (!status) status = parse_dump(r, err);
     if (!status) status = cli_open_model(r->c, err);

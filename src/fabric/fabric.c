@@ -28,8 +28,12 @@ static const fabric_engine *engine_find(const char *kind) {
     return NULL;
 }
 
+bool omni_fabric_known(const char *kind) {
+    return engine_find(kind) != NULL;
+}
+
 static omni_status options_check(const omni_fabric_options *o, omni_error *err) {
-    if (!engine_find(o->kind))
+    if (!omni_fabric_known(o->kind))
         return omni_error_set(err, OMNI_BAD_INPUT, "fabric: unknown kind '%s' (expected one of: %s)",
                               o->kind ? o->kind : "", omni_fabric_kinds());
     if (o->workers == 0 || o->workers > o->pes)
