@@ -309,7 +309,7 @@ static const char *what_cannot_run_is_refused(void) {
     o.max_tokens = (size_t)1 << 40; /* 2^40 x 96 floats and more */
     if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "are available");
     o.max_tokens = SIZE_MAX / 8;
-    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "address space");
+    if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "are available");
     o = good;
     f.plan->step[f.plan->step_count - 2].segment = 7; /* of the last message to a piece that is not there */
     if (!bad) bad = expect_refusal(&f, &o, OMNI_RUN_FAILED, "a piece of the bus that does not exist");

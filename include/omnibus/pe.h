@@ -36,6 +36,7 @@ typedef struct omni_engine_options {
     const size_t *capacity; /* [B] most positions that each sequence will reach */
     size_t max_tokens;      /* most tokens in one forward */
     bool taps;              /* keep layer states and logits for omni_engine_tap, _logits */
+    uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */
 } omni_engine_options;
 

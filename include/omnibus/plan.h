@@ -41,7 +41,6 @@ typedef struct omni_mesh {
     size_t pes;
     size_t size[OMNI_AXES];
 } omni_mesh;
-extern const char *const omni_axis_names[OMNI_AXES];
 
 /* A bus piece that the plan uses: ranks [first, first + count). */
 typedef struct omni_piece {
@@ -203,8 +202,7 @@ typedef struct omni_plan {
     omni_value *value;
     omni_step *step;
     omni_weight *weight;
-    omni_kv *kv;           /* [layers] */
-    size_t *storage_value; /* [storage_count] a value whose shape the buffer has */
+    omni_kv *kv; /* [layers] */
 } omni_plan;
 
 /* OMNI_BAD_INPUT when this model cannot be distributed so: which op, why, the nearest that can. */

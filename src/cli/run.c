@@ -62,7 +62,7 @@ static omni_status allocate(run *r, omni_error *err) {
     r->token = omni_size_mul(n, r->gen, &tokens) ? omni_alloc_array(tokens, sizeof *r->token) : NULL;
     r->generated = omni_alloc_array(n, sizeof *r->generated);
     r->ended = omni_alloc_array(n, sizeof *r->ended);
-    if (r->counts && r->feed && r->next && r->token && r->generated && r->ended) return dump_prepare(r, err);
+    if (r->counts && r->feed && r->next && r->token && r->generated && r->ended) return OMNI_OK;
     return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", n);
 }
 
@@ -81,6 +81,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .capacity = capacity,
                              .max_tokens = r->prompts.tokens,
                              .taps = r->dump.path != NULL,
+                             .beside_bytes = dump_bytes(r),
                              .stop = &cli_stop};
     omni_status status = omni_engine_create(&o, &r->engine, err);
     omni_free(capacity); /* the engine has a copy */
@@ -93,6 +94,7 @@ static omni_status load(run *r, omni_error *err) {
     if (!status) status = cli_open_weights(r->c, err);
     if (!status) status = allocate(r, err);
     if (!status) status = create_engine(r, err);
+    if (!status) status = dump_prepare(r, err);
     if (!status && omni_engine_warning(r->engine)) cli_note(r->c, "%s", omni_engine_warning(r->engine));
     r->load_ns = omni_clock_ns() - start;
     return status;

@@ -45,6 +45,7 @@ typedef struct run {
     omni_counters prefill, decode, total;
 } run;
 
+uint64_t dump_bytes(const run *r); /* what dump_prepare will allocate: the engine's memory check counts it */
 omni_status dump_prepare(run *r, omni_error *err);
 void dump_prefill(run *r);           /* after the prefill pass */
 void dump_step(run *r, size_t step); /* after the pass that decided token `step` */

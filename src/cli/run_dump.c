@@ -14,6 +14,21 @@ static float *floats(size_t a, size_t b, size_t c) {
     return omni_size_mul(a, b, &n) && omni_size_mul(n, c, &n) ? omni_alloc_array(n, sizeof(float)) : NULL;
 }
 
+static void add(uint64_t *sum, size_t a, size_t b, size_t c) {
+    uint64_t n;
+    bool over = __builtin_mul_overflow(a, b, &n) || __builtin_mul_overflow(n, c, &n);
+    if (over || __builtin_add_overflow(*sum, n, sum)) *sum = UINT64_MAX;
+}
+
+uint64_t dump_bytes(const run *r) {
+    const omni_shape *s = &r->c->model->shape;
+    uint64_t sum = 0;
+    if (!r->dump.path) return 0;
+    add(&sum, r->prompts.tokens, (s->layers + 3) * s->hidden, sizeof(float));
+    add(&sum, r->prompts.count * r->gen, s->vocab, sizeof(float));
+    return sum;
+}
+
 omni_status dump_prepare(run *r, omni_error *err) {
     const omni_shape *s = &r->c->model->shape;
     dump *d = &r->dump;
@@ -21,14 +36,15 @@ omni_status dump_prepare(run *r, omni_error *err) {
     d->prompt = omni_alloc_array(r->prompts.count, sizeof *d->prompt);
     d->normed = floats(1, r->prompts.tokens, s->hidden);
     bool ok = d->prompt && d->normed;
-    for (size_t i = 0; ok && i < r->prompts.count; i++) {
+    for (size_t i = 0; ok && i < r->prompts.count && !omni_stop_get(&cli_stop); i++) {
         size_t T = r->prompts.length[i];
         d->prompt[i].layer_hidden = floats(s->layers + 1, T, s->hidden);
         d->prompt[i].last_hidden = floats(1, T, s->hidden);
         d->prompt[i].logits = floats(1, r->gen, s->vocab);
         ok = d->prompt[i].layer_hidden && d->prompt[i].last_hidden && d->prompt[i].logits;
     }
-    return ok ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "%s: no memory for the states", d->path);
+    if (!ok) return omni_error_set(err, OMNI_RUN_FAILED, "%s: no memory for the states", d->path);
+    return cli_stopped(err);
 }
 
 void dump_prefill(run *r) {

@@ -98,6 +98,20 @@ static omni_attention attention_over(worker *w, pe *x, const omni_step *s, omni_
     return a;
 }
 
+static void run_in_blocks(const omni_engine *e, omni_attention a) {
+    size_t left = a.queries;
+    while (left && omni_stop_get(e->o.stop) == OMNI_OK) {
+        a.queries = left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES;
+        omni_attention_run(&a);
+        a.q += a.queries * a.ldq;
+        a.out += a.queries * a.ldo;
+        if (a.max) a.max += a.queries * a.ldms;
+        if (a.max) a.sum += a.queries * a.ldms;
+        a.query_first += a.queries;
+        left -= a.queries;
+    }
+}
+
 void exec_attention(worker *w, pe *x, const omni_step *s) {
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
@@ -107,7 +121,7 @@ void exec_attention(worker *w, pe *x, const omni_step *s) {
     for (size_t h = 0; h < heads.count; h++) w->kv_of[h] = (uint32_t)((heads.start + h) / share - kv_first);
     for (size_t q = 0; heads.count && q < e->o.sequences; q++) {
         omni_attention a = attention_over(w, x, s, heads, q);
-        omni_attention_run(&a);
+        run_in_blocks(e, a);
     }
 }
 

@@ -10,9 +10,32 @@
 
 /* --- creation --------------------------------------------------------------------------------- */
 
-/* All arenas, and what it takes to know them, before the first of them is there. */
+/* sum += a * b * c, and stays at the largest number rather than wrap. */
+static void add_product(uint64_t *sum, size_t a, size_t b, size_t c) {
+    uint64_t n;
+    bool over = __builtin_mul_overflow(a, b, &n) || __builtin_mul_overflow(n, c, &n);
+    if (over || __builtin_add_overflow(*sum, n, sum)) *sum = UINT64_MAX;
+}
+
+/* What the engine takes beside the arenas: host port, taps, scratch, rings. */
+static uint64_t shared_bytes(const omni_engine *e) {
+    const omni_engine_options *o = &e->o;
+    const omni_shape *s = &o->model->shape;
+    uint64_t sum = o->beside_bytes;
+    size_t longest = 0;
+    for (size_t q = 0; q < o->sequences; q++) longest = o->capacity[q] > longest ? o->capacity[q] : longest;
+    add_product(&sum, o->max_tokens, s->hidden, sizeof(float));
+    if (s->rope_theta > 0) add_product(&sum, longest, s->head_dim, sizeof(float));
+    if (o->taps) add_product(&sum, o->max_tokens, (s->layers + 1) * s->hidden, sizeof(float));
+    if (o->taps) add_product(&sum, o->sequences, s->vocab, sizeof(float));
+    add_product(&sum, e->workers, 1, worker_scratch_bytes(o));
+    add_product(&sum, o->plan->piece_count, 2 * RING_SLOTS, RING_SLOT_BYTES);
+    return sum;
+}
+
+/* All that will be allocated, before any of it is. */
 static omni_status check_memory(const omni_engine *e, omni_error *err) {
-    uint64_t wanted = 0, available = omni_topo_memory_available();
+    uint64_t wanted = shared_bytes(e), available = omni_topo_memory_available();
     for (size_t r = 0; r < e->pes && wanted <= available; r++) {
         omni_memory m;
         omni_status st = omni_engine_plan_memory(&e->o, r, &m, err);
@@ -71,6 +94,8 @@ static omni_status create_fabric(omni_engine *e, omni_error *err) {
                              .workers = e->workers,
                              .segments = segments,
                              .segment_count = plan->piece_count,
+                             .ring_slots = RING_SLOTS,
+                             .slot_bytes = RING_SLOT_BYTES,
                              .wait = e->wait,
 
                              .stop = e->o.stop};
@@ -106,7 +131,7 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     *out = NULL;
     omni_status st = omni_kernel_init(err);
     if (st == OMNI_OK) st = check_options(o, err);
-    if (st == OMNI_OK) st = omni_plan_check(o->plan, 16, err);
+    if (st == OMNI_OK) st = omni_plan_check(o->plan, RING_SLOTS, err);
     if (st != OMNI_OK) return st;
     omni_engine *e = omni_alloc(sizeof *e);
     if (!e) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the engine");

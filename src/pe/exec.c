@@ -34,7 +34,10 @@ static void run_matmul(worker *w, pe *x, const omni_step *s) {
     operand y = stored(e, x, s->out), in = pe_operand(x, engine_value(e, s->in[0]), 0, mine->in, e->p);
     size_t rows = rows_of(e, x, s->out);
     if (mine->out == 0) return;
-    omni_matmul(mine->matrix, in.data, in.ld, rows, y.data, y.ld, w->matmul_scratch);
+    for (size_t r = 0; r < rows && omni_stop_get(e->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
+        size_t n = rows - r < MATMUL_ROWS ? rows - r : MATMUL_ROWS;
+        omni_matmul(mine->matrix, in.data + r * in.ld, in.ld, n, y.data + r * y.ld, y.ld, w->matmul_scratch);
+    }
     if (mine->bias) omni_bias_add(y.data, y.ld, rows, mine->out, mine->bias);
 }
 

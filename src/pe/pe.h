@@ -18,6 +18,9 @@
 #include "omnibus/kernel.h"
 #include "omnibus/pe.h"
 
+/* The bus ring: chunks of 16 KiB, so that readers work while the writer writes. */
+enum { RING_SLOTS = 16, RING_SLOT_BYTES = 16 << 10 };
+
 /* What one PE holds of one entry of plan->weight. Pointers into its arena; NULL: holds none. */
 typedef struct pe_weight {
     omni_packed *matrix;
@@ -116,8 +119,14 @@ omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
 
 /* team.c */
+size_t
+worker_scratch_bytes(const omni_engine_options *o); /* of one worker; SIZE_MAX: more than there can be */
 omni_status team_start(omni_engine *e, omni_error *err);
 void team_stop(omni_engine *e);
+
+/* Long kernels go block by block, so that the stop word is seen in between; results do not depend on it. The rows
+ * are a multiple of the kernel's own blocks. */
+enum { MATMUL_ROWS = 576, ATTENTION_QUERIES = 256 };
 
 /* exec.c, message.c, attend.c: one step of the pass. False: stopped. */
 bool exec_pass(worker *w);

@@ -44,16 +44,34 @@ static omni_status map_arena(worker *w, pe *x) {
     return st;
 }
 
-static omni_status allocate_scratch(worker *w) {
-    const omni_engine_options *o = &w->engine->o;
-    size_t longest = 1, widest = 1;
+typedef struct scratch {
+    size_t matmul, attention; /* bytes */
+} scratch;
+
+static scratch scratch_of(const omni_engine_options *o) {
+    size_t longest = 1, widest = 1, attention;
     for (size_t s = 0; s < o->sequences; s++) longest = o->capacity[s] > longest ? o->capacity[s] : longest;
     for (size_t i = 0; i < o->plan->weight_count; i++) {
         size_t in = o->plan->weight[i].in.part[0].width;
         widest = in > widest ? in : widest;
     }
-    w->matmul_scratch = omni_alloc(omni_matmul_scratch_bytes(o->max_tokens, widest));
-    w->attention_scratch = omni_alloc_array(omni_attention_scratch_floats(longest), sizeof(float));
+    size_t rows = o->max_tokens < MATMUL_ROWS ? o->max_tokens : MATMUL_ROWS;
+    if (!omni_size_mul(omni_attention_scratch_floats(longest), sizeof(float), &attention))
+        attention = SIZE_MAX;
+    return (scratch){omni_matmul_scratch_bytes(rows, widest), attention};
+}
+
+size_t worker_scratch_bytes(const omni_engine_options *o) {
+    scratch s = scratch_of(o);
+    size_t sum;
+    return omni_size_add(s.matmul, s.attention, &sum) ? sum : SIZE_MAX;
+}
+
+static omni_status allocate_scratch(worker *w) {
+    const omni_engine_options *o = &w->engine->o;
+    scratch s = scratch_of(o);
+    w->matmul_scratch = omni_alloc(s.matmul);
+    w->attention_scratch = omni_alloc(s.attention);
     w->kv_of = omni_alloc_array(o->model->shape.heads, sizeof *w->kv_of);
     w->tokens = omni_alloc_array(o->sequences, sizeof *w->tokens);
     w->views = omni_alloc_array(w->ranks.count, sizeof *w->views);

@@ -475,7 +475,6 @@ void omni_plan_free(omni_plan *plan) {
     free(plan->step);
     free(plan->weight);
     free(plan->kv);
-    free(plan->storage_value);
     free(plan->piece);
     free(plan);
 }

@@ -100,7 +100,7 @@ static bool all_slices(prover *c, int v, unsigned parts) {
     return true;
 }
 
-/* Everyone of the step has the value as it is stored; if that is in slices, they are the whole. */
+/* Everyone of the step has the value as it is stored: whole, or his slice. */
 static bool everyone_has(prover *c, int v) {
     const omni_step *s = c->step;
     for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++)

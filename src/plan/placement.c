@@ -3,8 +3,6 @@
  */
 #include "plan/plan.h"
 
-const char *const omni_axis_names[OMNI_AXES] = {"group", "stage", "inner"};
-
 const char *omni_placement_name(omni_placement p) {
     static const char *const sharded[] = {"SHARDED", "SHARDED(feature)", "SHARDED(head)", "SHARDED(token)"};
     static const char *const plain[] = {"REPLICATED", NULL, "PARTIAL", "ROOT"};

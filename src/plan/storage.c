@@ -1,5 +1,6 @@
 /* storage.c: which buffer holds which value. A linear scan: a value takes the first free buffer of its own
- * shape, and its buffer is free again behind its last use. Layers repeat, so a few buffers serve them all.
+ * shape, or the free one that fits best, and its buffer is free again behind its last use. Layers repeat, so
+ * a few buffers serve them all. On each rank a buffer is as large as the largest of its values there.
  */
 #include <stdlib.h>
 
@@ -36,17 +37,35 @@ static void note_use(const omni_plan *plan, group *groups, int value, size_t ste
     g->value = (size_t)value;
 }
 
+static size_t full_width(const omni_value *v) {
+    size_t width = 0;
+    for (size_t j = 0; j < v->parts; j++) width += v->part[j].width;
+    return width;
+}
+
+/* How badly a value fits a buffer that held another: 0 for the same shape. */
+static size_t misfit(const omni_value *held, const omni_value *v) {
+    if (held->rows != v->rows) return SIZE_MAX;
+    if (same_shape(held, v)) return 0;
+    size_t a = full_width(held), b = full_width(v);
+    return 1 + (a > b ? a - b : b - a);
+}
+
+/* A free buffer that fits best, or a new one. Any free one with the same rows beats a new one. */
 static size_t take_buffer(const omni_plan *plan, group *groups, const group *g, size_t *holder, size_t *count,
                           size_t step) {
+    size_t best = *count, least = SIZE_MAX;
     for (size_t i = 0; i < *count; i++) {
         const group *before = &groups[holder[i]];
-        if (before->last < step && same_shape(&plan->value[before->value], &plan->value[g->value])) {
-            holder[i] = (size_t)(g - groups);
-            return i;
-        }
+        if (before->last >= step) continue;
+        size_t bad = misfit(&plan->value[before->value], &plan->value[g->value]);
+        if (bad >= least) continue;
+        best = i;
+        least = bad;
     }
-    holder[*count] = (size_t)(g - groups);
-    return (*count)++;
+    holder[best] = (size_t)(g - groups);
+    *count += best == *count;
+    return best;
 }
 
 omni_status storage_assign(omni_plan *plan, omni_error *err) {
@@ -69,11 +88,6 @@ omni_status storage_assign(omni_plan *plan, omni_error *err) {
     }
     for (size_t i = 0; i < count; i++) plan->value[i].storage = groups[plan->value[i].storage].buffer;
     plan->storage_count = buffers;
-    plan->storage_value = malloc((buffers + 1) * sizeof *plan->storage_value);
-    if (!plan->storage_value)
-        st = omni_error_set(err, OMNI_RUN_FAILED, "no memory for the plan's buffers");
-    else
-        for (size_t i = 0; i < buffers; i++) plan->storage_value[i] = groups[holder[i]].value;
 out:
     free(groups);
     free(holder);
