@@ -1,0 +1,83 @@
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
+# `check`: what passes, what fails and is named, what is skipped.
+
+cases() { column passed | sort | uniq -c | tr -s ' ' | sed 's/^ //' | tr '\n' ','; } # "20 true,1 false,"
+
+fine check "$llama"
+hold "20 cases ok" says '^20 passed, 0 failed, 0 skipped$'
+hold "a note on the golden file" complains 'note: comparing with .*golden.safetensors'
+fine check "$gpt2" --pes 3 --plan megatron,alternate --format csv --quiet
+hold "two cases passed" same "$(cases)" '2 true,'
+hold "nothing on stderr" eval '[ ! -s "$T/err" ]'
+fine check "$llama" --pes 1,5-7 --plan workflow1,single,attn=tokens --format csv
+hold "3 x 4 cases passed" same "$(cases)" '12 true,'
+hold "the order of the lists" same "$(column pes | tr '\n' ,)" 1,5,6,7,1,5,6,7,1,5,6,7,
+fine check "$llama" --pes 3 --plan workflow2 --format json
+hold "its JSON" eval 'same "$(at schema)" omnibus.check/1 && same "$(at passed)" true && same "$(at cases.0.plan)" workflow2 &&
+    same "$(at cases.0.pes)" 3 && same "$(at cases.0.argmax_match)" true && same "$(at cases.0.skipped)" null'
+hold "an error below 1e-5" eval 'at cases.0.row_rel | awk "{ exit !(\$1 > 0 && \$1 < 1e-5) }"'
+fine check "$llama" --plan all --pes 3 --format csv
+hold "rows that are skipped, saying why" eval 'column skipped | grep -q "^lockstep is not built yet"'
+hold "what is not skipped to pass" eval '[ "$(column passed | grep -c true)" -ge 34 ] &&
+    same "$(cases)" "$(column skipped | grep -c "not built yet") ,$(column skipped | grep -c "^$") true,"'
+
+# Nothing to run, partly or at all
+fine check "$llama" --plan megatron,workflow1 --decode-plan workflow1 --pes 2 --format csv
+hold "the change of plans skipped, the same plan passed" same "$(cases)" '1 ,1 true,'
+for arguments in "--plan lockstep,pipeline" "--plan attn=subheads" "--plan megatron --decode-plan workflow1,workflow2"; do
+    # shellcheck disable=SC2086
+    omni check "$llama" --quiet --pes 2,3 $arguments
+    hold "status 2, rows that say why, and one line" eval \
+        '[ $status -eq 2 ] && one_line && complains "no case could be built" && says "skipped: .*not built yet" && ! says "  ok$"'
+done
+
+# The truth: a golden file, spoilt, absent, or of another model
+spoilt=$T/spoilt
+mkdir "$spoilt" "$T/bare"
+ln -s "$PWD/$llama/config.json" "$PWD/$llama/model.safetensors" "$spoilt"
+ln -s "$PWD/$llama/config.json" "$PWD/$llama/model.safetensors" "$T/bare"
+cp "$llama/golden.safetensors" "$spoilt"
+start=$((8 + $(header_bytes "$spoilt/golden.safetensors")))
+spoil() { # TENSOR: its 5th value becomes a large one
+    cp "$llama/golden.safetensors" "$spoilt/golden.safetensors"
+    from=$(header "$spoilt/golden.safetensors" | flat - | awk -v name="$1.data_offsets.0" '$1 == name { print $2 }')
+    printf '\125\125\125\125\125\125\125\100' | dd of="$spoilt/golden.safetensors" bs=1 seek=$((start + from + 32)) conv=notrunc 2>/dev/null
+}
+expect_failure() { # PATTERN
+    bad=$1
+    omni check "$spoilt" --pes 2 --plan megatron,alternate
+    hold "status 1 and FAIL: $1" eval '[ $status -eq 1 ] && quiet && says "FAIL: $bad" && says "^0 passed, 2 failed, 0 skipped$"'
+}
+spoil p1.layer_hidden
+expect_failure 'prompt 1, layer 0 input'
+spoil p0.last_hidden_state
+expect_failure 'prompt 0, .*norm'
+spoil p2.decode_last_logits
+expect_failure 'prompt 2, decode step 63 logits'
+spoil p1.layer_hidden
+omni check "$spoilt" --pes 2 --plan megatron --format csv
+hold "status 1, false, and the layer named" eval '[ $status -eq 1 ] && same "$(cases)" "1 false," && column first_bad | grep -q "prompt 1, layer 0"'
+omni check "$spoilt" --pes 2 --plan megatron --format json
+hold "status 1 and false" eval '[ $status -eq 1 ] && same "$(at passed)" false'
+fine check "$spoilt" --pes 2 --plan megatron --golden "$llama/golden.safetensors"
+omni check "$llama" --pes 2 --plan megatron --golden "$spoilt/golden.safetensors"
+hold "status 1" same "$status" 1
+omni check "$llama" --pes 2 --fabric null
+hold "status 1: nothing was moved" eval '[ $status -eq 1 ] && says "FAIL: "'
+dd if=/dev/zero of="$spoilt/golden.safetensors" bs=1 count=4 seek=20 conv=notrunc 2>/dev/null
+refused 2 'golden.safetensors: ' check "$spoilt" --quiet --pes 2
+head -c 400000 "$llama/golden.safetensors" >"$spoilt/golden.safetensors"
+refused 2 'golden.safetensors: ' check "$spoilt" --quiet --pes 2
+refused 2 'absent: ' check "$llama" --quiet --golden "$T/absent"
+refused 2 'golden.json: ' check "$llama" --quiet --golden "$llama/golden.json"
+refused 2 '' check "$llama" --quiet --golden "$llama/model.safetensors"
+
+fine check "$T/bare" --pes 1,3 --plan megatron,workflow2 --format csv
+hold "a note on the seed" complains 'note: no golden file: .*seed 1\)'
+hold "four cases passed" same "$(cases)" '4 true,'
+column max_abs >"$T/seed1"
+fine check "$T/bare" --pes 1,3 --plan megatron,workflow2 --format csv --seed 7
+hold "a note on the seed" complains 'note: no golden file: .*seed 7\)'
+hold "other prompts than with seed 1" eval '! column max_abs | cmp -s - "$T/seed1"'
+fine check "$T/bare" --pes 1,3 --plan megatron,workflow2 --format csv --seed 1 --quiet
+hold "the prompts of seed 1" eval 'column max_abs | cmp -s - "$T/seed1"'

@@ -1,0 +1,88 @@
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
+# Commands, options, numbers and lists: what is wrong is said in one line, with status 2.
+
+omni
+hold "status 2 and the page on stderr" eval '[ $status -eq 2 ] && silent && complains "^usage: omnibus"'
+for word in --help -h help; do
+    fine "$word"
+    hold "the page" says '^usage: omnibus COMMAND'
+    hold "every command" eval 'says "^  run " && says "^  check " && says "^  plan " && says "^  topo "'
+done
+fine --version
+hold "a version" says '^omnibus [0-9]+\.[0-9]+\.[0-9]+$'
+for command_name in run check plan topo; do
+    fine "$command_name" --help
+    hold "its options" eval 'says "^Usage: omnibus $command_name" && says " --format=F" && says "^Examples:"'
+    hold "lines of at most 110 characters" eval '! says "^.{111,}"'
+    fine "$command_name" -h
+done
+fine run --help
+hold "plans and methods" eval 'says "^  megatron " && says "^  alternate " && says "^  qkv=in " && says "^  ffn=in\+out "'
+
+refused 2 "unknown command 'chek' .*did you mean 'check'" chek
+refused 2 "unknown command 'plans' .*did you mean 'plan'" plans "$llama"
+refused 2 "unknown command 'frobnicate' .*expected run, check" frobnicate
+refused 2 "unknown command ''" ''
+refused 2 'unknown option --vers' --vers
+refused 2 'bench: not built yet' bench
+refused 2 'synth: not built yet' synth --help
+
+refused 2 'no MODEL_DIR' run
+refused 2 'no MODEL_DIR' check --pes 2
+refused 2 'no MODEL_DIR\|CONFIG.json' plan
+refused 2 "unexpected argument 'more'" run "$llama" more
+refused 2 "unexpected argument 'more'" topo more
+refused 2 "unexpected argument ''" run ''
+refused 2 'no prompt' run "$llama"
+
+refused 2 'unknown option --gne .*did you mean --gen' run "$llama" --gne 3
+refused 2 'unknown option --wheels .*see omnibus run --help' run "$llama" --wheels=4
+refused 2 'unknown option -x' run "$llama" -x
+refused 2 'ambiguous' run "$llama" --p 2
+refused 2 'prompt-ids: not an option of check' check "$llama" --prompt-ids 1
+refused 2 'seed: not an option of run' run "$llama" --seed 1
+refused 2 'gen: no value' run "$llama" --gen
+refused 2 'gen: no value' run "$llama" --gen=
+refused 2 'gen: no value' run "$llama" --gen ''
+refused 2 'quiet: takes no value' run "$llama" --quiet=yes
+refused 2 'gen: given twice' run "$llama" --prompt-ids 1 --gen 2 --gen 2
+refused 2 'quiet: given twice' run "$llama" --prompt-ids 1 --quiet --quiet
+refused 2 'plan: given twice' check "$llama" --plan single --plan single
+refused 2 "format: 'md'" run "$llama" --prompt-ids 1 --format md
+refused 2 "format: 'JSON'" topo --format JSON
+for command_name in run check; do
+    refused 2 "unknown fabric 'ether' .*shm, null" "$command_name" "$llama" --fabric ether --quiet
+done
+
+for number in 0 -1 +1 1e3 0x10 1.5 ' 2' 2x 99999999999999999999999 many; do
+    refused 2 "gen: '$(printf %s "$number" | sed 's/[+.]/\\&/g')' .*expected a number" \
+        run "$llama" --prompt-ids 1 --gen "$number"
+    refused 2 'pes: ' run "$llama" --prompt-ids 1 --pes "$number"
+done
+refused 2 'pes: ' run "$llama" --prompt-ids 1 --pes 1,2
+refused 2 'seed: ' check "$llama" --seed -1
+for list in ',' '1,' ,1 1,,2 4-1 1- -3 1-2-3 0 0-3 1,x '1 2' 1-99999999999; do
+    refused 2 'pes: ' check "$llama" --quiet --pes "$list"
+    refused 2 'batch: ' plan "$llama" --batch "$list"
+done
+for list in '1,' ,1 1,,2 x 1,-2 1.5 2147483648 99999999999999999999; do
+    refused 2 'prompt-ids: .*not a token id' run "$llama" --prompt-ids "$list"
+done
+
+for plan in foo megatron: :o=in qkv=x qkv foo=bar qkv=in:qkv=out megatron:megatron workflow1/ / ALL megatron,single; do
+    refused 2 'plan' run "$llama" --prompt-ids 1 --plan "$plan"
+done
+refused 2 "perhaps 'megatron'" run "$llama" --prompt-ids 1 --plan megatorn
+refused 2 'empty' check "$llama" --quiet --plan megatron,
+refused 2 'empty' check "$llama" --quiet --plan ,
+refused 2 "unknown name 'foo'" check "$llama" --quiet --plan megatron,foo
+
+# An error is one line, whatever is in it, and however long.
+refused 2 'no\?such\?dir' run "no
+such	dir" --prompt-ids 1
+long=$(printf '%05000d' 0)
+refused 2 '' "$long"
+for option in gen pes plan prompt-ids ids-file dump format output config cpus fabric "$long"; do
+    refused 2 '' run "$llama" "--$option=$long"
+done
+refused 2 '' run "$long" --prompt-ids 1
