@@ -19,7 +19,7 @@ interrupt() { # SIGNAL STATE ARGS...: once the program is in that state for a wh
     [ "$sanitized" = yes ] && sleep 0.5
     kill -s "$signal" $pid 2>/dev/null
     tries=0
-    while [ $tries -lt 200 ] && busy $pid RSD; do
+    while [ $tries -lt 200 ] && busy $pid RSDTt; do
         sleep 0.1
         tries=$((tries + 1))
     done
