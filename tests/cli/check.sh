@@ -69,7 +69,7 @@ refused 2 'golden.safetensors: ' check "$spoilt" --quiet --pes 2
 head -c 400000 "$llama/golden.safetensors" >"$spoilt/golden.safetensors"
 refused 2 'golden.safetensors: ' check "$spoilt" --quiet --pes 2
 refused 2 'absent: ' check "$llama" --quiet --golden "$T/absent"
-refused 2 'golden.json: ' check "$llama" --quiet --golden "$llama/golden.json"
+fine check "$llama" --golden "$llama/golden.json" --pes 2 --plan megatron
 refused 2 '' check "$llama" --quiet --golden "$llama/model.safetensors"
 
 fine check "$T/bare" --pes 1,3 --plan megatron,workflow2 --format csv
