@@ -44,7 +44,7 @@ static const omni_option options[OMNI_OPTIONS] = {
      "show one plan op by op: placements, what moves, on which route"},
     {OMNI_OPT_BATCH,       "batch",       "LIST",    PLAN,               false, "1",
      "sequences at the same time"},
-    {OMNI_OPT_PROMPT,      "prompt",      "LIST",    PLAN,               false, "128",
+    {OMNI_OPT_PROMPT,      "prompt",      "LIST",    PLAN,               false, "64",
      "prompt lengths in tokens"},
     {OMNI_OPT_FORMAT,      "format",      "F",       EVERY,              false, "table",
      "table, json or csv"},
