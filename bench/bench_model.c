@@ -18,7 +18,7 @@
 #include "omnibus/plan.h"
 #include "omnibus/weights.h"
 
-enum { REPS = 5, PROMPT = 128, DECODE = 8, MOST_SPECS = 1024 };
+enum { REPS = 5, PROMPT = 128, DECODE = 8 };
 
 typedef struct model_size {
     size_t layers, hidden, ffn, heads, vocab;
@@ -44,47 +44,24 @@ static omni_model *make_model(const model_size *s) {
     return model;
 }
 
-typedef struct spec_list {
-    omni_random_spec spec[MOST_SPECS];
-    char name[MOST_SPECS][OMNI_NAME];
-    size_t count;
-} spec_list;
-
-static void add_spec(spec_list *l, const omni_tensor_name *name, size_t layer, size_t rows, size_t cols,
-                     float mean, float stddev) {
-    if (l->count == MOST_SPECS) bench_need(NULL);
-    char *text = l->name[l->count];
-    if (!omni_tensor_name_format(name, 0, layer, text)) return;
-    l->spec[l->count++] = (omni_random_spec){.name = text,
-                                             .dtype = OMNI_F32,
-                                             .rank = cols ? 2 : 1,
-                                             .shape = {rows, cols},
-                                             .mean = mean,
-                                             .stddev = stddev};
-}
-
-/* What the ops need, in a family whose matrices are tensors of their own (as Llama's are). */
-static void add_ops(spec_list *l, const omni_op *ops, size_t count, size_t layer, size_t hidden) {
-    for (size_t i = 0; i < count; i++) {
-        add_spec(l, &ops[i].norm_weight, layer, hidden, 0, 1, 0);
-        for (size_t j = 0; j < ops[i].matrices; j++) {
-            const omni_matrix *m = &ops[i].matrix[j];
-            add_spec(l, &m->weight, layer, m->out, m->in, 0, 0.02f);
-        }
-    }
-}
-
 static omni_weights *make_weights(const omni_model *model) {
     omni_error err = {0};
+    omni_model_tensor *t;
     omni_weights *w;
-    const omni_shape *s = &model->shape;
-    spec_list *l = omni_alloc(sizeof *l);
-    bench_need(l);
-    add_spec(l, &model->embedding, 0, s->vocab, s->hidden, 0, 1);
-    for (size_t i = 0; i < s->layers; i++) add_ops(l, model->layer_ops, model->layer_op_count, i, s->hidden);
-    add_ops(l, model->final_ops, model->final_op_count, 0, s->hidden);
-    if (omni_weights_open_random(l->spec, l->count, 1, &w, &err)) bench_die(&err);
-    omni_free(l);
+    size_t count;
+    if (omni_model_tensors(model, &t, &count, &err)) bench_die(&err);
+    omni_random_spec *spec = omni_alloc_array(count, sizeof *spec);
+    bench_need(spec);
+    for (size_t i = 0; i < count; i++)
+        spec[i] = (omni_random_spec){.name = t[i].name,
+                                     .dtype = OMNI_F32,
+                                     .rank = t[i].rank,
+                                     .shape = {t[i].shape[0], t[i].shape[1]},
+                                     .mean = t[i].mean,
+                                     .stddev = t[i].stddev};
+    if (omni_weights_open_random(spec, count, 1, &w, &err)) bench_die(&err);
+    omni_free(spec);
+    omni_free(t);
     return w;
 }
 

@@ -135,59 +135,33 @@ static const char *story_llama(void) {
 
 /* --- shapes that nobody trained: random weights against the float64 reference ----------------- */
 
-enum { MOST_TENSORS = 64 };
-typedef struct tensor_list {
-    omni_random_spec spec[MOST_TENSORS];
-    char name[MOST_TENSORS][OMNI_NAME];
+/* Every third tensor in BF16. */
+static omni_status open_random(flow *f, uint64_t seed) {
+    omni_model_tensor *t;
     size_t count;
-} tensor_list;
-
-static void add_tensor(tensor_list *l, const omni_tensor_name *t, size_t layer, size_t rows, size_t cols,
-                       float mean, float sd) {
-    char name[OMNI_NAME];
-    if (!t->name[0] || !omni_tensor_name_format(t, 0, layer, name)) return;
-    for (size_t i = 0; i < l->count; i++)
-        if (strcmp(l->name[i], name) == 0) return; /* q, k and v of one tensor */
-    memcpy(l->name[l->count], name, sizeof name);
-    l->spec[l->count] = (omni_random_spec){.name = l->name[l->count],
-                                           .dtype = l->count % 3 ? OMNI_F32 : OMNI_BF16,
-                                           .rank = cols ? 2 : 1,
-                                           .shape = {rows, cols},
-                                           .mean = mean,
-                                           .stddev = sd};
-    l->count++;
-}
-
-static void add_op(tensor_list *l, const omni_model *m, const omni_op *op, size_t layer) {
-    for (size_t j = 0; j < op->matrices; j++) {
-        const omni_matrix *x = &op->matrix[j];
-        add_tensor(l, &x->weight, layer, x->in_out ? x->in : x->stored_out, x->in_out ? x->stored_out : x->in,
-                   0, 0.3f);
-        add_tensor(l, &x->bias, layer, x->stored_out, 0, 0, 0.2f);
-    }
-    if (op->kind != OMNI_OP_NORM) return;
-    add_tensor(l, &op->norm_weight, layer, m->shape.hidden, 0, 1, 0.1f);
-    add_tensor(l, &op->norm_bias, layer, m->shape.hidden, 0, 0, 0.1f);
+    omni_status status = omni_model_tensors(f->model, &t, &count, &f->err);
+    if (status) return status;
+    omni_random_spec *spec = omni_alloc_array(count, sizeof *spec);
+    for (size_t i = 0; spec && i < count; i++)
+        spec[i] = (omni_random_spec){.name = t[i].name,
+                                     .dtype = i % 3 ? OMNI_F32 : OMNI_BF16,
+                                     .rank = t[i].rank,
+                                     .shape = {t[i].shape[0], t[i].shape[1]},
+                                     .mean = t[i].mean,
+                                     .stddev = t[i].stddev};
+    status = spec ? omni_weights_open_random(spec, count, seed, &f->weights, &f->err)
+                  : omni_error_set(&f->err, OMNI_RUN_FAILED, "out of memory");
+    omni_free(spec);
+    omni_free(t);
+    return status;
 }
 
 static const char *flow_random(flow *f, const char *config, uint64_t seed) {
-    tensor_list *l = calloc(1, sizeof *l);
     memset(f, 0, sizeof *f);
-    if (!l || omni_kernel_init(&f->err) != OMNI_OK ||
-        omni_model_parse(config, strlen(config), "random", &f->model, &f->err) != OMNI_OK) {
-        free(l);
-        return verdict("%s: %s", config, f->err.text);
-    }
-    const omni_model *m = f->model;
-    add_tensor(l, &m->embedding, 0, m->shape.vocab, m->shape.hidden, 0, 1);
-    add_tensor(l, &m->positions, 0, m->shape.positions, m->shape.hidden, 0, 1);
-    for (size_t layer = 0; layer < m->shape.layers; layer++)
-        for (size_t i = 0; i < m->layer_op_count; i++) add_op(l, m, &m->layer_ops[i], layer);
-    for (size_t i = 0; i < m->final_op_count; i++) add_op(l, m, &m->final_ops[i], 0);
-    bool ok = omni_weights_open_random(l->spec, l->count, seed, &f->weights, &f->err) == OMNI_OK &&
-              omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
-              omni_truth_random(m, f->weights, seed, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
-    free(l);
+    bool ok = omni_kernel_init(&f->err) == OMNI_OK &&
+              omni_model_parse(config, strlen(config), "random", &f->model, &f->err) == OMNI_OK &&
+              open_random(f, seed) == OMNI_OK && omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
+              omni_truth_random(f->model, f->weights, seed, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
     return ok ? NULL : verdict("%s: %s", config, f->err.text);
 }
 

@@ -342,6 +342,56 @@ Test(model, paths_that_lead_nowhere) {
     rmdir(dir);
 }
 
+/* --- the tensors of a checkpoint -------------------------------------------------------------- */
+
+static const json_t *stored_shape(const json_t *header, const omni_model_tensor *t) {
+    char name[OMNI_NAME];
+    const json_t *tensor = NULL;
+    for (size_t i = 0; !tensor && omni_tensor_name_format(t->stored, i, t->layer, name); i++)
+        tensor = json_object_get(header, name);
+    return json_object_get(tensor, "shape");
+}
+
+/* The list is the checkpoint: every name and shape, nothing twice, nothing more. */
+static void check_tensors(const char *dir) {
+    omni_error err = {0};
+    omni_model *m;
+    omni_model_tensor *t;
+    size_t count, rank, i;
+    uint64_t elements = 0;
+    char path[128];
+    cr_assert_eq(omni_model_load(dir, &m, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_model_tensors(m, &t, &count, &err), OMNI_OK, "%s", err.text);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    FILE *file = fopen(path, "rb");
+    uint64_t length;
+    cr_assert(file && fread(&length, sizeof length, 1, file) == 1);
+    json_t *header = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
+    cr_assert_not_null(header);
+    json_object_del(header, "__metadata__");
+    cr_expect_eq(json_object_size(header), count);
+    for (i = 0; i < count; i++) {
+        const json_t *shape = stored_shape(header, &t[i]);
+        cr_expect_eq(json_array_size(shape), t[i].rank, "%s", t[i].name);
+        for (rank = 0; rank < t[i].rank; rank++)
+            cr_expect_eq((size_t)json_integer_value(json_array_get(shape, rank)), t[i].shape[rank]);
+        elements += t[i].shape[0] * (t[i].rank == 2 ? t[i].shape[1] : 1);
+        cr_expect(t[i].mean == 1 || t[i].mean == 0);
+        cr_expect(t[i].stddev > 0 && t[i].stddev <= 1);
+    }
+    cr_expect_eq(elements, omni_model_parameters(m));
+    fclose(file);
+    json_decref(header);
+    omni_free(t);
+    omni_model_free(m);
+}
+
+Test(model, the_tensors_are_those_of_the_checkpoint) {
+    check_tensors("tests/golden/llama-tiny-gqa"); /* tied */
+    check_tensors("tests/golden/llama-tiny-mha");
+    check_tensors("configs/demo/gpt2");
+}
+
 Test(model, the_list_of_families) {
     cr_assert_str_eq(omni_model_families(), "llama, gpt2");
 }

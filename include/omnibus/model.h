@@ -109,6 +109,21 @@ void omni_model_free(omni_model *model);
 /* Writes candidate `i` with the layer filled in; false when there is no such candidate. */
 bool omni_tensor_name_format(const omni_tensor_name *t, size_t i, size_t layer, char buf[OMNI_NAME]);
 
+/* One tensor of a checkpoint of the model, and what an untrained one would hold: values of this mean and
+ * standard deviation keep states and logits near 1 at any depth. */
+typedef struct omni_model_tensor {
+    char name[OMNI_NAME];           /* the best of its names, the layer filled in */
+    const omni_tensor_name *stored; /* all of them; in the model */
+    size_t layer;
+    size_t rank, shape[2]; /* as stored: [in, out] for a Conv1D */
+    float mean, stddev;
+} omni_model_tensor;
+
+/* Every tensor that the forward pass uses, once (a fused or a tied one where it is first used), in the order
+ * of the pass. Free with omni_free, before the model. */
+omni_status omni_model_tensors(const omni_model *model, omni_model_tensor **out, size_t *count,
+                               omni_error *err);
+
 /* Number of elements in all the tensors that the forward pass uses, a tied table counted once. */
 uint64_t omni_model_parameters(const omni_model *model);
 
