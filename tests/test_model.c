@@ -392,6 +392,51 @@ Test(model, the_tensors_are_those_of_the_checkpoint) {
     check_tensors("configs/demo/gpt2");
 }
 
+/* --- another depth, another type -------------------------------------------------------------- */
+
+static json_t *rewritten(const char *path, size_t layers, omni_dtype dtype) {
+    char *text;
+    omni_error err = {0};
+    cr_assert_eq(omni_model_rewrite(path, layers, dtype, &text, &err), OMNI_OK, "%s", err.text);
+    json_t *root = json_loads(text, 0, NULL);
+    cr_assert_not_null(root, "%s", text);
+    omni_free(text);
+    return root;
+}
+
+Test(model, a_rewritten_config_differs_in_two_fields) {
+    static const struct {
+        const char *path, *field;
+    } cases[] = {{"configs/models/llama-2-70b.json", "num_hidden_layers"},
+                 {"configs/demo/gpt2/config.json", "n_layer"}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        json_t *was = json_load_file(cases[i].path, 0, NULL), *is = rewritten(cases[i].path, 1, OMNI_F16);
+        json_object_set_new(was, cases[i].field, json_integer(1));
+        json_object_set_new(was, "torch_dtype", json_string("float16"));
+        cr_assert(json_equal(was, is));
+        json_decref(was);
+        json_decref(is);
+    }
+}
+
+Test(model, the_element_type_is_that_of_the_config) {
+    static const struct {
+        const char *change;
+        omni_dtype want;
+    } cases[] = {{"{}", OMNI_F32},
+                 {"{\"torch_dtype\": \"bfloat16\"}", OMNI_BF16},
+                 {"{\"torch_dtype\": \"float16\"}", OMNI_F16},
+                 {"{\"dtype\": \"bfloat16\"}", OMNI_BF16},
+                 {"{\"torch_dtype\": null}", OMNI_F32},
+                 {"{\"torch_dtype\": 7}", OMNI_F32},
+                 {"{\"torch_dtype\": \"auto\"}", OMNI_F32}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        omni_model *m = parsed(llama, cases[i].change);
+        cr_expect_eq(m->dtype, cases[i].want, "%s", cases[i].change);
+        omni_model_free(m);
+    }
+}
+
 Test(model, the_list_of_families) {
     cr_assert_str_eq(omni_model_families(), "llama, gpt2");
 }

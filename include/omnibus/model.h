@@ -94,6 +94,7 @@ struct omni_model {
     omni_tensor_name positions; /* [positions, hidden]; name[0] NULL: none */
     int64_t eos[8];             /* end-of-sequence ids from config.json */
     size_t eos_count;
+    omni_dtype dtype; /* torch_dtype of config.json; F32 when it names none of F32, F16, BF16 */
 };
 
 /* path: a config.json, or a directory that holds one. A feature that is not supported is refused by
@@ -105,6 +106,11 @@ omni_status omni_model_parse(const char *json, size_t bytes, const char *source,
                              omni_error *err);
 
 void omni_model_free(omni_model *model);
+
+/* The config.json of `path` as text, with that many layers and that type (F32, F16 or BF16), all else as it
+ * is. Free with omni_free. */
+omni_status omni_model_rewrite(const char *path, size_t layers, omni_dtype dtype, char **out,
+                               omni_error *err);
 
 /* Writes candidate `i` with the layer filled in; false when there is no such candidate. */
 bool omni_tensor_name_format(const omni_tensor_name *t, size_t i, size_t layer, char buf[OMNI_NAME]);

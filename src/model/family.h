@@ -68,6 +68,9 @@ void model_config_refuse(model_config *c, const model_feature features[], size_t
 /* eos_token_id: absent, null, a number or a list of numbers. */
 void model_config_eos(model_config *c, omni_model *model);
 
+/* torch_dtype, or dtype as newer files call it. */
+omni_dtype model_config_dtype(const model_config *c);
+
 /* The value as JSON, cut to the buffer, for "found ...". Returns buf. */
 const char *model_config_show(const json_t *value, char *buf, size_t cap);
 
@@ -87,6 +90,12 @@ omni_op model_op(omni_op_kind kind, const char *name, int in, int out);
 /* Copies the lists into the block. */
 void model_set_ops(model_block *b, const omni_op layer[], size_t layer_count, const omni_op final[],
                    size_t final_count);
+
+/* --- writing config.json ---------------------------------------------------------------------- */
+
+/* Changes the two fields and prints all of it; free with omni_free. */
+omni_status model_edit(json_t *root, const char *layers_field, size_t layers, omni_dtype dtype,
+                       const char *source, char **out, omni_error *err);
 
 /* --- families --------------------------------------------------------------------------------- */
 

@@ -15,11 +15,12 @@
 enum { MAX_CONFIG_BYTES = 16 << 20 };
 
 static const struct {
-    const char *type; /* model_type in config.json */
+    const char *type;   /* model_type in config.json */
+    const char *layers; /* the field that counts them */
     omni_status (*parse)(model_config *c, model_block *b);
 } families[] = {
-    {"llama", model_parse_llama},
-    {"gpt2", model_parse_gpt2},
+    {"llama", "num_hidden_layers", model_parse_llama},
+    {"gpt2", "n_layer", model_parse_gpt2},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 
@@ -71,6 +72,7 @@ static omni_status parse_object(model_config *c, omni_model **out) {
     model_block *b = omni_alloc(sizeof *b);
     if (!b) return omni_error_set(c->err, OMNI_RUN_FAILED, "%s: out of memory", c->source);
     b->model.family = families[family].type;
+    b->model.dtype = model_config_dtype(c);
     set_name(b->model.name, c->source);
     omni_status status = families[family].parse(c, b);
     if (status) {
@@ -157,6 +159,25 @@ omni_status omni_model_load(const char *path, omni_model **out, omni_error *err)
     if (!status) status = omni_model_parse(text, bytes, file, out, err);
     if (!status && (real = realpath(file, NULL))) set_name((*out)->name, real); /* "." has a name, too */
     free(real);
+    free(text);
+    free(file);
+    return status;
+}
+
+omni_status omni_model_rewrite(const char *path, size_t layers, omni_dtype dtype, char **out,
+                               omni_error *err) {
+    char *file = NULL, *text = NULL;
+    size_t bytes = 0;
+    *out = NULL;
+    omni_status status = find_config(path, &file, err);
+    if (status) return status;
+    status = read_file(file, &text, &bytes, err);
+    json_t *root = status ? NULL : json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
+    model_config c = {.object = root, .source = file, .err = err};
+    size_t family = status ? FAMILIES : find_family(&c);
+    if (!status) status = c.status;
+    if (!status) status = model_edit(root, families[family].layers, layers, dtype, file, out, err);
+    json_decref(root);
     free(text);
     free(file);
     return status;
