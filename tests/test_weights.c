@@ -456,13 +456,36 @@ Test(weights, random_bf16_is_random_f32_rounded_to_nearest) {
     omni_weights_close(bf16);
 }
 
+/* Both ends of the range of F16: normal, subnormal, nothing, and the border between. */
+Test(weights, random_f16_is_random_f32_rounded_to_nearest) {
+    static const float stddevs[] = {1, 0.02f, 1e-4f, 4e-5f, 1e-6f, 1e-8f};
+    for (size_t k = 0; k < COUNT(stddevs); k++) {
+        const omni_random_spec spec[] = {{"t", OMNI_F32, 1, {3001}, 0, stddevs[k]}};
+        omni_random_spec half = spec[0];
+        omni_weights *f32, *f16;
+        half.dtype = OMNI_F16;
+        cr_assert_eq(omni_weights_open_random(spec, 1, 5, &f32, NULL), OMNI_OK);
+        cr_assert_eq(omni_weights_open_random(&half, 1, 5, &f16, NULL), OMNI_OK);
+        omni_weights_read_f32(f32, omni_weights_at(f32, 0), 0, 3001, whole);
+        omni_weights_read_f32(f16, omni_weights_at(f16, 0), 0, 3001, parts);
+        for (size_t i = 0; i < 3001; i++) {
+            int exponent;
+            frexpf(whole[i], &exponent); /* in [2^(e-1), 2^e): steps of 2^(e-11), of 2^-24 below 2^-14 */
+            float step = ldexpf(1, exponent < -13 ? -24 : exponent - 11);
+            cr_assert_eq(parts[i], rintf(whole[i] / step) * step, "%a", (double)whole[i]);
+        }
+        omni_weights_close(f32);
+        omni_weights_close(f16);
+    }
+}
+
 Test(weights, random_specs_that_make_no_sense) {
     const struct {
         omni_random_spec spec[2];
         size_t count;
         const char *words;
     } cases[] = {
-        {{{"a", OMNI_I32, 1, {1}, 0, 1}}, 1, "dtype I32 (expected F32 or BF16)"},
+        {{{"a", OMNI_I32, 1, {1}, 0, 1}}, 1, "dtype I32 (expected F32, F16 or BF16)"},
         {{{"a", OMNI_F32, 1, {1}, NAN, 1}}, 1, "expected finite"},
         {{{"a", OMNI_F32, 1, {1}, 0, -1}}, 1, "stddev >= 0"},
         {{{"a", OMNI_F32, 3, {1}, 0, 1}}, 1, "bad shape"},

@@ -28,7 +28,7 @@ omni_status omni_weights_open_file(const char *path, omni_weights **out, omni_er
 /* A Hugging Face directory: model.safetensors. */
 omni_status omni_weights_open_dir(const char *dir, omni_weights **out, omni_error *err);
 
-/* Random tensors: spec[i] gives name, dtype (F32 or BF16), rank, shape. Values are uniform with mean `mean`
+/* Random tensors: spec[i] gives name, dtype (F32, F16 or BF16), rank, shape. Values are uniform with mean `mean`
  * and standard deviation `stddev`. For benchmarks and tests of shapes. */
 typedef struct omni_random_spec {
     const char *name; /* copied */

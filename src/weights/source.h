@@ -30,7 +30,12 @@ omni_weights *weights_new(const char *source, size_t count);
 /* Sorts by_name. On two tensors of one name returns that name, else NULL. */
 const char *weights_index(omni_weights *w);
 
-/* Elements first..first+count-1 of random tensor i, in its stored dtype. */
+/* Whether the spec makes sense; *elements is their number. */
+omni_status weights_random_check(const omni_random_spec *s, size_t *elements, omni_error *err);
+
+weights_random weights_random_of(const omni_random_spec *s, uint64_t seed);
+
+/* Elements first..first+count-1 of a random tensor: F32, F16 or BF16, dst aligned to it. Any thread. */
 void weights_random_fill(const weights_random *r, omni_dtype dtype, size_t first, size_t count, void *dst);
 
 /* Product of shape and dtype size; false on overflow. */
