@@ -105,3 +105,31 @@ Test(base, counters_by_name) {
     cr_assert_str_eq(omni_counter_names[OMNI_COUNTERS - 1], "host_bytes");
     cr_assert_not(omni_counters_equal(&a, &b));
 }
+
+Test(base, sizes_with_units) {
+    static const struct {
+        const char *text;
+        uint64_t want;
+    } good[] = {{"0", 0},
+                {"4096", 4096},
+                {"7B", 7},
+                {"2KB", 2000},
+                {"500MB", 500000000},
+                {"5GB", 5000000000},
+                {"1KiB", 1024},
+                {"2GiB", 2147483648},
+                {"3TB", 3000000000000},
+                {"1TiB", 1ull << 40},
+                {"18446744073709551615", UINT64_MAX}};
+    static const char *const bad[] = {"",           "GB",   "5 GB",
+                                      "5gb",        "-1",   "1.5GB",
+                                      "5GBs",       "0x10", "18446744073709551616",
+                                      "20000000TB", "+1",   "100000000000000000000000000000000000MB"};
+    uint64_t got;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        cr_expect(omni_parse_bytes(good[i].text, &got), "%s", good[i].text);
+        cr_expect_eq(got, good[i].want, "%s", good[i].text);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect(!omni_parse_bytes(bad[i], &got), "%s", bad[i]);
+}

@@ -97,6 +97,10 @@ const char *omni_format_bytes(char *buf, size_t cap, uint64_t bytes);
 /* A whole decimal number without sign or spaces, at most max; false otherwise. */
 bool omni_parse_size(const char *text, size_t max, size_t *out);
 
+/* "2GiB", "500MB", "4096": a whole number and a unit: B, KB, MB, GB, TB (of 1000), KiB, MiB, GiB, TiB (of
+ * 1024), none. False for anything else. */
+bool omni_parse_bytes(const char *text, uint64_t *out);
+
 /* Edit distance of two short words, for "did you mean". */
 size_t omni_edit_distance(const char *a, const char *b);
 

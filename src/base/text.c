@@ -31,6 +31,32 @@ bool omni_parse_size(const char *text, size_t max, size_t *out) {
     return n <= max;
 }
 
+bool omni_parse_bytes(const char *text, uint64_t *out) {
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } units[] = {{"", 1},
+                 {"B", 1},
+                 {"KB", 1000},
+                 {"MB", 1000000},
+                 {"GB", 1000000000},
+                 {"TB", 1000000000000},
+                 {"KiB", 1024},
+                 {"MiB", 1 << 20},
+                 {"GiB", 1 << 30},
+                 {"TiB", (uint64_t)1 << 40}};
+    char digits[24];
+    size_t n = strspn(text, "0123456789"), value;
+    if (n >= sizeof digits) return false;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    if (!omni_parse_size(digits, SIZE_MAX, &value)) return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(text + n, units[i].name) == 0)
+            return !__builtin_mul_overflow((uint64_t)value, units[i].bytes, out);
+    return false;
+}
+
 /* Levenshtein, one row at a time. Words longer than the row are "far". */
 size_t omni_edit_distance(const char *a, const char *b) {
     enum { LONGEST = 63 };
