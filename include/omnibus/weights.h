@@ -71,4 +71,31 @@ typedef struct omni_tensor_out {
 omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tensors, size_t count,
                                    omni_error *err);
 
+/* --- a checkpoint of random weights ----------------------------------------------------------- */
+
+/* Called by the calling thread at least every 100 ms while bytes are written. False: stop. */
+typedef bool omni_synth_watch(void *arg, uint64_t done, uint64_t total);
+
+typedef struct omni_synth_options {
+    const char *dir;              /* new, or an empty directory */
+    const char *config;           /* the text of config.json */
+    const omni_random_spec *spec; /* [count], one dtype; in this order they fill the shards */
+    size_t count;
+    uint64_t seed;        /* the same one makes the same bytes, whatever the threads */
+    uint64_t shard_bytes; /* most data of a file; a larger tensor has a file of its own */
+    size_t threads;
+    omni_synth_watch *watch; /* NULL: none */
+    void *watch_arg;
+} omni_synth_options;
+
+typedef struct omni_synth_result {
+    size_t shards;
+    uint64_t bytes; /* of all files */
+} omni_synth_result;
+
+/* Writes a Hugging Face directory: config.json and model.safetensors, or shards and their index. No tensor
+ * is ever whole in memory. All or nothing: when it fails or is stopped (OMNI_INTERRUPTED) nothing is left;
+ * OMNI_RUN_FAILED when the file system refuses, before the first byte where it can tell its room. */
+omni_status omni_synth_write(const omni_synth_options *o, omni_synth_result *out, omni_error *err);
+
 #endif

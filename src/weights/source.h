@@ -38,6 +38,11 @@ weights_random weights_random_of(const omni_random_spec *s, uint64_t seed);
 /* Elements first..first+count-1 of a random tensor: F32, F16 or BF16, dst aligned to it. Any thread. */
 void weights_random_fill(const weights_random *r, omni_dtype dtype, size_t first, size_t count, void *dst);
 
+/* A safetensors file up to its data: length field and JSON, padded with spaces to a multiple of 8, for tensors
+ * that follow each other in this order. Malloc'd. `path` is for messages. */
+omni_status weights_header(const char *path, const omni_tensor_out *const *layout, size_t count, char **out,
+                           size_t *bytes, omni_error *err);
+
 /* Product of shape and dtype size; false on overflow. */
 bool weights_tensor_bytes(const size_t *shape, size_t rank, omni_dtype dtype, size_t *elements,
                           size_t *bytes);

@@ -60,10 +60,9 @@ static const omni_tensor_out **make_layout(const omni_tensor_out *tensors, size_
     return layout;
 }
 
-/* Malloc'd: the length field and the JSON, padded with spaces to a multiple of 8. */
-static omni_status make_header(const char *path, const omni_tensor_out *const *layout, size_t count,
-                               char **out, size_t *bytes, omni_error *err) {
-    json_t *header = json_object();
+omni_status weights_header(const char *path, const omni_tensor_out *const *layout, size_t count, char **out,
+                           size_t *bytes, omni_error *err) {
+    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt"); /* transformers asks for it */
     size_t offset = 0;
     omni_status status = OMNI_OK;
     for (size_t i = 0; !status && i < count; i++) status = add_tensor(path, header, layout[i], &offset, err);
@@ -148,7 +147,7 @@ omni_status omni_safetensors_write(const char *path, const omni_tensor_out *tens
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: not a regular file (expected a file to write)", path);
     const omni_tensor_out **layout = make_layout(tensors, count);
     if (!layout) return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
-    omni_status status = make_header(path, layout, count, &header, &bytes, err);
+    omni_status status = weights_header(path, layout, count, &header, &bytes, err);
     if (!status) status = write_file(path, header, bytes, layout, count, err);
     free(header);
     free(layout);
