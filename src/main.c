@@ -21,8 +21,8 @@ static const command commands[] = {
     {"check", "hold plans and PE counts against float64 truth", OMNI_CMD_CHECK, cli_check},
     {"plan", "show what plans move, without running", OMNI_CMD_PLAN, cli_plan},
     {"topo", "show this machine and where PEs would run", OMNI_CMD_TOPO, cli_topo},
+    {"synth", "write a checkpoint of random weights from a config", OMNI_CMD_SYNTH, cli_synth},
     {"bench", NULL, 0, NULL},
-    {"synth", NULL, 0, NULL},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -81,8 +81,8 @@ static omni_status unknown(const char *name, omni_error *err) {
     if (nearest)
         return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (did you mean '%s'?)", name,
                               nearest);
-    return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (expected run, check, plan or topo)",
-                          name);
+    return omni_error_set(err, OMNI_BAD_INPUT,
+                          "unknown command '%.60s' (expected run, check, plan, topo or synth)", name);
 }
 
 static omni_status call(const command *chosen, int argc, char **argv, omni_error *err) {
@@ -101,8 +101,8 @@ static omni_status dispatch(int argc, char **argv, omni_error *err) {
     const command *chosen = find(argv[1]);
     if (!chosen) return unknown(argv[1], err);
     if (!chosen->call)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%s: not built yet (expected run, check, plan or topo)",
-                              argv[1]);
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%s: not built yet (expected run, check, plan, topo or synth)", argv[1]);
     return call(chosen, argc - 1, argv + 1, err);
 }
 

@@ -34,6 +34,9 @@ Test(config, who_takes_what) {
     cr_expect(takes(OMNI_CMD_RUN, "fabric") && takes(OMNI_CMD_CHECK, "fabric") &&
               !takes(OMNI_CMD_PLAN, "fabric"));
     cr_expect(takes(OMNI_CMD_RUN, "gen") && takes(OMNI_CMD_PLAN, "gen") && !takes(OMNI_CMD_CHECK, "gen"));
+    static const char *const made[] = {"out", "layers", "dtype", "shard-size", "seed", "format", "cpus"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) cr_expect(takes(OMNI_CMD_SYNTH, made[i]));
+    cr_expect(!takes(OMNI_CMD_SYNTH, "pes") && !takes(OMNI_CMD_RUN, "out"));
     cr_expect(takes(OMNI_CMD_CHECK, "seed") && !takes(OMNI_CMD_RUN, "seed"));
     cr_expect(takes(OMNI_CMD_PLAN, "batch") && takes(OMNI_CMD_PLAN, "explain") &&
               !takes(OMNI_CMD_TOPO, "plan"));
@@ -184,7 +187,7 @@ Test(config_values, errors_name_file_and_line) {
         {"seed = 4\n", ":1: seed: not an option of run"},
         {"config = other.ini\n",
          ":1: a file cannot include another (expected config on the command line only)"},
-        {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (expected run, check, plan or topo)"},
+        {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (expected run, check, plan, topo or synth)"},
         {"\njust words\nplam = 3\n", ":2: expected 'key = value' or '[section]'"},
         {"plam = 3\njust words\n", ":1: unknown key 'plam' (did you mean 'plan'?)"},
         {"[run\nfabric = null\n", ":1: expected 'key = value' or '[section]'"},

@@ -11,7 +11,8 @@ typedef enum omni_command {
     OMNI_CMD_RUN = 1,
     OMNI_CMD_CHECK = 2,
     OMNI_CMD_PLAN = 4,
-    OMNI_CMD_TOPO = 8
+    OMNI_CMD_TOPO = 8,
+    OMNI_CMD_SYNTH = 16
 } omni_command;
 const char *omni_command_name(omni_command command); /* "run": also the section of a file */
 
@@ -29,6 +30,10 @@ typedef enum omni_option_id {
     OMNI_OPT_EXPLAIN,
     OMNI_OPT_BATCH,
     OMNI_OPT_PROMPT,
+    OMNI_OPT_OUT,
+    OMNI_OPT_LAYERS,
+    OMNI_OPT_DTYPE,
+    OMNI_OPT_SHARD_SIZE,
     OMNI_OPT_FORMAT,
     OMNI_OPT_OUTPUT,
     OMNI_OPT_CONFIG,

@@ -27,7 +27,7 @@ enum { CLI_MOST_PES = 1 << 20 };
 typedef struct cli {
     omni_command command;
     omni_settings *settings;
-    const char *operand; /* MODEL_DIR; NULL for commands without one. Points into argv. */
+    const char *operand; /* MODEL_DIR or CONFIG.json; NULL for commands without one. Points into argv. */
     bool help;           /* --help was given; nothing else counts */
     omni_format format;
     const char *output; /* NULL: stdout */
@@ -123,5 +123,6 @@ omni_status cli_run(cli *c, omni_error *err);
 omni_status cli_check(cli *c, omni_error *err);
 omni_status cli_plan(cli *c, omni_error *err);
 omni_status cli_topo(cli *c, omni_error *err);
+omni_status cli_synth(cli *c, omni_error *err);
 
 #endif

@@ -30,6 +30,7 @@ void cli_catch_signals(void) {
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a file larger than ulimit -f: an error of write */
 }
 
 omni_status cli_stopped(omni_error *err) {

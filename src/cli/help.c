@@ -32,6 +32,12 @@ static const struct {
      "Shows this machine, the places in the order that workers take them, and with --pes which PE runs "
      "where.",
      "  omnibus topo --pes 8\n"},
+    {OMNI_CMD_SYNTH, "CONFIG.json",
+     "Writes a Hugging Face checkpoint directory of seeded random weights in the shape of a config.json, for "
+     "models whose weights are not at hand or that are to be thinned. States stay near 1 at any depth. The "
+     "same seed makes the same bytes on any host.",
+     "  omnibus synth configs/models/gpt2.json --layers 2 --out /tmp/gpt2-2\n"
+     "  omnibus synth configs/models/llama-2-7b.json --dtype bf16 --shard-size 2GiB --out /tmp/llama\n"},
 };
 enum { PAGES = sizeof pages / sizeof *pages };
 

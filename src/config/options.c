@@ -13,13 +13,15 @@ enum {
     CHECK = OMNI_CMD_CHECK,
     PLAN = OMNI_CMD_PLAN,
     TOPO = OMNI_CMD_TOPO,
-    EVERY = RUN | CHECK | PLAN | TOPO
+    SYNTH = OMNI_CMD_SYNTH,
+    PES = RUN | CHECK | PLAN | TOPO,
+    EVERY = PES | SYNTH
 };
 
 /* clang-format off */
 static const omni_option options[OMNI_OPTIONS] = {
     /* id                   name           arg        commands            repeat initial  help */
-    {OMNI_OPT_PES,         "pes",         "N|LIST",  EVERY,              false, NULL,
+    {OMNI_OPT_PES,         "pes",         "N|LIST",  PES,                false, NULL,
      "processing elements: a number; for check and plan a LIST such as 1,2,4-8"},
     {OMNI_OPT_PLAN,        "plan",        "P|LIST",  RUN | CHECK | PLAN, false, NULL,
      "how work is divided: a name, key=value parts joined by ':', or both; "
@@ -38,14 +40,22 @@ static const omni_option options[OMNI_OPTIONS] = {
      "write hidden states and logits as safetensors"},
     {OMNI_OPT_GOLDEN,      "golden",      "FILE",    CHECK,              false, NULL,
      "float64 truth (MODEL_DIR/golden.safetensors if it is there, else the built-in reference)"},
-    {OMNI_OPT_SEED,        "seed",        "S",       CHECK,              false, "1",
-     "seed of the prompts made when there is no golden file"},
+    {OMNI_OPT_SEED,        "seed",        "S",       CHECK | SYNTH,      false, "1",
+     "seed of what is made: the prompts when there is no golden file (check), the weights (synth)"},
     {OMNI_OPT_EXPLAIN,     "explain",     "P",       PLAN,               false, NULL,
      "show one plan op by op: placements, what moves, on which route"},
     {OMNI_OPT_BATCH,       "batch",       "LIST",    PLAN,               false, "1",
      "sequences at the same time"},
     {OMNI_OPT_PROMPT,      "prompt",      "LIST",    PLAN,               false, "64",
      "prompt lengths in tokens"},
+    {OMNI_OPT_OUT,         "out",         "DIR",     SYNTH,              false, NULL,
+     "the checkpoint directory to write: a new one, or an empty one"},
+    {OMNI_OPT_LAYERS,      "layers",      "N",       SYNTH,              false, NULL,
+     "only the first N layers (all of the config's)"},
+    {OMNI_OPT_DTYPE,       "dtype",       "T",       SYNTH,              false, NULL,
+     "f32, f16 or bf16 (the config's torch_dtype, f32 if it has none)"},
+    {OMNI_OPT_SHARD_SIZE,  "shard-size",  "BYTES",   SYNTH,              false, "5GB",
+     "most bytes of weights in a file: a number and KB, MB, GB, KiB, MiB, GiB"},
     {OMNI_OPT_FORMAT,      "format",      "F",       EVERY,              false, "table",
      "table, json or csv"},
     {OMNI_OPT_OUTPUT,      "output",      "FILE",    EVERY,              false, NULL,
@@ -64,8 +74,11 @@ static const omni_option options[OMNI_OPTIONS] = {
 static const struct {
     omni_command command;
     const char *name;
-} commands[] = {
-    {OMNI_CMD_RUN, "run"}, {OMNI_CMD_CHECK, "check"}, {OMNI_CMD_PLAN, "plan"}, {OMNI_CMD_TOPO, "topo"}};
+} commands[] = {{OMNI_CMD_RUN, "run"},
+                {OMNI_CMD_CHECK, "check"},
+                {OMNI_CMD_PLAN, "plan"},
+                {OMNI_CMD_TOPO, "topo"},
+                {OMNI_CMD_SYNTH, "synth"}};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
