@@ -46,22 +46,13 @@ static omni_model *make_model(const model_size *s) {
 
 static omni_weights *make_weights(const omni_model *model) {
     omni_error err = {0};
-    omni_model_tensor *t;
+    omni_random_spec *spec;
     omni_weights *w;
     size_t count;
-    if (omni_model_tensors(model, &t, &count, &err)) bench_die(&err);
-    omni_random_spec *spec = omni_alloc_array(count, sizeof *spec);
-    bench_need(spec);
-    for (size_t i = 0; i < count; i++)
-        spec[i] = (omni_random_spec){.name = t[i].name,
-                                     .dtype = OMNI_F32,
-                                     .rank = t[i].rank,
-                                     .shape = {t[i].shape[0], t[i].shape[1]},
-                                     .mean = t[i].mean,
-                                     .stddev = t[i].stddev};
-    if (omni_weights_open_random(spec, count, 1, &w, &err)) bench_die(&err);
+    if (omni_random_specs(model, OMNI_F32, &spec, &count, &err) ||
+        omni_weights_open_random(spec, count, 1, &w, &err))
+        bench_die(&err);
     omni_free(spec);
-    omni_free(t);
     return w;
 }
 

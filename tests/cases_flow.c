@@ -137,22 +137,12 @@ static const char *story_llama(void) {
 
 /* Every third tensor in BF16. */
 static omni_status open_random(flow *f, uint64_t seed) {
-    omni_model_tensor *t;
+    omni_random_spec *spec;
     size_t count;
-    omni_status status = omni_model_tensors(f->model, &t, &count, &f->err);
-    if (status) return status;
-    omni_random_spec *spec = omni_alloc_array(count, sizeof *spec);
-    for (size_t i = 0; spec && i < count; i++)
-        spec[i] = (omni_random_spec){.name = t[i].name,
-                                     .dtype = i % 3 ? OMNI_F32 : OMNI_BF16,
-                                     .rank = t[i].rank,
-                                     .shape = {t[i].shape[0], t[i].shape[1]},
-                                     .mean = t[i].mean,
-                                     .stddev = t[i].stddev};
-    status = spec ? omni_weights_open_random(spec, count, seed, &f->weights, &f->err)
-                  : omni_error_set(&f->err, OMNI_RUN_FAILED, "out of memory");
+    omni_status status = omni_random_specs(f->model, OMNI_F32, &spec, &count, &f->err);
+    for (size_t i = 0; !status && i < count; i += 3) spec[i].dtype = OMNI_BF16;
+    if (!status) status = omni_weights_open_random(spec, count, seed, &f->weights, &f->err);
     omni_free(spec);
-    omni_free(t);
     return status;
 }
 

@@ -23,6 +23,11 @@ const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, s
 /* All tensors that the forward pass needs. */
 omni_status omni_bind_all(const omni_model *model, const omni_weights *w, omni_error *err);
 
+/* The model's tensors as random ones of one type, their values as omni_model_tensors says. Free with
+ * omni_free, the names included. */
+omni_status omni_random_specs(const omni_model *m, omni_dtype dtype, omni_random_spec **out, size_t *count,
+                              omni_error *err);
+
 /* --- engine ----------------------------------------------------------------------------------- */
 
 typedef struct omni_engine_options {

@@ -25,7 +25,6 @@ typedef struct synth {
     uint64_t shard_bytes;
     char *config; /* text */
     omni_random_spec *spec;
-    omni_model_tensor *tensor;
     omni_synth_result result;
     uint64_t begin_ns, end_ns;
     cli_progress bar;
@@ -79,23 +78,6 @@ static omni_status thin_model(synth *s, omni_error *err) {
     if (status) return status;
     omni_model_free(s->c->model);
     s->c->model = thin;
-    return OMNI_OK;
-}
-
-static omni_status list_tensors(synth *s, omni_error *err) {
-    omni_status status = omni_model_tensors(s->c->model, &s->tensor, &s->tensors, err);
-    if (status) return status;
-    s->spec = omni_alloc_array(s->tensors, sizeof *s->spec);
-    if (!s->spec) return omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
-    for (size_t i = 0; i < s->tensors; i++) {
-        const omni_model_tensor *t = &s->tensor[i];
-        s->spec[i] = (omni_random_spec){.name = t->name,
-                                        .dtype = s->dtype,
-                                        .rank = t->rank,
-                                        .shape = {t->shape[0], t->shape[1]},
-                                        .mean = t->mean,
-                                        .stddev = t->stddev};
-    }
     return OMNI_OK;
 }
 
@@ -171,11 +153,10 @@ omni_status cli_synth(cli *c, omni_error *err) {
     synth s = {.c = c};
     omni_status status = read_options(&s, err);
     if (!status) status = thin_model(&s, err);
-    if (!status) status = list_tensors(&s, err);
+    if (!status) status = omni_random_specs(c->model, s.dtype, &s.spec, &s.tensors, err);
     if (!status) status = write_all(&s, err);
     if (!status) status = report(&s, err);
     omni_free(s.spec);
-    omni_free(s.tensor);
     omni_free(s.config);
     return status;
 }

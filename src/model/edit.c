@@ -22,7 +22,7 @@ omni_dtype model_config_dtype(const model_config *c) {
     return OMNI_F32;
 }
 
-/* The shortest of the precisions that bring every real back: 1e-05 and not 1.0000000000000001e-05. */
+/* The shortest of the precisions that bring every real back: 1e-5 and not 1.0000000000000001e-5. */
 static char *print(const json_t *root) {
     for (size_t digits = 15; digits <= 17; digits++) {
         char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
