@@ -105,11 +105,13 @@ test: all  ## everything that must hold: layers, unit, flow and command line tes
 	@$(SUBMAKE) $(TESTS)
 	@sh tests/check_layers.sh
 	@sh tests/test_cli.sh $(PROG)
+	@sh tests/test_synth.sh $(PROG)
 	@$(TESTS) -j2 --short-filename $(TESTFLAGS)
 
 check-asan: deps  ## all tests under address and undefined behaviour sanitizers
 	@$(SUBMAKE) VARIANT=asan build/asan/omnibus-tests build/asan/omnibus
 	@sh tests/test_cli.sh build/asan/omnibus
+	@sh tests/test_synth.sh build/asan/omnibus
 	@build/asan/omnibus-tests -j2 --short-filename $(TESTFLAGS)
 
 # Without address randomization: gcc 12's runtime cannot place its shadow under every kernel's.
