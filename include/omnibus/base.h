@@ -89,6 +89,14 @@ void omni_free(void *p);
 uint64_t omni_clock_ns(void);                 /* monotonic */
 double omni_median(double *values, size_t n); /* sorts values; NaN for n = 0 */
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+/* All of a regular file of at most max bytes into *out, malloc'd, with a NUL behind the last byte; free with
+ * free(). `what` says what was expected, for messages ("a JSON file"). A fifo or a device is refused without
+ * waiting for it. */
+omni_status omni_file_read(const char *path, size_t max, const char *what, char **out, size_t *bytes,
+                           omni_error *err);
+
 /* --- units and text --------------------------------------------------------------------------- */
 
 /* "0 B", "512 B", "1.50 KiB", "3.20 GiB". Returns buf. */

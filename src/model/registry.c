@@ -106,32 +106,6 @@ void omni_model_free(omni_model *model) {
     omni_free(model);
 }
 
-/* All of a file into *out, malloc'd. Not a regular file: refused before open could block on it. */
-static omni_status read_file(const char *path, char **out, size_t *bytes, omni_error *err) {
-    struct stat st;
-    char *text = NULL;
-    if (stat(path, &st) != 0) return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode) || st.st_size > MAX_CONFIG_BYTES)
-        return omni_error_set(err, OMNI_BAD_INPUT,
-                              "%s: not a config (expected a JSON file of at most %d MiB)", path,
-                              MAX_CONFIG_BYTES >> 20);
-    FILE *file = fopen(path, "rb");
-    if (!file) return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", path, strerror(errno));
-    size_t size = (size_t)st.st_size;
-    omni_status status = OMNI_OK;
-    text = malloc(size + 1);
-    if (!text) {
-        status = omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
-    } else if ((*bytes = fread(text, 1, size, file)) != size) {
-        status =
-            omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", path, ferror(file) ? strerror(errno) : "cut short");
-    }
-    fclose(file);
-    if (status) free(text);
-    if (!status) *out = text;
-    return status;
-}
-
 /* Malloc'd path of the config: the file itself, or config.json in a directory. */
 static omni_status find_config(const char *path, char **out, omni_error *err) {
     struct stat st;
@@ -155,7 +129,7 @@ omni_status omni_model_load(const char *path, omni_model **out, omni_error *err)
     *out = NULL;
     omni_status status = find_config(path, &file, err);
     if (status) return status;
-    status = read_file(file, &text, &bytes, err);
+    status = omni_file_read(file, MAX_CONFIG_BYTES, "a config", &text, &bytes, err);
     if (!status) status = omni_model_parse(text, bytes, file, out, err);
     if (!status && (real = realpath(file, NULL))) set_name((*out)->name, real); /* "." has a name, too */
     free(real);
