@@ -1,8 +1,10 @@
-/* weights.h: where tensors come from: a safetensors checkpoint directory (mmap), or a seeded random one.
+/* weights.h: where tensors come from: a safetensors checkpoint directory, or a seeded random one.
  *
- * A source hands out elements in their stored type; it keeps no copy of its own: a checkpoint is mapped
- * read-only, random elements are a pure function of (seed, name, index). Reading is safe from any
- * thread. Ownership: omni_weights_close frees the source and invalidates its omni_tensor pointers.
+ * A source hands out elements in their stored type; it keeps no copy of its own: a checkpoint's files stay
+ * open and are read where they are asked for, random elements are a pure function of (seed, name, index).
+ * Reading is safe from any thread, and can fail at any time: a file may shrink, a disk may die. (A mapping
+ * would turn that into SIGBUS in whichever thread touched it, so there is none.) Ownership:
+ * omni_weights_close frees the source and invalidates its omni_tensor pointers.
  */
 #ifndef OMNIBUS_WEIGHTS_H
 #define OMNIBUS_WEIGHTS_H
@@ -17,7 +19,8 @@ typedef struct omni_tensor {
     size_t rank;
     size_t shape[OMNI_MAX_RANK];
     size_t elements;
-    const void *data; /* row-major, may be unaligned; NULL for a random source */
+    size_t file;     /* which of the source's files, and ... */
+    uint64_t offset; /* ... the byte there where its row-major elements begin; 0, 0 for a random source */
 } omni_tensor;
 
 typedef struct omni_weights omni_weights;
@@ -25,7 +28,9 @@ typedef struct omni_weights omni_weights;
 /* One safetensors file. All of the header is validated before anything is returned. */
 omni_status omni_weights_open_file(const char *path, omni_weights **out, omni_error *err);
 
-/* A Hugging Face directory: model.safetensors. */
+/* A Hugging Face directory: model.safetensors, else the shards that model.safetensors.index.json names: files
+ * beside it, each tensor in one of them. As in transformers, a tensor in a shard that the index does not list
+ * is there all the same; one that it lists must be in the shard it says. */
 omni_status omni_weights_open_dir(const char *dir, omni_weights **out, omni_error *err);
 
 /* Random tensors: spec[i] gives name, dtype (F32, F16 or BF16), rank, shape. Values are uniform with mean `mean`
@@ -46,14 +51,19 @@ size_t omni_weights_count(const omni_weights *w);
 const omni_tensor *omni_weights_at(const omni_weights *w, size_t i);           /* in the order of the data */
 const omni_tensor *omni_weights_find(const omni_weights *w, const char *name); /* NULL: none */
 
-/* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract. */
-void omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst);
+/* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract. False:
+ * the file does not give them (any more), and what dst holds is undefined; omni_weights_read_failed says why. */
+bool omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst)
+    __attribute__((warn_unused_result));
 
 /* The same, converted, from any type. */
-void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
-                           float *dst);
-void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
-                           double *dst);
+bool omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
+                           float *dst) __attribute__((warn_unused_result));
+bool omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
+                           double *dst) __attribute__((warn_unused_result));
+
+/* The error of a read of t that failed: OMNI_RUN_FAILED, "FILE: tensor 'x': cut short while in use ...". */
+omni_status omni_weights_read_failed(const omni_weights *w, const omni_tensor *t, omni_error *err);
 
 /* --- writing ---------------------------------------------------------------------------------- */
 

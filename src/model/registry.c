@@ -145,7 +145,7 @@ omni_status omni_model_rewrite(const char *path, size_t layers, omni_dtype dtype
     *out = NULL;
     omni_status status = find_config(path, &file, err);
     if (status) return status;
-    status = read_file(file, &text, &bytes, err);
+    status = omni_file_read(file, MAX_CONFIG_BYTES, "a config", &text, &bytes, err);
     json_t *root = status ? NULL : json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
     model_config c = {.object = root, .source = file, .err = err};
     size_t family = status ? FAMILIES : find_family(&c);

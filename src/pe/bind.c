@@ -8,9 +8,9 @@
 static omni_status check_tensor(const omni_weights *w, const omni_tensor *t, size_t rows, size_t cols,
                                 omni_error *err) {
     const char *source = omni_weights_source(w);
-    if (t->dtype != OMNI_F32 && t->dtype != OMNI_BF16)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%s: tensor '%s' is %s (expected F32 or BF16)", source,
-                              t->name, omni_dtype_name(t->dtype));
+    if (t->dtype != OMNI_F32 && t->dtype != OMNI_F16 && t->dtype != OMNI_BF16)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: tensor '%s' is %s (expected F32, F16 or BF16)",
+                              source, t->name, omni_dtype_name(t->dtype));
     bool matrix = cols != 0;
     if (t->rank == (matrix ? 2 : 1) && t->shape[0] == rows && (!matrix || t->shape[1] == cols))
         return OMNI_OK;

@@ -1,5 +1,5 @@
 /* engine.c: the engine as its caller sees it, and the caller's part in a pass: the host port. It holds the
- * embedding tables (as views into the checkpoint), looks tokens up, adds positions, sends the rows in and
+ * embedding tables (it reads their rows from the checkpoint), looks tokens up, adds positions, sends the rows in and
  * awaits the tokens.
  */
 #include <stdio.h>
@@ -210,28 +210,37 @@ static omni_status set_pass(omni_engine *e, const int32_t *ids, const size_t *co
     return OMNI_OK;
 }
 
+/* One row of a table of the host port. */
+static omni_status look_up(const omni_engine *e, const omni_tensor *table, size_t row, float *x,
+                           omni_error *err) {
+    size_t hidden = e->o.model->shape.hidden;
+    if (omni_weights_read_f32(e->o.weights, table, row * hidden, hidden, x)) return OMNI_OK;
+    return omni_weights_read_failed(e->o.weights, table, err);
+}
+
 /* Looks tokens up, adds learned positions. */
-static void embed(omni_engine *e, const int32_t *ids) {
+static omni_status embed(omni_engine *e, const int32_t *ids, omni_error *err) {
     size_t hidden = e->o.model->shape.hidden;
     float *position = e->rows + e->o.max_tokens * hidden;
+    omni_status st = OMNI_OK;
     for (size_t q = 0; q < e->o.sequences; q++) {
-        for (size_t i = 0; i < e->pass.counts[q]; i++) {
+        for (size_t i = 0; i < e->pass.counts[q] && st == OMNI_OK; i++) {
             size_t row = e->pass.row[q] + i;
             float *x = e->rows + row * hidden;
-            omni_weights_read_f32(e->o.weights, e->embedding, (size_t)ids[row] * hidden, hidden, x);
-            if (!e->positions) continue;
-            omni_weights_read_f32(e->o.weights, e->positions, (e->pass.first[q] + i) * hidden, hidden,
-                                  position);
+            st = look_up(e, e->embedding, (size_t)ids[row], x, err);
+            if (!e->positions || st != OMNI_OK) continue;
+            st = look_up(e, e->positions, e->pass.first[q] + i, position, err);
             omni_add(x, hidden, position, hidden, 1, hidden);
         }
     }
+    return st;
 }
 
 omni_status omni_engine_forward(omni_engine *e, const int32_t *ids, const size_t *counts, int32_t *next,
                                 omni_error *err) {
     omni_status st = set_pass(e, ids, counts, err);
+    if (st == OMNI_OK) st = embed(e, ids, err);
     if (st != OMNI_OK) return st;
-    embed(e, ids);
     omni_word_publish(&e->go, ++e->passes);
     bool ok = omni_fabric_host_send(e->fabric, 0, e->rows,
                                     e->pass.extent.tokens * e->o.model->shape.hidden * sizeof(float)) &&

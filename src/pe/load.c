@@ -1,6 +1,6 @@
-/* load.c: each PE copies its own shards, and nothing else, from the mapped checkpoint into its arena, row by
- * row. The stored type stays (BF16 stays 2 bytes); only where a fused projection mixes types, F32 is used for
- * all of it.
+/* load.c: each PE reads its own shards, and nothing else, from the checkpoint into its arena, block of rows by
+ * block of rows. BF16 stays 2 bytes. F16 becomes F32: no kernel widens it, and BF16 could not hold its fractions.
+ * Where a fused projection mixes types, F32 is used for all of it.
  */
 #include <stdlib.h>
 
@@ -16,39 +16,57 @@ typedef struct shard {
     size_t packed_out;  /* first output in the handle */
 } shard;
 
-/* `rows` stored rows of `count` elements, from (row, col) of tensor t that is `cols` wide. */
-static void read_block(const omni_weights *w, const omni_tensor *t, omni_dtype dtype, size_t row, size_t rows,
+/* `rows` stored rows of `count` elements, from (row, col) of tensor t that is `cols` wide; whole rows at once. */
+static bool read_block(const omni_weights *w, const omni_tensor *t, omni_dtype dtype, omni_range rows,
                        size_t col, size_t count, size_t cols, void *dst) {
-    for (size_t r = 0; r < rows; r++) {
-        size_t first = (row + r) * cols + col;
-        char *to = (char *)dst + r * count * omni_dtype_bytes(dtype);
-        if (t->dtype == dtype)
-            omni_weights_read(w, t, first, count, to);
-        else
-            omni_weights_read_f32(w, t, first, count, (float *)(void *)to);
+    size_t times = count == cols ? 1 : rows.count, each = count == cols ? rows.count * cols : count;
+    bool ok = true;
+    for (size_t r = 0; ok && r < times; r++) {
+        size_t first = (rows.start + r) * cols + col;
+        char *to = (char *)dst + r * each * omni_dtype_bytes(dtype);
+        ok = t->dtype == dtype ? omni_weights_read(w, t, first, each, to)
+                               : omni_weights_read_f32(w, t, first, each, (float *)(void *)to);
     }
+    return ok;
+}
+
+static void put_block(pe_weight *mine, const shard *s, size_t row, size_t rows, size_t cols,
+                      const void *block) {
+    if (s->m->in_out)
+        omni_packed_put(mine->matrix, s->packed_out, cols, row, rows, block, 1, cols);
+    else
+        omni_packed_put(mine->matrix, s->packed_out + row, rows, 0, cols, block, cols, 1);
 }
 
 /* Stored [out, in]: blocks of output rows. Stored [in, out]: blocks of input rows. */
-static bool load_shard(const omni_engine_options *o, pe_weight *mine, const shard *s, omni_dtype dtype) {
-    bool flip = s->m->in_out;
-    omni_range rows = flip ? s->in : (omni_range){s->m->out_offset + s->out.start, s->out.count};
-    omni_range cols = flip ? (omni_range){s->m->out_offset + s->out.start, s->out.count} : s->in;
-    size_t stored_cols = flip ? s->m->stored_out : s->m->in, bytes;
-    if (rows.count == 0 || cols.count == 0) return true;
-    if (!omni_size_mul(BLOCK_ROWS * omni_dtype_bytes(dtype), cols.count, &bytes)) return false;
-    void *block = malloc(bytes);
-    if (!block) return false;
-    for (size_t r = 0; r < rows.count && omni_stop_get(o->stop) == OMNI_OK; r += BLOCK_ROWS) {
-        size_t n = rows.count - r < BLOCK_ROWS ? rows.count - r : BLOCK_ROWS;
-        read_block(o->weights, s->t, dtype, rows.start + r, n, cols.start, cols.count, stored_cols, block);
-        if (flip)
-            omni_packed_put(mine->matrix, s->packed_out, cols.count, r, n, block, 1, cols.count);
+static omni_status load_shard(const omni_engine_options *o, pe_weight *mine, const shard *s, omni_dtype dtype,
+                              omni_error *err) {
+    omni_range out = {s->m->out_offset + s->out.start, s->out.count};
+    omni_range rows = s->m->in_out ? s->in : out, cols = s->m->in_out ? out : s->in;
+    size_t stored_cols = s->m->in_out ? s->m->stored_out : s->m->in, bytes;
+    if (rows.count == 0 || cols.count == 0) return OMNI_OK;
+    void *block =
+        omni_size_mul(BLOCK_ROWS * omni_dtype_bytes(dtype), cols.count, &bytes) ? malloc(bytes) : NULL;
+    if (!block) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to read a block of '%s'", s->t->name);
+    omni_status st = OMNI_OK;
+    for (size_t r = 0; r < rows.count && st == OMNI_OK && omni_stop_get(o->stop) == OMNI_OK;
+         r += BLOCK_ROWS) {
+        omni_range block_rows = {rows.start + r, rows.count - r < BLOCK_ROWS ? rows.count - r : BLOCK_ROWS};
+        if (read_block(o->weights, s->t, dtype, block_rows, cols.start, cols.count, stored_cols, block))
+            put_block(mine, s, r, block_rows.count, cols.count, block);
         else
-            omni_packed_put(mine->matrix, s->packed_out + r, n, 0, cols.count, block, cols.count, 1);
+            st = omni_weights_read_failed(o->weights, s->t, err);
     }
     free(block);
-    return true;
+    return st;
+}
+
+static omni_status load_vector(const omni_engine_options *o, const omni_tensor_name *name, size_t layer,
+                               size_t stored, omni_range part, float *to, omni_error *err) {
+    const omni_tensor *t = omni_bind(o->weights, name, layer, stored, 0, err);
+    if (!t) return OMNI_BAD_INPUT;
+    if (omni_weights_read_f32(o->weights, t, part.start, part.count, to)) return OMNI_OK;
+    return omni_weights_read_failed(o->weights, t, err);
 }
 
 omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
@@ -68,32 +86,28 @@ static omni_status load_projection(const omni_engine_options *o, const pe *x, co
     const omni_tensor *t[OMNI_MAX_PARTS];
     size_t p = o->plan->mesh.size[OMNI_AXIS_INNER], at = 0;
     omni_dtype dtype = pe_bind_matrices(o, w, t);
-    for (size_t j = 0; j < w->op->matrices; j++) {
+    omni_status st = OMNI_OK;
+    for (size_t j = 0; j < w->op->matrices && st == OMNI_OK; j++) {
         const omni_matrix *m = &w->op->matrix[j];
         omni_range out = w->split_out ? omni_value_owned(&w->out, j, p, x->index) : (omni_range){0, m->out};
         shard s = {.m = m, .t = t[j], .out = out, .in = mine->in, .packed_out = at};
-        if (mine->matrix && !load_shard(o, mine, &s, dtype))
-            return omni_error_set(err, OMNI_RUN_FAILED, "PE %zu: no memory to read a block of '%s'", x->rank,
-                                  t[j]->name);
-        if (mine->bias && out.count) {
-            const omni_tensor *b = omni_bind(o->weights, &m->bias, w->layer, m->stored_out, 0, NULL);
-            omni_weights_read_f32(o->weights, b, m->out_offset + out.start, out.count, mine->bias + at);
-        }
+        omni_range bias = {m->out_offset + out.start, out.count};
+        if (mine->matrix) st = load_shard(o, mine, &s, dtype, err);
+        if (mine->bias && out.count && st == OMNI_OK)
+            st = load_vector(o, &m->bias, w->layer, m->stored_out, bias, mine->bias + at, err);
         at += out.count;
     }
-    return OMNI_OK;
+    return st;
 }
 
-static void load_norm(const omni_engine_options *o, const pe *x, const omni_weight *w, pe_weight *mine) {
+static omni_status load_norm(const omni_engine_options *o, const pe *x, const omni_weight *w, pe_weight *mine,
+                             omni_error *err) {
     size_t p = o->plan->mesh.size[OMNI_AXIS_INNER], hidden = o->model->shape.hidden;
-    omni_range mine_cols =
-        w->out.compact ? omni_value_owned(&w->out, 0, p, x->index) : (omni_range){0, hidden};
-    if (mine_cols.count == 0) return;
-    const omni_tensor *t = omni_bind(o->weights, &w->op->norm_weight, w->layer, hidden, 0, NULL);
-    omni_weights_read_f32(o->weights, t, mine_cols.start, mine_cols.count, mine->norm_weight);
-    if (!mine->norm_bias) return;
-    t = omni_bind(o->weights, &w->op->norm_bias, w->layer, hidden, 0, NULL);
-    omni_weights_read_f32(o->weights, t, mine_cols.start, mine_cols.count, mine->norm_bias);
+    omni_range cols = w->out.compact ? omni_value_owned(&w->out, 0, p, x->index) : (omni_range){0, hidden};
+    if (cols.count == 0) return OMNI_OK;
+    omni_status st = load_vector(o, &w->op->norm_weight, w->layer, hidden, cols, mine->norm_weight, err);
+    if (!mine->norm_bias || st != OMNI_OK) return st;
+    return load_vector(o, &w->op->norm_bias, w->layer, hidden, cols, mine->norm_bias, err);
 }
 
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err) {
@@ -101,7 +115,7 @@ omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err) {
     for (size_t i = 0; !x->idle && i < o->plan->weight_count && st == OMNI_OK; i++) {
         const omni_weight *w = &o->plan->weight[i];
         if (w->op->kind == OMNI_OP_NORM)
-            load_norm(o, x, w, &x->weight[i]);
+            st = load_norm(o, x, w, &x->weight[i], err);
         else
             st = load_projection(o, x, w, &x->weight[i], err);
     }

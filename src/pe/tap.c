@@ -6,6 +6,21 @@
 
 #include "pe/pe.h"
 
+static omni_status load_vector(const omni_engine *e, const omni_tensor_name *name, float *to,
+                               omni_error *err) {
+    const omni_weights *w = e->o.weights;
+    size_t hidden = e->o.model->shape.hidden;
+    const omni_tensor *t = omni_bind(w, name, 0, hidden, 0, err);
+    if (!t) return OMNI_BAD_INPUT;
+    return omni_weights_read_f32(w, t, 0, hidden, to) ? OMNI_OK : omni_weights_read_failed(w, t, err);
+}
+
+static omni_status load_final_norm(const omni_engine *e, omni_error *err) {
+    omni_status st = load_vector(e, &e->final_norm->norm_weight, e->final_weight, err);
+    if (st != OMNI_OK || !e->final_norm->norm_bias.name[0]) return st;
+    return load_vector(e, &e->final_norm->norm_bias, e->final_bias, err);
+}
+
 omni_status taps_create(omni_engine *e, omni_error *err) {
     const omni_shape *s = &e->o.model->shape;
     size_t layers = s->layers + 1, state;
@@ -25,12 +40,7 @@ omni_status taps_create(omni_engine *e, omni_error *err) {
                               e->o.max_tokens);
     for (size_t i = 0; i < e->o.model->final_op_count; i++)
         if (e->o.model->final_ops[i].kind == OMNI_OP_NORM) e->final_norm = &e->o.model->final_ops[i];
-    const omni_tensor *t = omni_bind(e->o.weights, &e->final_norm->norm_weight, 0, s->hidden, 0, err);
-    if (t) omni_weights_read_f32(e->o.weights, t, 0, s->hidden, e->final_weight);
-    if (!t || !e->final_norm->norm_bias.name[0]) return t ? OMNI_OK : OMNI_BAD_INPUT;
-    t = omni_bind(e->o.weights, &e->final_norm->norm_bias, 0, s->hidden, 0, err);
-    if (t) omni_weights_read_f32(e->o.weights, t, 0, s->hidden, e->final_bias);
-    return t ? OMNI_OK : OMNI_BAD_INPUT;
+    return load_final_norm(e, err);
 }
 
 void taps_free(omni_engine *e) {

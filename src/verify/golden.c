@@ -54,11 +54,12 @@ static omni_status find_shape(const golden *g, const char *name, omni_dtype dtyp
         g->prefix, name, format_shape(found, rank, (*out)->shape), format_shape(expected, rank, shape));
 }
 
-/* Elements [first, first + count) of an F64 tensor, as an array of the truth. NULL: no memory. */
+/* Elements [first, first + count) of an F64 tensor, as an array of the truth. NULL: no memory, or unreadable. */
 static double *copy_f64(const golden *g, const omni_tensor *t, size_t first, size_t count) {
     double *to = truth_array(g->truth, count, sizeof *to, g->err);
-    if (to) omni_weights_read_f64(g->file, t, first, count, to);
-    return to;
+    if (!to || omni_weights_read_f64(g->file, t, first, count, to)) return to;
+    omni_weights_read_failed(g->file, t, g->err);
+    return NULL; /* the array is the truth's */
 }
 
 /* Tensor [B, ...]: row b becomes the array that the field at this offset of prompt b points to. */
@@ -86,8 +87,10 @@ static omni_status load_ids(const golden *g, const omni_tensor *input, const omn
         int32_t *ids = truth_array(g->truth, g->T, sizeof *ids, g->err);
         int32_t *next = truth_array(g->truth, g->S, sizeof *next, g->err);
         if (!ids || !next) return OMNI_RUN_FAILED;
-        omni_weights_read(g->file, input, b * g->T, g->T, ids);
-        if (g->S) omni_weights_read(g->file, decode, b * g->S, g->S, next);
+        if (!omni_weights_read(g->file, input, b * g->T, g->T, ids))
+            return omni_weights_read_failed(g->file, input, g->err);
+        if (g->S && !omni_weights_read(g->file, decode, b * g->S, g->S, next))
+            return omni_weights_read_failed(g->file, decode, g->err);
         omni_status status = truth_check_prompt(g->model, g->path, g->first + b, ids, g->T, g->S, g->err);
         if (!status)
             status = truth_check_ids(g->model, g->path, g->first + b, "decode_ids", next, g->S, g->err);
@@ -113,7 +116,8 @@ static omni_status load_layers(const golden *g) {
         double *hidden = truth_array(g->truth, (layers + 1) * each, sizeof *hidden, g->err);
         if (!hidden) return OMNI_RUN_FAILED;
         for (size_t l = 0; l <= layers; l++)
-            omni_weights_read_f64(g->file, t, (l * rows + b) * each, each, hidden + l * each);
+            if (!omni_weights_read_f64(g->file, t, (l * rows + b) * each, each, hidden + l * each))
+                return omni_weights_read_failed(g->file, t, g->err);
         g->truth->prompt[g->first + b].layer_hidden = hidden;
     }
     return status;

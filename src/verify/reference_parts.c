@@ -61,20 +61,24 @@ static const omni_tensor *tensor(reference *ref, const char *name, const char *s
     return ref_bind(ref, full, rows, cols);
 }
 
+/* Elements into y; false: the failure is stored. */
+static bool read_elements(reference *ref, const omni_tensor *t, size_t first, size_t count, double *y) {
+    if (omni_weights_read_f64(ref->w, t, first, count, y)) return true;
+    ref->status = omni_weights_read_failed(ref->w, t, ref->err);
+    return false;
+}
+
 /* A vector of n elements into the block buffer; NULL: failed. */
 static const double *vector(reference *ref, const char *name, const char *suffix, size_t n) {
     const omni_tensor *t = tensor(ref, name, suffix, n, 0);
-    if (!t) return NULL;
-    omni_weights_read_f64(ref->w, t, 0, n, ref->block);
-    return ref->block;
+    return t && read_elements(ref, t, 0, n, ref->block) ? ref->block : NULL;
 }
 
-/* Rows [first, first + returned) of a matrix [rows, cols] into the block buffer; 0: stopped. */
+/* Rows [first, first + returned) of a matrix [rows, cols] into the block buffer; 0: stopped or failed. */
 static size_t next_block(reference *ref, const omni_tensor *t, size_t first, size_t rows, size_t cols) {
     if (stopped(ref)) return 0;
     size_t fit = ref->block_elements / cols, count = rows - first < fit ? rows - first : fit;
-    omni_weights_read_f64(ref->w, t, first * cols, count * cols, ref->block);
-    return count;
+    return read_elements(ref, t, first * cols, count * cols, ref->block) ? count : 0;
 }
 
 /* --- matrices --------------------------------------------------------------------------------- */
@@ -125,13 +129,13 @@ void ref_conv1d(reference *ref, const char *name, const double *x, size_t rows, 
 void ref_lookup(reference *ref, const char *name, size_t count, size_t index, double *y) {
     size_t D = ref->shape.hidden;
     const omni_tensor *t = tensor(ref, name, "weight", count, D);
-    if (t) omni_weights_read_f64(ref->w, t, index * D, D, y);
+    if (t) read_elements(ref, t, index * D, D, y);
 }
 
 void ref_embed(reference *ref, const reference_row *row, size_t rows) {
     size_t D = ref->shape.hidden;
-    for (size_t r = 0; r < rows; r++)
-        omni_weights_read_f64(ref->w, ref->embedding, (size_t)row[r].id * D, D, ref->x + r * D);
+    for (size_t r = 0; !ref->status && r < rows; r++)
+        read_elements(ref, ref->embedding, (size_t)row[r].id * D, D, ref->x + r * D);
 }
 
 void ref_head(reference *ref, const double *normed, const reference_row *row, size_t rows) {

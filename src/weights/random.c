@@ -180,10 +180,13 @@ omni_status omni_weights_open_random(const omni_random_spec *spec, size_t count,
     omni_status status = OMNI_OK;
     if (!w || !w->random) status = omni_error_set(err, OMNI_RUN_FAILED, "random tensors: out of memory");
     for (size_t i = 0; !status && i < count; i++) status = add(w, i, &spec[i], seed, err);
-    const char *twice = status ? NULL : weights_index(w);
+    size_t twice = 0;
+    if (!status && !weights_index(w, &twice))
+        status = omni_error_set(err, OMNI_RUN_FAILED, "random tensors: out of memory");
     if (twice)
-        status = omni_error_set(err, OMNI_BAD_INPUT,
-                                "random tensor '%.80s' twice (expected names of their own)", twice);
+        status =
+            omni_error_set(err, OMNI_BAD_INPUT, "random tensor '%.80s' twice (expected names of their own)",
+                           w->by_name[twice]->name);
     if (status) {
         omni_weights_close(w);
     } else {

@@ -1,19 +1,19 @@
-/* safetensors.c: one safetensors file, mapped. Layout (huggingface.co/docs/safetensors, "Format"):
+/* safetensors.c: the header of a safetensors file. Layout (huggingface.co/docs/safetensors, "Format"):
  *
  *     8 bytes   N, little-endian
  *     N bytes   JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...}
  *     the rest  data; offsets count from here, tile it without hole or overlap
  *
  * A file comes from anywhere, so nothing in it is used before it was checked: the length against the file,
- * the JSON (no key twice, no NUL in a key: jansson refuses both), every dtype, shape and range, and last the
- * tiling. After that each tensor is a view that cannot leave the mapping. Data may be unaligned.
+ * the JSON (no key twice, no NUL in a key, no depth that would exhaust the stack: jansson refuses them), every
+ * dtype, shape and range, and last the tiling. After that each tensor is a range that lay in the file when it was
+ * opened. Data may be unaligned.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +21,7 @@
 
 enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100000000 }; /* the limit of the reference implementation */
 
-/* A tensor and its place in the data section, before the views are made. */
+/* A tensor and its place in the data section. */
 typedef struct entry {
     omni_tensor tensor;
     size_t begin, end;
@@ -36,48 +36,63 @@ static omni_status fail(omni_error *err, const char *path, const char *name, con
 
 /* --- the file --------------------------------------------------------------------------------- */
 
-static omni_status map_file(const char *path, void **map, size_t *bytes, omni_error *err) {
+static omni_status open_file(weights_file *f, size_t *bytes, omni_error *err) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not block before it is refused */
-    if (fd < 0) return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", path, strerror(errno));
-    omni_status status = OMNI_OK;
-    if (fstat(fd, &st) != 0) {
-        status = omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        status = omni_error_set(err, OMNI_BAD_INPUT, "%s: not a regular file (expected safetensors)", path);
-    } else if (st.st_size < LENGTH_BYTES) {
-        status =
-            omni_error_set(err, OMNI_BAD_INPUT, "%s: too short, %lld bytes (expected a safetensors header)",
-                           path, (long long)st.st_size);
-    } else {
-        *bytes = (size_t)st.st_size;
-        *map = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (*map == MAP_FAILED)
-            status = omni_error_set(err, OMNI_RUN_FAILED, "%s: mmap: %s", path, strerror(errno));
-    }
-    close(fd);
-    return status;
+    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not block before it is refused */
+    if (f->fd < 0 || fstat(f->fd, &st) != 0)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", f->path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: not a regular file (expected safetensors)", f->path);
+    if (st.st_size < LENGTH_BYTES)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%s: too short, %lld bytes (expected a safetensors header)", f->path,
+                              (long long)st.st_size);
+    *bytes = (size_t)st.st_size;
+    return OMNI_OK;
 }
 
-/* Length of the JSON, which lies in the file and begins with '{'. */
-static omni_status header_length(const char *path, const unsigned char *map, size_t bytes, size_t *length,
-                                 omni_error *err) {
+static omni_status cannot_read(const char *path, omni_error *err) {
+    return omni_error_set(err, OMNI_RUN_FAILED, "%s: header cannot be read: %s", path,
+                          errno ? strerror(errno) : "the file changed while in use");
+}
+
+/* Length of the JSON, which lies in the file. */
+static omni_status header_length(const weights_file *f, size_t bytes, size_t *length, omni_error *err) {
+    unsigned char field[LENGTH_BYTES];
     uint64_t n = 0;
-    for (size_t i = 0; i < LENGTH_BYTES; i++) n |= (uint64_t)map[i] << 8 * i;
+    if (!weights_pread(f->fd, field, sizeof field, 0)) return cannot_read(f->path, err);
+    for (size_t i = 0; i < LENGTH_BYTES; i++) n |= (uint64_t)field[i] << 8 * i;
     if (n > MAX_HEADER_BYTES)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
-            "%s: header of %llu bytes is too long (expected at most %d; is it safetensors?)", path,
+            "%s: header of %llu bytes is too long (expected at most %d; is it safetensors?)", f->path,
             (unsigned long long)n, MAX_HEADER_BYTES);
     if (n > bytes - LENGTH_BYTES)
         return omni_error_set(err, OMNI_BAD_INPUT,
-                              "%s: header of %llu bytes is cut short (the file has %zu bytes)", path,
+                              "%s: header of %llu bytes is cut short (the file has %zu bytes)", f->path,
                               (unsigned long long)n, bytes);
-    if (n == 0 || map[LENGTH_BYTES] != '{')
-        return omni_error_set(err, OMNI_BAD_INPUT,
-                              "%s: header does not begin with '{' (expected safetensors)", path);
     *length = (size_t)n;
     return OMNI_OK;
+}
+
+/* The JSON, an object. */
+static omni_status load_header(const weights_file *f, size_t length, json_t **out, omni_error *err) {
+    json_error_t why;
+    char *text = malloc(length + 1);
+    omni_status status = OMNI_OK;
+    if (!text) {
+        status = omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", f->path);
+    } else if (!weights_pread(f->fd, text, length, LENGTH_BYTES)) {
+        status = cannot_read(f->path, err);
+    } else if (length == 0 || text[0] != '{') {
+        status = omni_error_set(err, OMNI_BAD_INPUT,
+                                "%s: header does not begin with '{' (expected safetensors)", f->path);
+    } else if (!(*out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why))) {
+        status = omni_error_set(err, OMNI_BAD_INPUT, "%s: header is not JSON: %s (expected safetensors)",
+                                f->path, why.text);
+    }
+    free(text);
+    return status;
 }
 
 /* --- one tensor ------------------------------------------------------------------------------- */
@@ -200,58 +215,39 @@ static omni_status parse_entries(const char *path, json_t *header, size_t data_b
     return check_tiling(path, entries, *count, data_bytes, err);
 }
 
-static omni_weights *make_source(const char *path, const entry *entries, size_t count, const char *data) {
-    omni_weights *w = weights_new(path, count);
-    bool good = w != NULL;
-    for (size_t i = 0; good && i < count; i++) {
-        w->tensors[i] = entries[i].tensor;
-        w->tensors[i].data = data + entries[i].begin;
-        w->tensors[i].name = strdup(entries[i].tensor.name);
-        good = w->tensors[i].name != NULL;
+/* The entries' tensors behind those that w has. */
+static bool append(omni_weights *w, size_t file, const entry *entries, size_t count, uint64_t data) {
+    omni_tensor *all = realloc(w->tensors, (w->count + count + 1) * sizeof *all);
+    if (!all) return false;
+    w->tensors = all;
+    for (size_t i = 0; i < count; i++) {
+        omni_tensor *t = &all[w->count];
+        *t = entries[i].tensor;
+        t->file = file;
+        t->offset = data + entries[i].begin;
+        t->name = strdup(entries[i].tensor.name);
+        if (!t->name) return false;
+        w->count++;
     }
-    if (!good) {
-        omni_weights_close(w);
-        return NULL;
-    }
-    weights_index(w); /* no name twice: the JSON had none */
-    return w;
+    return true;
 }
 
-static omni_status parse_header(const char *path, const char *map, size_t bytes, omni_weights **out,
-                                omni_error *err) {
-    size_t length = 0, count = 0;
-    omni_status status = header_length(path, (const unsigned char *)map, bytes, &length, err);
-    if (status) return status;
-    json_error_t why;
-    json_t *header = json_loadb(map + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &why);
-    if (!header)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%s: header is not JSON: %s (expected safetensors)", path,
-                              why.text);
-    entry *entries = calloc(json_object_size(header) + 1, sizeof *entries);
-    if (entries) {
-        size_t data_bytes = bytes - LENGTH_BYTES - length;
-        status = parse_entries(path, header, data_bytes, entries, &count, err);
-        if (!status) *out = make_source(path, entries, count, map + LENGTH_BYTES + length);
-    }
-    if (!status && !*out) status = omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
+omni_status weights_add_file(omni_weights *w, size_t file, omni_error *err) {
+    weights_file *f = &w->file[file];
+    size_t bytes = 0, length = 0, count = 0;
+    json_t *header = NULL;
+    entry *entries = NULL;
+    omni_status status = open_file(f, &bytes, err);
+    if (!status) status = header_length(f, bytes, &length, err);
+    if (!status) status = load_header(f, length, &header, err);
+    if (status) goto out;
+    size_t data = LENGTH_BYTES + length;
+    entries = calloc(json_object_size(header) + 1, sizeof *entries);
+    if (entries) status = parse_entries(f->path, header, bytes - data, entries, &count, err);
+    if (!status && (!entries || !append(w, file, entries, count, data)))
+        status = omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", f->path);
+out:
     free(entries);
     json_decref(header);
     return status;
-}
-
-omni_status omni_weights_open_file(const char *path, omni_weights **out, omni_error *err) {
-    void *map = NULL;
-    size_t bytes = 0;
-    *out = NULL;
-    omni_status status = map_file(path, &map, &bytes, err);
-    if (status) return status;
-    status = parse_header(path, map, bytes, out, err);
-    if (status) {
-        munmap(map, bytes);
-        return status;
-    }
-    madvise(map, bytes, MADV_SEQUENTIAL); /* a hint; loads walk each tensor once */
-    (*out)->map = map;
-    (*out)->map_bytes = bytes;
-    return OMNI_OK;
 }

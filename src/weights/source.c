@@ -1,18 +1,23 @@
 /* source.c: what all sources share: finding a tensor by name, and reading elements, as stored or converted.
  *
- * Tensors in a file begin at any byte, so stored elements are always copied out before they are looked at:
+ * Stored elements always go through memory of ours before they are looked at:
  *
- *     mapping (unaligned) --memcpy--> chunk on the stack (aligned) --convert--> caller
+ *     file --pread--> chunk on the stack (aligned) --convert--> caller
+ *
+ * pread has no position, so any number of threads read one descriptor at the same time, and a file that shrank
+ * is a short read here, not a signal somewhere.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "source.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors is little-endian and read in place");
 
-enum { CHUNK = 512 }; /* elements converted at a time */
+enum { CHUNK = 4096, READ_BYTES = 1 << 30 }; /* elements converted, bytes read at a time */
 
 typedef union chunk {
     float f32[CHUNK];
@@ -28,9 +33,8 @@ omni_weights *weights_new(const char *source, size_t count) {
     if (!w) return NULL;
     w->source = strdup(source);
     w->tensors = calloc(count + 1, sizeof *w->tensors);
-    w->by_name = calloc(count + 1, sizeof *w->by_name);
     w->count = count;
-    if (w->source && w->tensors && w->by_name) return w;
+    if (w->source && w->tensors) return w;
     omni_weights_close(w);
     return NULL;
 }
@@ -38,7 +42,11 @@ omni_weights *weights_new(const char *source, size_t count) {
 void omni_weights_close(omni_weights *w) {
     if (!w) return;
     for (size_t i = 0; w->tensors && i < w->count; i++) free((char *)(uintptr_t)w->tensors[i].name);
-    if (w->map) munmap(w->map, w->map_bytes);
+    for (size_t i = 0; w->file && i < w->file_count; i++) {
+        if (w->file[i].fd >= 0) close(w->file[i].fd);
+        free(w->file[i].path);
+    }
+    free(w->file);
     free(w->random);
     free(w->by_name);
     free(w->tensors);
@@ -50,12 +58,15 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*(const omni_tensor *const *)a)->name, (*(const omni_tensor *const *)b)->name);
 }
 
-const char *weights_index(omni_weights *w) {
+bool weights_index(omni_weights *w, size_t *twice) {
+    *twice = 0;
+    w->by_name = calloc(w->count + 1, sizeof *w->by_name);
+    if (!w->by_name) return false;
     for (size_t i = 0; i < w->count; i++) w->by_name[i] = &w->tensors[i];
     qsort(w->by_name, w->count, sizeof *w->by_name, by_name);
-    for (size_t i = 1; i < w->count; i++)
-        if (strcmp(w->by_name[i - 1]->name, w->by_name[i]->name) == 0) return w->by_name[i]->name;
-    return NULL;
+    for (size_t i = 1; i < w->count && !*twice; i++)
+        if (strcmp(w->by_name[i - 1]->name, w->by_name[i]->name) == 0) *twice = i;
+    return true;
 }
 
 bool weights_tensor_bytes(const size_t *shape, size_t rank, omni_dtype dtype, size_t *elements,
@@ -85,27 +96,53 @@ const omni_tensor *omni_weights_find(const omni_weights *w, const char *name) {
     return hit ? *hit : NULL;
 }
 
-void omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst) {
-    if (count == 0) return;
-    size_t each = omni_dtype_bytes(t->dtype);
-    if (w->random) {
-        weights_random_fill(&w->random[t - w->tensors], t->dtype, first, count, dst);
-    } else {
-        memcpy(dst, (const char *)t->data + first * each, count * each);
+bool weights_pread(int fd, void *dst, size_t bytes, uint64_t offset) {
+    char *to = dst;
+    while (bytes > 0) {
+        ssize_t n = pread(fd, to, bytes < READ_BYTES ? bytes : READ_BYTES, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = 0;
+        if (n <= 0) return false;
+        to += n;
+        offset += (uint64_t)n;
+        bytes -= (size_t)n;
     }
+    return true;
 }
 
-/* IEEE half to single: 1 sign, 5 exponent (bias 15), 10 fraction bits. */
-static float f16_to_f32(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 0x1f, fraction = h & 0x3ff, wide;
-    float f;
-    if (exponent == 0) { /* zero or subnormal: a multiple of 2^-24 */
-        f = (float)fraction * 0x1p-24f;
-        return sign ? -f : f;
+bool omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst) {
+    if (count == 0) return true;
+    size_t each = omni_dtype_bytes(t->dtype);
+    if (!w->random) return weights_pread(w->file[t->file].fd, dst, count * each, t->offset + first * each);
+    weights_random_fill(&w->random[t - w->tensors], t->dtype, first, count, dst);
+    return true;
+}
+
+omni_status omni_weights_read_failed(const omni_weights *w, const omni_tensor *t, omni_error *err) {
+    struct stat st;
+    const weights_file *f = &w->file[t->file];
+    uint64_t end = t->offset + t->elements * omni_dtype_bytes(t->dtype);
+    if (fstat(f->fd, &st) == 0 && (uint64_t)st.st_size < end)
+        return omni_error_set(
+            err, OMNI_RUN_FAILED,
+            "%s: tensor '%.80s': cut short while in use, %lld bytes (expected at least %llu)", f->path,
+            t->name, (long long)st.st_size, (unsigned long long)end);
+    return omni_error_set(err, OMNI_RUN_FAILED, "%s: tensor '%.80s': cannot be read: %s", f->path, t->name,
+                          errno ? strerror(errno) : "the file changed while in use");
+}
+
+/* IEEE half to single: 1 sign, 5 exponent (bias 15), 10 fraction bits. The bits in the place of a single's
+ * stand for a value 2^112 too small, subnormals included; all ones in the exponent mean infinity or NaN. */
+static void f16_to_f32(const uint16_t *bits, size_t n, float *dst) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t wide = (uint32_t)(bits[i] & 0x7fff) << 13, sign = (uint32_t)(bits[i] & 0x8000) << 16;
+        float f;
+        memcpy(&f, &wide, sizeof f);
+        f *= 0x1p112f;
+        memcpy(&wide, &f, sizeof f);
+        wide |= sign | ((bits[i] & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u);
+        memcpy(&dst[i], &wide, sizeof wide);
     }
-    wide = sign | (exponent == 31 ? 0xffu : exponent + 112) << 23 | fraction << 13;
-    memcpy(&f, &wide, sizeof f);
-    return f;
 }
 
 /* A loop the compiler can vectorize: this is how most weights are stored. */
@@ -117,11 +154,13 @@ static void bf16_to_f32(const uint16_t *bits, size_t n, float *dst) {
 }
 
 static double element(const chunk *c, omni_dtype dtype, size_t i) {
+    float half;
     switch (dtype) {
     case OMNI_F32:
         return (double)c->f32[i];
     case OMNI_F16:
-        return (double)f16_to_f32(c->bits16[i]);
+        f16_to_f32(&c->bits16[i], 1, &half);
+        return (double)half;
     case OMNI_BF16:
         return (double)omni_bf16_to_f32(c->bits16[i]);
     case OMNI_F64:
@@ -135,30 +174,31 @@ static double element(const chunk *c, omni_dtype dtype, size_t i) {
     }
 }
 
-void omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
+bool omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
                            float *dst) {
-    if (t->dtype == OMNI_F32) {
-        omni_weights_read(w, t, first, count, dst);
-        return;
-    }
+    if (t->dtype == OMNI_F32) return omni_weights_read(w, t, first, count, dst);
     for (size_t done = 0; done < count; done += CHUNK) {
         chunk c;
         size_t n = count - done < CHUNK ? count - done : CHUNK;
-        omni_weights_read(w, t, first + done, n, &c);
+        if (!omni_weights_read(w, t, first + done, n, &c)) return false;
         if (t->dtype == OMNI_BF16) {
             bf16_to_f32(c.bits16, n, dst + done);
+        } else if (t->dtype == OMNI_F16) {
+            f16_to_f32(c.bits16, n, dst + done);
         } else {
             for (size_t i = 0; i < n; i++) dst[done + i] = (float)element(&c, t->dtype, i);
         }
     }
+    return true;
 }
 
-void omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
+bool omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
                            double *dst) {
     for (size_t done = 0; done < count; done += CHUNK) {
         chunk c;
         size_t n = count - done < CHUNK ? count - done : CHUNK;
-        omni_weights_read(w, t, first + done, n, &c);
+        if (!omni_weights_read(w, t, first + done, n, &c)) return false;
         for (size_t i = 0; i < n; i++) dst[done + i] = element(&c, t->dtype, i);
     }
+    return true;
 }
