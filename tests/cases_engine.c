@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "flow.h"
+#include "cases_flow.h"
 
 /* --- same bits -------------------------------------------------------------------------------- */
 

@@ -1,28 +1,15 @@
 /* cases_flow.c: whole runs. Checkpoint x plan x PEs against float64 truth, real counters against the
  * plan's. How the engine behaves while it runs is cases_engine.c.
- *
- * Under a sanitizer the matrix is thinned: the five named plans and every fifth (asan) or eleventh
- * (tsan) of `all`, on 1, 2, 3, 5 and 33 PEs (asan) or 2, 5 and 33 (tsan). The whole matrix runs in the
- * release variant.
  */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow.h"
+#include "cases_flow.h"
 #include "omnibus/kernel.h"
 
-#if defined(__SANITIZE_THREAD__)
-enum { THIN = 11 };
-static const size_t PES[] = {2, 5, 33};
-#elif defined(__SANITIZE_ADDRESS__)
-enum { THIN = 5 };
-static const size_t PES[] = {1, 2, 3, 5, 33};
-#else
-enum { THIN = 1 };
-static const size_t PES[] = {1, 2, 3, 4, 5, 7, 8, 16, 33};
-#endif
+static const size_t PES[PES_COUNT] = PES_LIST;
 
 /* --- what every case needs -------------------------------------------------------------------- */
 
@@ -74,7 +61,7 @@ static const char *check_one(flow *f, const char *text, size_t pes, size_t worke
 }
 
 /* Every plan of the list that is built, on every number of PEs. */
-static const char *check_list(flow *f, const char *plans, size_t thin, size_t least) {
+const char *flow_check_list(flow *f, const char *plans, size_t thin, size_t least) {
     char **list;
     size_t count, ran = 0;
     const char *bad = NULL;
@@ -82,22 +69,22 @@ static const char *check_list(flow *f, const char *plans, size_t thin, size_t le
     for (size_t i = 0; i < count && !bad; i += thin) {
         omni_plan_spec spec;
         if (omni_plan_parse(list[i], &spec, &f->err) != OMNI_OK) bad = verdict("%s", f->err.text);
-        for (size_t k = 0; k < COUNT(PES) && !bad && !spec.missing[0]; k++, ran++)
+        for (size_t k = 0; k < PES_COUNT && !bad && !spec.missing[0]; k++, ran++)
             bad = check_one(f, list[i], PES[k], PES[k] < 3 ? PES[k] : 2 + k % 2);
     }
     omni_plan_list_free(list, count);
     return bad || ran >= least ? bad : verdict("only %zu cases ran", ran);
 }
 
-static const char *check_all(flow *f) {
-    const char *bad = check_list(f, FIVE_PLANS, 1, 5 * COUNT(PES));
-    return bad ? bad : check_list(f, "all", THIN, 30 / THIN * COUNT(PES));
+const char *flow_check_all(flow *f) {
+    const char *bad = flow_check_list(f, FIVE_PLANS, 1, 5 * PES_COUNT);
+    return bad ? bad : flow_check_list(f, "all", THIN, 30 / THIN * PES_COUNT);
 }
 
 static const char *check_checkpoint(const char *dir, const char *plans) {
     flow f;
     const char *bad = flow_open(&f, dir);
-    if (!bad) bad = plans ? check_list(&f, plans, 1, 5 * COUNT(PES)) : check_all(&f);
+    if (!bad) bad = plans ? flow_check_list(&f, plans, 1, 5 * PES_COUNT) : flow_check_all(&f);
     return flow_close(&f, bad);
 }
 
@@ -131,61 +118,6 @@ static const char *gather_and_edge(void) {
 static const char *story_llama(void) {
     const char *dir = shared_path("golden/story-llama");
     return dir ? check_checkpoint(dir, FIVE_PLANS) : "SKIP: ../shared/golden/story-llama is absent";
-}
-
-/* --- shapes that nobody trained: random weights against the float64 reference ----------------- */
-
-/* Every third tensor in BF16. */
-static omni_status open_random(flow *f, uint64_t seed) {
-    omni_random_spec *spec;
-    size_t count;
-    omni_status status = omni_random_specs(f->model, OMNI_F32, &spec, &count, &f->err);
-    for (size_t i = 0; !status && i < count; i += 3) spec[i].dtype = OMNI_BF16;
-    if (!status) status = omni_weights_open_random(spec, count, seed, &f->weights, &f->err);
-    omni_free(spec);
-    return status;
-}
-
-static const char *flow_random(flow *f, const char *config, uint64_t seed) {
-    memset(f, 0, sizeof *f);
-    bool ok = omni_kernel_init(&f->err) == OMNI_OK &&
-              omni_model_parse(config, strlen(config), "random", &f->model, &f->err) == OMNI_OK &&
-              open_random(f, seed) == OMNI_OK && omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
-              omni_truth_random(f->model, f->weights, seed, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
-    return ok ? NULL : verdict("%s: %s", config, f->err.text);
-}
-
-static const char *odd_shapes(void) {
-    static const char *const configs[] = {
-        ("{\"model_type\":\"llama\",\"hidden_size\":10,\"intermediate_size\":7,\"num_hidden_layers\":3,\"num_"
-         "attention_heads\":5,"
-         "\"num_key_value_heads\":1,\"head_dim\":6,\"vocab_size\":13,\"max_position_embeddings\":64,\"rms_"
-         "norm_eps\":1e-5}"),
-        ("{\"model_type\":\"llama\",\"hidden_size\":12,\"intermediate_size\":1,\"num_hidden_layers\":1,\"num_"
-         "attention_heads\":3,"
-         "\"num_key_value_heads\":3,\"vocab_size\":2,\"max_position_embeddings\":64,\"tie_word_embeddings\":"
-         "true}"),
-        ("{\"model_type\":\"llama\",\"hidden_size\":34,\"intermediate_size\":45,\"num_hidden_layers\":2,"
-         "\"num_"
-         "attention_heads\":6,"
-         "\"num_key_value_heads\":3,\"head_dim\":10,\"vocab_size\":67,\"max_position_embeddings\":64}"),
-        ("{\"model_type\":\"gpt2\",\"n_embd\":15,\"n_layer\":2,\"n_head\":5,\"n_inner\":11,\"n_positions\":"
-         "64,"
-         "\"vocab_size\":23,"
-         "\"activation_function\":\"gelu_new\"}"),
-        ("{\"model_type\":\"gpt2\",\"n_embd\":2,\"n_layer\":2,\"n_head\":1,\"n_inner\":1,\"n_positions\":64,"
-         "\"vocab_size\":5}"),
-    };
-    const char *bad = NULL;
-    for (size_t i = 0; i < COUNT(configs) && !bad; i++) {
-        flow f;
-        bad = flow_random(&f, configs[i], i + 1);
-        if (!bad) bad = check_all(&f);
-        if (!bad) bad = check_list(&f, "workflow2:edge=scatter,workflow1:gather=bus", 1, 2 * COUNT(PES));
-        if (bad) bad = verdict("config %zu: %s", i, bad);
-        flow_close(&f, bad);
-    }
-    return bad;
 }
 
 /* --- counters --------------------------------------------------------------------------------- */
@@ -278,7 +210,7 @@ static const char *counters_of_other_plans(void) {
     flow f;
     const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
     for (size_t i = 0; i < COUNT(plans) && !bad; i++) {
-        for (size_t k = 0; k < COUNT(PES) && !bad; k++) {
+        for (size_t k = 0; k < PES_COUNT && !bad; k++) {
             omni_counters got[2], want[2] = {{0}, {0}};
             size_t first[3] = {0}, counts[3], gen = 4;
             if (!flow_plan(&f, plans[i], PES[k])) bad = verdict("%s", f.err.text);
@@ -307,7 +239,6 @@ static const omni_case cases[] = {
     {"demo_gpt2", demo_gpt2},
     {"gather_and_edge", gather_and_edge},
     {"story_llama", story_llama},
-    {"odd_shapes", odd_shapes},
     {"counters_of_a_run", counters_of_a_run},
     {"counters_of_the_null_fabric", counters_of_the_null_fabric},
     {"counters_of_other_plans", counters_of_other_plans},

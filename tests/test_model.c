@@ -1,6 +1,7 @@
 /* test_model.c: configs as they come, the defaults, and every refusal by name. */
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,23 +223,140 @@ Test(model, what_changes_nothing_is_accepted) {
     omni_model_free(parsed(gpt2, "{\"reorder_and_upcast_attn\": true, \"scale_attn_weights\": true}"));
 }
 
+/* --- what a config may change ----------------------------------------------------------------- */
+
+Test(model, llama_biases) {
+    omni_model *m = parsed(llama, "{\"attention_bias\": true}");
+    check_name(&m->layer_ops[1].matrix[2].bias, 0, 1, "model.layers.1.self_attn.v_proj.bias");
+    check_name(&m->layer_ops[3].matrix[0].bias, 1, 0, "layers.0.self_attn.o_proj.bias");
+    check_name(&m->layer_ops[6].matrix[0].bias, 0, 0, NULL);
+    uint64_t with = omni_model_parameters(m);
+    omni_model_free(m);
+    m = parsed(llama, "{\"mlp_bias\": true}");
+    check_name(&m->layer_ops[1].matrix[0].bias, 0, 0, NULL);
+    check_name(&m->layer_ops[6].matrix[1].bias, 0, 0, "model.layers.0.mlp.up_proj.bias");
+    check_name(&m->layer_ops[8].matrix[0].bias, 0, 1, "model.layers.1.mlp.down_proj.bias");
+    cr_assert_eq(omni_model_parameters(m) - with, 2 * (256 + 256 + 96) - 2 * 4 * 96);
+    omni_model_free(m);
+}
+
+Test(model, gpt2_attention_scale_and_activation) {
+    static const struct {
+        const char *name;
+        omni_activation kind;
+    } acts[] = {{"gelu", OMNI_ACT_GELU},          {"gelu_python", OMNI_ACT_GELU}, {"relu", OMNI_ACT_RELU},
+                {"gelu_fast", OMNI_ACT_GELU_NEW}, {"silu", OMNI_ACT_SILU},        {"swish", OMNI_ACT_SILU},
+                {"tanh", OMNI_ACT_TANH}};
+    for (size_t i = 0; i < COUNT(acts); i++) {
+        char change[64];
+        snprintf(change, sizeof change, "{\"activation_function\": \"%s\"}", acts[i].name);
+        omni_model *m = parsed(gpt2, change);
+        cr_assert(m->layer_ops[7].activation == acts[i].kind && m->shape.activation == acts[i].kind);
+        omni_model_free(m);
+    }
+    omni_model *m = parsed(gpt2, "{}");
+    cr_assert_eq(omni_attention_scale(&m->shape, 2), 0.25);
+    omni_model_free(m);
+    m = parsed(gpt2, "{\"scale_attn_weights\": false}");
+    cr_assert_eq(omni_attention_scale(&m->shape, 2), 1);
+    omni_model_free(m);
+    m = parsed(gpt2, "{\"scale_attn_by_inverse_layer_idx\": true}");
+    cr_assert(omni_attention_scale(&m->shape, 0) == 0.25 && omni_attention_scale(&m->shape, 2) == 0.25 / 3);
+    omni_model_free(m);
+}
+
+static void check_frequency(const double *got, size_t i, double want) {
+    cr_assert(fabs(got[i] - want) <= 1e-9 * want, "%zu: %.17g for %.17g", i, got[i], want);
+}
+
+/* Llama 3.1 8B: head_dim 128, theta 5e5. By hand: theta^(-2i/128) has the wavelength 2 pi theta^(i/64). At i = 0
+ * it is 6.28, below 8192/4: unchanged. At i = 63, 2559195, above 8192/1: divided by 8. At i = 32 it is 2 pi
+ * sqrt(5e5) = 4442.9, so smooth = (8192/4442.88 - 1)/3 = 0.281280 and the frequency is (0.718720/8 + 0.281280)
+ * times 0.00141421. */
+Test(model, llama3_frequencies_by_hand) {
+    static const char *const spellings[] = {
+        "{\"head_dim\": 128, \"rope_theta\": 500000.0, \"rope_scaling\": {\"factor\": 8.0, "
+        "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192, "
+        "\"rope_type\": \"llama3\"}}",
+        "{\"head_dim\": 128, \"rope_theta\": 500000.0, \"rope_scaling\": {\"factor\": 8, "
+        "\"low_freq_factor\": 1, \"high_freq_factor\": 4, \"original_max_position_embeddings\": 8192, "
+        "\"type\": \"llama3\"}}",
+        "{\"head_dim\": 128, \"rope_parameters\": {\"factor\": 8.0, \"rope_theta\": 500000.0, "
+        "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8192, "
+        "\"rope_type\": \"llama3\"}}",
+    };
+    for (size_t i = 0; i < COUNT(spellings); i++) {
+        double f[64];
+        omni_model *m = parsed(llama, spellings[i]);
+        omni_rope_inverse(&m->shape, f);
+        check_frequency(f, 0, 1);
+        check_frequency(f, 16, 0.037606030930863934);
+        const double smooth = (8192 / 4442.8829381583662 - 1) / 3;
+        check_frequency(f, 32, 0.0014142135623730951 * ((1 - smooth) / 8 + smooth));
+        check_frequency(f, 63, 2.4551407911305607e-06 / 8);
+        omni_model_free(m);
+    }
+}
+
+Test(model, linear_frequencies_are_all_divided) {
+    static const char *const spellings[] = {
+        "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4.0}}",
+        "{\"rope_scaling\": {\"type\": \"linear\", \"rope_type\": \"linear\", \"factor\": 4}}",
+        "{\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4, \"rope_theta\": 1e4}}",
+    };
+    for (size_t i = 0; i < COUNT(spellings); i++) {
+        double f[8];
+        omni_model *m = parsed(llama, spellings[i]);
+        omni_rope_inverse(&m->shape, f);
+        check_frequency(f, 0, 0.25);
+        check_frequency(f, 4, 0.0025);
+        omni_model_free(m);
+    }
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 Test(model, llama_features_are_refused_by_name) {
     static const char *const cases[][2] = {
-        {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}", "rope_scaling"},
-        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0}}",
-         "rope_scaling of type \"llama3\" is not supported"},
-        {"{\"rope_scaling\": {\"factor\": 8.0}}", "rope_scaling"},
-        {"{\"rope_scaling\": 3}", "rope_scaling"},
+        {"{\"rope_scaling\": {\"type\": \"linear\"}}", "factor is missing"},
+        {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}}", "factor is 0"},
+        {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": \"2\"}}", "factor is \"2\""},
+        {"{\"rope_scaling\": {\"type\": \"linear\", \"rope_type\": \"llama3\", \"factor\": 2}}", "of type"},
+        {"{\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}}",
+         "rope_scaling of type \"dynamic\" is not supported"},
+        {"{\"rope_scaling\": {\"rope_type\": \"longrope\", \"factor\": 2.0}}", "longrope"},
+        {"{\"rope_scaling\": {\"rope_type\": 3}}", "rope_scaling of type 3"},
+        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0}}", "low_freq_factor is missing"},
+        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 4, "
+         "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 8192}}",
+         "low_freq_factor is 4 (expected less than"},
+        {"{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1, "
+         "\"high_freq_factor\": 4}}",
+         "original_max_position_embeddings is missing"},
+        {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_parameters\": {\"rope_type\": "
+         "\"default\"}}",
+         "rope_scaling differs from rope_parameters"},
+        {"{\"rope_scaling\": []}", "rope_scaling [] is not supported"},
+        {"{\"rope_scaling\": {\"factor\": 8.0}}", "rope_scaling {\"factor\":8.0} is not supported"},
+        {"{\"rope_scaling\": 3}", "rope_scaling 3"},
         {"{\"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 1e4}}", "yarn"},
         {"{\"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}",
          "partial_rotary_factor"},
         {"{\"rope_parameters\": {\"rope_theta\": 1e5}, \"rope_theta\": 1e4}", "rope_theta"},
         {"{\"rope_parameters\": {\"rope_theta\": -1}}", "rope_theta"},
-        {"{\"attention_bias\": true}", "attention_bias"},
-        {"{\"mlp_bias\": true}", "mlp_bias"},
-        {"{\"hidden_act\": \"gelu\"}", "hidden_act \"gelu\" is not supported (expected silu)"},
+        {"{\"attention_bias\": 1}", "attention_bias is 1 (expected true or false)"},
+        {"{\"mlp_bias\": \"yes\"}", "mlp_bias"},
+        {"{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
+         "layer_types \"sliding_attention\""},
+        {"{\"position_embedding_type\": \"alibi\"}", "position_embedding_type \"alibi\" is not supported"},
+        {"{\"alibi\": true}", "alibi"},
+        {"{\"no_rope_layers\": [1, 0]}", "no_rope_layers"},
+        {"{\"attention_chunk_size\": 8192}", "attention_chunk_size"},
+        {"{\"final_logit_softcapping\": 30.0}", "final_logit_softcapping"},
+        {"{\"num_experts_per_tok\": 2}", "num_experts_per_tok"},
+        {"{\"residual_multiplier\": 0.22}", "residual_multiplier"},
+        {"{\"qk_layernorm\": true}", "qk_layernorm"},
+        {"{\"hidden_act\": \"gelu\"}", "hidden_act \"gelu\" is not supported (expected silu or swish)"},
         {"{\"hidden_act\": 7}", "hidden_act"},
         {"{\"sliding_window\": 4096}", "sliding_window"},
         {"{\"sliding_window\": 4096, \"use_sliding_window\": true}", "use_sliding_window"},
@@ -254,10 +372,15 @@ Test(model, llama_features_are_refused_by_name) {
 
 Test(model, gpt2_features_are_refused_by_name) {
     static const char *const cases[][2] = {
-        {"{\"scale_attn_weights\": false}", "scale_attn_weights"},
-        {"{\"scale_attn_by_inverse_layer_idx\": true}", "scale_attn_by_inverse_layer_idx"},
+        {"{\"scale_attn_weights\": 1}", "scale_attn_weights is 1"},
+        {"{\"scale_attn_by_inverse_layer_idx\": \"no\"}", "scale_attn_by_inverse_layer_idx"},
+        {"{\"position_embedding_type\": \"relative_key\"}", "relative_key"},
+        {"{\"sliding_window\": 128}", "sliding_window"},
+        {"{\"activation_function\": \"laplace\"}",
+         "activation_function \"laplace\" is not supported (expected "
+         "gelu_new or"},
+        {"{\"activation_function\": 3}", "activation_function 3"},
         {"{\"add_cross_attention\": true}", "add_cross_attention"},
-        {"{\"activation_function\": \"relu\"}", "activation_function"},
         {"{\"quantization_config\": {\"bits\": 4}}", "quantization_config"},
         {"{\"pruned_heads\": {\"1\": [0]}}", "pruned_heads"},
         {"{\"n_head\": 5}", "multiple of n_head"},

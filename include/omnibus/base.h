@@ -52,7 +52,15 @@ float omni_bf16_to_f32(uint16_t bits);
 /* --- functions that models name and kernels compute ------------------------------------------- */
 
 typedef enum omni_norm { OMNI_NORM_RMS, OMNI_NORM_LAYER } omni_norm;
-typedef enum omni_activation { OMNI_ACT_SWIGLU, OMNI_ACT_GELU_NEW } omni_activation;
+typedef enum omni_activation {
+    OMNI_ACT_SWIGLU,   /* silu(gate) * up: the only one of two inputs */
+    OMNI_ACT_GELU_NEW, /* in tanh form */
+    OMNI_ACT_GELU,     /* exact, with erf */
+    OMNI_ACT_RELU,
+    OMNI_ACT_SILU,
+    OMNI_ACT_TANH,
+    OMNI_ACTIVATIONS
+} omni_activation;
 
 /* --- sizes: overflow-safe; false when the result does not fit in size_t ----------------------- */
 

@@ -58,9 +58,9 @@ void omni_add(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, siz
 /* y[r, c] = x[r, c]; the ranges may not overlap */
 void omni_copy(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols);
 
-/* SWIGLU: y[r, c] = silu(x[r, c]) * x[r, cols + c], x [rows, 2*cols]. GELU_NEW (tanh form, Hendrycks and
- * Gimpel, arXiv:1606.08415): y[r, c] = gelu(x[r, c]). exp and tanh accurate to a few ulp. y may be x
- * (with ldy = ldx). */
+/* SWIGLU: y[r, c] = silu(x[r, c]) * x[r, cols + c], x [rows, 2*cols]. The others: y[r, c] = f(x[r, c]); GELU and
+ * its tanh form GELU_NEW are those of Hendrycks and Gimpel, arXiv:1606.08415. exp, tanh and erf accurate to a few
+ * ulp; NaN stays NaN. y may be x (with ldy = ldx). */
 void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
                    size_t cols);
 
@@ -86,8 +86,10 @@ void omni_norm_rows(omni_norm kind, const float *x, size_t ldx, size_t rows, siz
 
 /* --- rotary embedding (Su et al., arXiv:2104.09864), half-split form: pairs (i, i + head_dim/2) --- */
 
-/* cos and sin tables [positions, head_dim/2], angles computed in float64 before rounding. */
-void omni_rope_table(size_t positions, size_t head_dim, double theta, float *cos_table, float *sin_table);
+/* cos and sin tables [positions, head_dim/2] of the angles position * inverse[i], computed in float64 before
+ * rounding. inverse [head_dim/2]: the model's frequencies, radians a position. */
+void omni_rope_table(size_t positions, size_t head_dim, const double *inverse, float *cos_table,
+                     float *sin_table);
 /* Rotates one row of `heads` consecutive heads, in place, for position `position`. */
 void omni_rope_row(float *x, size_t heads, size_t head_dim, size_t position, const float *cos_table,
                    const float *sin_table);
@@ -106,7 +108,7 @@ typedef struct omni_attention {
     const uint32_t *kv_of; /* [heads] */
     const float *k, *v;    /* [kv heads held, capacity, head_dim] */
     size_t capacity, keys, key_first, key_stride;
-    float scale; /* 1/sqrt(head_dim) */
+    float scale; /* of the scores, q.k: usually 1/sqrt(head_dim) */
     float *out;  /* [queries, heads, head_dim], rows ldo apart */
     size_t ldo;
     float *max, *sum; /* NULL: out is normalised. Else out stays sum_j exp(s_j - max) v_j and max, sum

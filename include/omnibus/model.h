@@ -16,6 +16,20 @@
 
 #include "omnibus/base.h"
 
+/* How rotary frequencies differ from theta^(-2i/head_dim). */
+typedef enum omni_rope_kind {
+    OMNI_ROPE_DEFAULT,
+    OMNI_ROPE_LINEAR, /* all divided by `factor` (Chen et al., arXiv:2306.15595) */
+    OMNI_ROPE_LLAMA3  /* the slow ones divided by `factor`, the fast ones not, those between blended */
+} omni_rope_kind;
+
+typedef struct omni_rope_scaling {
+    omni_rope_kind kind;
+    double factor;
+    double low_freq_factor, high_freq_factor; /* LLAMA3: slow and fast are up to so many turns in ... */
+    double original_positions;                /* ... the positions that the model was trained on first */
+} omni_rope_scaling;
+
 typedef struct omni_shape {
     size_t layers;
     size_t hidden;    /* D */
@@ -27,7 +41,13 @@ typedef struct omni_shape {
     size_t positions; /* longest sequence */
     double norm_eps;
     double rope_theta; /* 0: no rotary embedding */
-    bool tied;         /* the LM head is the embedding table */
+    omni_rope_scaling rope;
+    omni_activation activation;
+    bool attention_bias;     /* Llama: q, k, v and o have one */
+    bool mlp_bias;           /* Llama: gate, up and down have one */
+    bool attn_unscaled;      /* GPT-2: scores are not divided by sqrt(head_dim) */
+    bool attn_inverse_layer; /* GPT-2: scores of layer l are divided by l + 1 as well */
+    bool tied;               /* the LM head is the embedding table */
 } omni_shape;
 
 typedef enum omni_op_kind {
@@ -129,6 +149,12 @@ typedef struct omni_model_tensor {
  * of the pass. Free with omni_free, before the model. */
 omni_status omni_model_tensors(const omni_model *model, omni_model_tensor **out, size_t *count,
                                omni_error *err);
+
+/* Rotary frequencies, scaled: inverse [head_dim/2], radians a position. Float64; rope_theta > 0. */
+void omni_rope_inverse(const omni_shape *shape, double *inverse);
+
+/* What attention scores q.k of a layer are multiplied with. */
+double omni_attention_scale(const omni_shape *shape, size_t layer);
 
 /* Number of elements in all the tensors that the forward pass uses, a tied table counted once. */
 uint64_t omni_model_parameters(const omni_model *model);

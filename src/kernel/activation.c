@@ -1,5 +1,5 @@
-/* activation.c: SwiGLU (Shazeer, arXiv:2002.05202) and GELU over rows. The functions themselves are in
- * activation_lanes.h. */
+/* activation.c: SwiGLU (Shazeer, arXiv:2002.05202) and the functions of one input, over rows. The functions
+ * themselves are in activation_lanes.h. */
 #include "kernel/room.h"
 
 void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
@@ -9,6 +9,6 @@ void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, s
         if (kind == OMNI_ACT_SWIGLU)
             ops->activation.swiglu(y, x, x + cols, cols);
         else
-            ops->activation.gelu(y, x, cols);
+            ops->activation.one[kind](y, x, cols);
     }
 }

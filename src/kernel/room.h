@@ -60,7 +60,7 @@ typedef struct kernel_ops {
     } attention;
     struct {
         void (*swiglu)(float *y, const float *gate, const float *up, size_t n);
-        void (*gelu)(float *y, const float *x, size_t n);
+        void (*one[OMNI_ACTIVATIONS])(float *y, const float *x, size_t n); /* all but SWIGLU */
     } activation;
 } kernel_ops;
 

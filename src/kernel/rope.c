@@ -5,13 +5,13 @@
 
 #include "kernel/room.h"
 
-void omni_rope_table(size_t positions, size_t head_dim, double theta, float *cos_table, float *sin_table) {
+void omni_rope_table(size_t positions, size_t head_dim, const double *inverse, float *cos_table,
+                     float *sin_table) {
     const size_t half = head_dim / 2;
     for (size_t i = 0; i < half; i++) {
-        double turn = pow(theta, -2.0 * (double)i / (double)head_dim);
         for (size_t p = 0; p < positions; p++) {
-            cos_table[p * half + i] = (float)cos((double)p * turn);
-            sin_table[p * half + i] = (float)sin((double)p * turn);
+            cos_table[p * half + i] = (float)cos((double)p * inverse[i]);
+            sin_table[p * half + i] = (float)sin((double)p * inverse[i]);
         }
     }
 }

@@ -54,13 +54,16 @@ size_t model_config_size_or(model_config *c, const char *field, size_t max, size
     return !value || json_is_null(value) ? fallback : model_config_size(c, field, max);
 }
 
-double model_config_positive_or(model_config *c, const char *field, double fallback) {
+double model_config_positive(model_config *c, const char *field) {
     const json_t *value = json_object_get(c->object, field);
-    if (!value) return fallback;
     double number = json_number_value(value); /* 0 for anything but a number */
     if (number >= 1e-30 && number <= 1e30) return number;
     unexpected(c, field, value, "a number above 0, 1e-30 to 1e30");
     return 1;
+}
+
+double model_config_positive_or(model_config *c, const char *field, double fallback) {
+    return json_object_get(c->object, field) ? model_config_positive(c, field) : fallback;
 }
 
 bool model_config_bool_or(model_config *c, const char *field, bool fallback) {
@@ -70,17 +73,18 @@ bool model_config_bool_or(model_config *c, const char *field, bool fallback) {
     return json_is_true(value);
 }
 
-void model_config_word(model_config *c, const char *field, const char *const words[], size_t count) {
+size_t model_config_word(model_config *c, const char *field, const char *const words[], size_t count) {
     const json_t *value = json_object_get(c->object, field);
-    if (!value) return;
-    char expected[128] = "", found[64];
+    if (!value) return 0;
+    char expected[160] = "", found[64];
     for (size_t i = 0; i < count; i++) {
-        if (json_is_string(value) && strcmp(json_string_value(value), words[i]) == 0) return;
+        if (json_is_string(value) && strcmp(json_string_value(value), words[i]) == 0) return i;
         size_t used = strlen(expected);
         snprintf(expected + used, sizeof expected - used, "%s%s", i ? " or " : "", words[i]);
     }
     model_config_error(c, "%s %s is not supported (expected %s)", field,
                        model_config_show(value, found, sizeof found), expected);
+    return 0;
 }
 
 static bool is_off(const json_t *value) {
@@ -104,13 +108,11 @@ static bool is_off(const json_t *value) {
 
 static bool is_neutral(const json_t *value, model_neutral neutral) {
     if (neutral == MODEL_NEUTRAL_OFF || json_is_null(value)) return is_off(value);
-    if (neutral == MODEL_NEUTRAL_ONE) return json_number_value(value) == 1;
-    return json_is_true(value);
+    return json_number_value(value) == 1;
 }
 
 void model_config_refuse(model_config *c, const model_feature features[], size_t count) {
-    static const char *const expected[MODEL_NEUTRALS] = {"it absent, false or null", "it absent or 1",
-                                                         "it absent or true"};
+    static const char *const expected[MODEL_NEUTRALS] = {"it absent, false or null", "it absent or 1"};
     char found[64];
     for (size_t i = 0; i < count; i++) {
         const json_t *value = json_object_get(c->object, features[i].field);

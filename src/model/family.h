@@ -4,6 +4,7 @@
  * A family is one function: read the shape, refuse what is not supported, name the tensors, list the ops.
  *
  *     config.json --> model_config --> llama.c / gpt2.c --> model_block {omni_model, its ops}
+ *                         rope.c ------^
  *
  * Bounds. Sizes from a file are trusted by everybody above, so they are bounded here: with the limits below
  * all parameters of a model, and one full-length KV cache in float32, count fewer than 2^63 bytes.
@@ -41,20 +42,20 @@ void model_config_error(model_config *c, const char *format, ...) __attribute__(
 size_t model_config_size(model_config *c, const char *field, size_t max);
 size_t model_config_size_or(model_config *c, const char *field, size_t max, size_t fallback);
 
-/* A number in 1e-30..1e30; `fallback` when absent. */
+/* A number in 1e-30..1e30; required, or (`_or`) `fallback` when absent. */
+double model_config_positive(model_config *c, const char *field);
 double model_config_positive_or(model_config *c, const char *field, double fallback);
 
 bool model_config_bool_or(model_config *c, const char *field, bool fallback);
 
-/* A string out of words[count]; may be absent. */
-void model_config_word(model_config *c, const char *field, const char *const words[], size_t count);
+/* A string out of words[count]: its index. 0 when absent, and with an error. */
+size_t model_config_word(model_config *c, const char *field, const char *const words[], size_t count);
 
 /* A feature that changes the result and is not supported: its field must be absent or at its neutral value.
  */
 typedef enum model_neutral {
-    MODEL_NEUTRAL_OFF,  /* null, false, 0 or empty */
-    MODEL_NEUTRAL_ONE,  /* 1 */
-    MODEL_NEUTRAL_TRUE, /* true */
+    MODEL_NEUTRAL_OFF, /* null, false, 0 or empty */
+    MODEL_NEUTRAL_ONE, /* 1 */
     MODEL_NEUTRALS
 } model_neutral;
 
@@ -96,6 +97,11 @@ void model_set_ops(model_block *b, const omni_op layer[], size_t layer_count, co
 /* Changes the two fields and prints all of it; free with omni_free. */
 omni_status model_edit(json_t *root, const char *layers_field, size_t layers, omni_dtype dtype,
                        const char *source, char **out, omni_error *err);
+
+/* --- rotary frequencies ----------------------------------------------------------------------- */
+
+/* rope_theta and rope_scaling or, as newer files have it, rope_parameters. */
+void model_config_rope(model_config *c, omni_shape *s);
 
 /* --- families --------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
-/* gpt2.c: GPT-2: LayerNorm with bias, learned positions, one fused q|k|v tensor, gelu in its tanh form, head
- * tied by default. Names and defaults are those of transformers' GPT2Config and GPT2LMHeadModel.
+/* gpt2.c: GPT-2: LayerNorm with bias, learned positions, one fused q|k|v tensor, gelu in its tanh form unless the
+ * config names another activation, head tied by default. Names and defaults are those of transformers' GPT2Config and GPT2LMHeadModel.
  *
  * Its linear layers are Conv1D: weights stored [in, out], the transpose of what others store. c_attn is one
  * tensor [D, 3D]; it is listed as three matrices that begin at columns 0, D and 2D:
@@ -18,15 +18,31 @@
         {"transformer." where "." part, where "." part, "transformer." where "." old, where "." old}})
 
 static const model_feature unsupported[] = {
-    {"scale_attn_weights", MODEL_NEUTRAL_TRUE}, {"scale_attn_by_inverse_layer_idx", MODEL_NEUTRAL_OFF},
-    {"add_cross_attention", MODEL_NEUTRAL_OFF}, {"quantization_config", MODEL_NEUTRAL_OFF},
-    {"is_encoder_decoder", MODEL_NEUTRAL_OFF},  {"pruned_heads", MODEL_NEUTRAL_OFF},
+    {"add_cross_attention", MODEL_NEUTRAL_OFF},
+    {"quantization_config", MODEL_NEUTRAL_OFF},
+    {"is_encoder_decoder", MODEL_NEUTRAL_OFF},
+    {"pruned_heads", MODEL_NEUTRAL_OFF},
+    {"sliding_window", MODEL_NEUTRAL_OFF},
+    {"num_experts", MODEL_NEUTRAL_OFF},
+    {"alibi", MODEL_NEUTRAL_OFF},
+    {"rope_scaling", MODEL_NEUTRAL_OFF},
+    {"rope_parameters", MODEL_NEUTRAL_OFF},
 };
 
+/* transformers' names; several mean the same function. The first is the default. */
+static const char *const act_names[] = {
+    "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu", "gelu_python", "relu", "silu", "swish", "tanh"};
+static const omni_activation act_kinds[] = {OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW,
+                                            OMNI_ACT_GELU,     OMNI_ACT_GELU,     OMNI_ACT_RELU,
+                                            OMNI_ACT_SILU,     OMNI_ACT_SILU,     OMNI_ACT_TANH};
+
 static void read_shape(model_config *c, omni_shape *s) {
-    static const char *const acts[] = {"gelu_new", "gelu_pytorch_tanh"};
+    static const char *const positions[] = {"absolute"};
     model_config_refuse(c, unsupported, COUNT(unsupported));
-    model_config_word(c, "activation_function", acts, COUNT(acts));
+    model_config_word(c, "position_embedding_type", positions, COUNT(positions));
+    s->activation = act_kinds[model_config_word(c, "activation_function", act_names, COUNT(act_names))];
+    s->attn_unscaled = !model_config_bool_or(c, "scale_attn_weights", true);
+    s->attn_inverse_layer = model_config_bool_or(c, "scale_attn_by_inverse_layer_idx", false);
     s->layers = model_config_size(c, "n_layer", MODEL_MAX_LAYERS);
     s->hidden = model_config_size(c, "n_embd", MODEL_MAX_WIDTH / 4);
     s->heads = s->kv_heads = model_config_size(c, "n_head", MODEL_MAX_WIDTH);
@@ -94,7 +110,7 @@ static void draw(model_block *b) {
               s->hidden),
         model_op(OMNI_OP_RESIDUAL, "ffn_residual", OMNI_REG_A, OMNI_REG_X),
     };
-    layer[7].activation = OMNI_ACT_GELU_NEW;
+    layer[7].activation = s->activation;
     omni_op final[] = {
         model_op(OMNI_OP_LAST_ROWS, "last_rows", OMNI_REG_X, OMNI_REG_X),
         norm("final_norm", NORM("ln_f", "weight", "gamma"), NORM("ln_f", "bias", "beta")),

@@ -1,11 +1,11 @@
 /* llama.c: the Llama family: RMSNorm, rotary positions in half-split form, SwiGLU, grouped-query attention,
- * no biases, head tied or untied. Names and defaults are those of transformers' LlamaConfig and
+ * biases where the config wants them, head tied or untied. Names and defaults are those of transformers' LlamaConfig and
  * LlamaForCausalLM.
  *
  *   x --norm--> q|k|v --attention--> o --(+)--> x --norm--> gate|up --silu(gate) * up--> down --(+)--> x
  *
- * Rotary scaling, biases, sliding windows, experts and quantized weights change the result; they are refused
- * by name. pretraining_tp does not (it only slices the same products), nor do dropout and caching options.
+ * Sliding windows, experts, quantized weights, other position encodings and the extra scales and norms of
+ * relatives that call themselves llama change the result; they are refused by name. pretraining_tp does not (it only slices the same products), nor do dropout and caching options.
  */
 #include <string.h>
 
@@ -15,10 +15,31 @@
 #define LAYER(suffix) ((omni_tensor_name){{"model.layers.%zu." suffix, "layers.%zu." suffix}})
 
 static const model_feature unsupported[] = {
-    {"attention_bias", MODEL_NEUTRAL_OFF},      {"mlp_bias", MODEL_NEUTRAL_OFF},
-    {"quantization_config", MODEL_NEUTRAL_OFF}, {"num_local_experts", MODEL_NEUTRAL_OFF},
-    {"num_experts", MODEL_NEUTRAL_OFF},         {"partial_rotary_factor", MODEL_NEUTRAL_ONE},
-    {"use_sliding_window", MODEL_NEUTRAL_OFF},  {"is_encoder_decoder", MODEL_NEUTRAL_OFF},
+    {"quantization_config", MODEL_NEUTRAL_OFF},
+    {"compression_config", MODEL_NEUTRAL_OFF},
+    {"num_local_experts", MODEL_NEUTRAL_OFF},
+    {"num_experts", MODEL_NEUTRAL_OFF},
+    {"n_routed_experts", MODEL_NEUTRAL_OFF},
+    {"num_experts_per_tok", MODEL_NEUTRAL_OFF},
+    {"partial_rotary_factor", MODEL_NEUTRAL_ONE},
+    {"alibi", MODEL_NEUTRAL_OFF},
+    {"use_alibi", MODEL_NEUTRAL_OFF},
+    {"no_rope_layers", MODEL_NEUTRAL_OFF},
+    {"attention_chunk_size", MODEL_NEUTRAL_OFF},
+    {"use_sliding_window", MODEL_NEUTRAL_OFF},
+    {"attn_logit_softcapping", MODEL_NEUTRAL_OFF},
+    {"final_logit_softcapping", MODEL_NEUTRAL_OFF},
+    {"clip_qkv", MODEL_NEUTRAL_OFF},
+    {"use_qk_norm", MODEL_NEUTRAL_OFF},
+    {"qk_norm", MODEL_NEUTRAL_OFF},
+    {"qk_layernorm", MODEL_NEUTRAL_OFF},
+    {"logit_scale", MODEL_NEUTRAL_ONE},
+    {"logits_scaling", MODEL_NEUTRAL_ONE},
+    {"embedding_multiplier", MODEL_NEUTRAL_ONE},
+    {"residual_multiplier", MODEL_NEUTRAL_ONE},
+    {"attention_multiplier", MODEL_NEUTRAL_OFF},
+    {"is_encoder_decoder", MODEL_NEUTRAL_OFF},
+    {"add_cross_attention", MODEL_NEUTRAL_OFF},
     {"pruned_heads", MODEL_NEUTRAL_OFF},
 };
 
@@ -29,40 +50,16 @@ static void refuse_window(model_config *c) {
     if (!json_is_false(json_object_get(c->object, "use_sliding_window"))) model_config_refuse(c, &window, 1);
 }
 
-/* rope_scaling or rope_parameters: null, or an object of the default type; without a type, nothing but the
- * base. */
-static void check_rope(model_config *c, const char *field) {
-    const json_t *rope = json_object_get(c->object, field), *wrong = NULL;
-    const json_t *types[] = {json_object_get(rope, "rope_type"), json_object_get(rope, "type")};
-    char found[96];
-    if (!rope || json_is_null(rope)) return;
-    for (size_t i = 0; i < COUNT(types); i++)
-        if (types[i] && (!json_is_string(types[i]) || strcmp(json_string_value(types[i]), "default") != 0))
-            wrong = types[i];
-    size_t bare = json_object_get(rope, "rope_theta") ? 1 : 0;
-    if (!json_is_object(rope) || (!types[0] && !types[1] && json_object_size(rope) > bare)) wrong = rope;
-    if (wrong)
-        model_config_error(c, "%s %s%s is not supported (expected null or \"rope_type\": \"default\")", field,
-                           wrong == rope ? "" : "of type ", model_config_show(wrong, found, sizeof found));
-}
-
-/* The base stands at the top or, in newer files, in rope_parameters. */
-static double read_theta(model_config *c) {
-    check_rope(c, "rope_scaling");
-    check_rope(c, "rope_parameters");
-    double theta = model_config_positive_or(c, "rope_theta", 10000.0);
-    const json_t *rope = json_object_get(c->object, "rope_parameters");
-    if (c->status || !json_is_object(rope)) return theta;
-    static const model_feature partial = {"partial_rotary_factor", MODEL_NEUTRAL_ONE};
-    model_config inner = *c;
-    inner.object = rope;
-    model_config_refuse(&inner, &partial, 1);
-    double newer = model_config_positive_or(&inner, "rope_theta", theta);
-    c->status = inner.status;
-    if (newer != theta && json_object_get(c->object, "rope_theta"))
-        model_config_error(c, "rope_theta is %g, and %g in rope_parameters (expected one value)", theta,
-                           newer);
-    return newer;
+/* layer_types lists the attention of every layer. */
+static void refuse_layer_types(model_config *c) {
+    const json_t *types = json_object_get(c->object, "layer_types"), *type;
+    char found[64];
+    size_t i;
+    json_array_foreach(types, i, type) {
+        if (json_is_string(type) && strcmp(json_string_value(type), "full_attention") == 0) continue;
+        model_config_error(c, "layer_types %s is not supported (expected full_attention)",
+                           model_config_show(type, found, sizeof found));
+    }
 }
 
 static void read_heads(model_config *c, omni_shape *s) {
@@ -85,10 +82,12 @@ static void read_heads(model_config *c, omni_shape *s) {
 }
 
 static void read_shape(model_config *c, omni_shape *s) {
-    static const char *const acts[] = {"silu"};
+    static const char *const acts[] = {"silu", "swish"}, *const positions[] = {"rope", "rotary"};
     model_config_refuse(c, unsupported, COUNT(unsupported));
     refuse_window(c);
+    refuse_layer_types(c);
     model_config_word(c, "hidden_act", acts, COUNT(acts));
+    model_config_word(c, "position_embedding_type", positions, COUNT(positions));
     s->layers = model_config_size(c, "num_hidden_layers", MODEL_MAX_LAYERS);
     s->hidden = model_config_size(c, "hidden_size", MODEL_MAX_WIDTH);
     s->ffn = model_config_size(c, "intermediate_size", MODEL_MAX_WIDTH);
@@ -96,7 +95,10 @@ static void read_shape(model_config *c, omni_shape *s) {
     s->positions = model_config_size(c, "max_position_embeddings", MODEL_MAX_POSITIONS);
     read_heads(c, s);
     s->norm_eps = model_config_positive_or(c, "rms_norm_eps", 1e-6);
-    s->rope_theta = read_theta(c);
+    s->activation = OMNI_ACT_SWIGLU;
+    s->attention_bias = model_config_bool_or(c, "attention_bias", false);
+    s->mlp_bias = model_config_bool_or(c, "mlp_bias", false);
+    model_config_rope(c, s);
     s->tied = model_config_bool_or(c, "tie_word_embeddings", false);
 }
 
@@ -107,12 +109,22 @@ static omni_op norm(const char *name, omni_tensor_name weight) {
     return op;
 }
 
+static omni_matrix linear(const char *label, omni_tensor_name weight, omni_tensor_name bias, bool has_bias,
+                          size_t in, size_t out) {
+    omni_matrix m = model_matrix(label, weight, in, out);
+    if (has_bias) m.bias = bias;
+    return m;
+}
+
+#define LINEAR(label, name, has_bias, in, out)                                                               \
+    linear(label, LAYER(name ".weight"), LAYER(name ".bias"), has_bias, in, out)
+
 static omni_op qkv(const omni_shape *s) {
     size_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     omni_matrix m[] = {
-        model_matrix("q", LAYER("self_attn.q_proj.weight"), s->hidden, q),
-        model_matrix("k", LAYER("self_attn.k_proj.weight"), s->hidden, kv),
-        model_matrix("v", LAYER("self_attn.v_proj.weight"), s->hidden, kv),
+        LINEAR("q", "self_attn.q_proj", s->attention_bias, s->hidden, q),
+        LINEAR("k", "self_attn.k_proj", s->attention_bias, s->hidden, kv),
+        LINEAR("v", "self_attn.v_proj", s->attention_bias, s->hidden, kv),
     };
     for (size_t i = 0; i < COUNT(m); i++) m[i].unit = s->head_dim;
     m[1].share = m[2].share = s->heads / s->kv_heads;
@@ -125,11 +137,10 @@ static void draw(model_block *b) {
     omni_tensor_name table = {
         {"model.embed_tokens.weight", "embed_tokens.weight", s->tied ? "lm_head.weight" : NULL}};
     omni_tensor_name head = s->tied ? table : (omni_tensor_name){{"lm_head.weight"}};
-    omni_matrix o[] = {
-        model_matrix("o", LAYER("self_attn.o_proj.weight"), s->heads * s->head_dim, s->hidden)};
-    omni_matrix up[] = {model_matrix("gate", LAYER("mlp.gate_proj.weight"), s->hidden, s->ffn),
-                        model_matrix("up", LAYER("mlp.up_proj.weight"), s->hidden, s->ffn)};
-    omni_matrix down[] = {model_matrix("down", LAYER("mlp.down_proj.weight"), s->ffn, s->hidden)};
+    omni_matrix o[] = {LINEAR("o", "self_attn.o_proj", s->attention_bias, s->heads * s->head_dim, s->hidden)};
+    omni_matrix up[] = {LINEAR("gate", "mlp.gate_proj", s->mlp_bias, s->hidden, s->ffn),
+                        LINEAR("up", "mlp.up_proj", s->mlp_bias, s->hidden, s->ffn)};
+    omni_matrix down[] = {LINEAR("down", "mlp.down_proj", s->mlp_bias, s->ffn, s->hidden)};
     omni_matrix logits[] = {model_matrix("head", head, s->hidden, s->vocab)};
     omni_op layer[] = {
         norm("attn_norm", LAYER("input_layernorm.weight")),
@@ -143,7 +154,7 @@ static void draw(model_block *b) {
         model_projection(OMNI_ROLE_DOWN, OMNI_REG_B, OMNI_REG_A, down, 1),
         model_op(OMNI_OP_RESIDUAL, "ffn_residual", OMNI_REG_A, OMNI_REG_X),
     };
-    layer[7].activation = OMNI_ACT_SWIGLU;
+    layer[7].activation = s->activation;
     omni_op final[] = {
         model_op(OMNI_OP_LAST_ROWS, "last_rows", OMNI_REG_X, OMNI_REG_X),
         norm("final_norm", (omni_tensor_name){{"model.norm.weight", "norm.weight"}}),

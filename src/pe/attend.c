@@ -1,7 +1,6 @@
 /* attend.c: keys and values kept, attention over them. Rotary embedding happens here, on the slice that a PE
  * uses: on keys as they enter the cache, on queries just before they are used.
  */
-#include <math.h>
 #include <string.h>
 
 #include "pe/pe.h"
@@ -83,7 +82,7 @@ static omni_attention attention_over(worker *w, pe *x, const omni_step *s, omni_
         .keys = omni_kv_tokens(kind, e->p, x->index, sequence, length),
         .key_first = omni_kv_first(kind, e->p, x->index, sequence),
         .key_stride = omni_kv_stride(kind, e->p),
-        .scale = 1.0f / sqrtf((float)shape->head_dim),
+        .scale = (float)omni_attention_scale(shape, (size_t)s->layer),
         .out = y.data + row * y.ld,
         .ldo = y.ld,
         .scratch = w->attention_scratch,

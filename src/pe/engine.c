@@ -59,24 +59,35 @@ static omni_status lay_out(omni_engine *e, omni_error *err) {
     return st;
 }
 
+/* Tables for the longest sequence; none without rotary embedding. False: no memory. */
+static bool create_rope(omni_engine *e) {
+    const omni_shape *s = &e->o.model->shape;
+    size_t longest = 0, half = s->head_dim / 2;
+    if (s->rope_theta <= 0) return true;
+    for (size_t q = 0; q < e->o.sequences; q++) longest = e->capacity[q] > longest ? e->capacity[q] : longest;
+    double *inverse = omni_alloc_array(half, sizeof *inverse);
+    e->rope_cos = omni_alloc_array(longest, half * sizeof(float));
+    e->rope_sin = omni_alloc_array(longest, half * sizeof(float));
+    bool ok = inverse && e->rope_cos && e->rope_sin;
+    if (ok) {
+        omni_rope_inverse(s, inverse);
+        omni_rope_table(longest, s->head_dim, inverse, e->rope_cos, e->rope_sin);
+    }
+    omni_free(inverse);
+    return ok;
+}
+
 static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
     const omni_shape *s = &e->o.model->shape;
-    size_t n = e->o.sequences, longest = 0;
+    size_t n = e->o.sequences;
     e->pass.first = omni_alloc_array(n, sizeof(size_t));
     e->pass.counts = omni_alloc_array(n, sizeof(size_t));
     e->pass.row = omni_alloc_array(n, sizeof(size_t));
     e->length = omni_alloc_array(n, sizeof(size_t));
     e->rows =
         omni_alloc_array(e->o.max_tokens + 1, s->hidden * sizeof(float)); /* the last one for positions */
-    bool ok = e->pass.first && e->pass.counts && e->pass.row && e->length && e->rows;
-    if (ok && s->rope_theta > 0) {
-        for (size_t q = 0; q < n; q++) longest = e->capacity[q] > longest ? e->capacity[q] : longest;
-        e->rope_cos = omni_alloc_array(longest, s->head_dim / 2 * sizeof(float));
-        e->rope_sin = omni_alloc_array(longest, s->head_dim / 2 * sizeof(float));
-        ok = e->rope_cos && e->rope_sin;
-        if (ok) omni_rope_table(longest, s->head_dim, s->rope_theta, e->rope_cos, e->rope_sin);
-    }
-    if (!ok) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the host port's rows");
+    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->length || !e->rows || !create_rope(e))
+        return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the host port's rows");
     e->embedding = omni_bind(e->o.weights, &e->o.model->embedding, 0, s->vocab, s->hidden, err);
     if (e->o.model->positions.name[0])
         e->positions = omni_bind(e->o.weights, &e->o.model->positions, 0, s->positions, s->hidden, err);

@@ -29,13 +29,20 @@ static bool has(const reference *ref, const char *prefix, const char *name) {
     return omni_weights_find(ref->w, full) != NULL;
 }
 
+static bool has_norm(const reference *ref, const char *prefix) {
+    char weight[32], gamma[32];
+    snprintf(weight, sizeof weight, "%s.weight", ref->family->final_norm);
+    snprintf(gamma, sizeof gamma, "%s.gamma", ref->family->final_norm);
+    return has(ref, prefix, weight) || has(ref, prefix, gamma);
+}
+
 /* The prefix is the one that the final norm has. A tied table may be stored under either of its names. */
 static omni_status bind_tables(reference *ref, bool tied, omni_error *err) {
     static const char lm_head[] = "lm_head.weight";
     const reference_family *f = ref->family;
     char embedding[REF_NAME];
     ref->err = err;
-    ref->prefix = f->prefix[!has(ref, f->prefix[0], f->final_norm) && has(ref, f->prefix[1], f->final_norm)];
+    ref->prefix = f->prefix[!has_norm(ref, f->prefix[0]) && has_norm(ref, f->prefix[1])];
     snprintf(embedding, sizeof embedding, "%s%s", ref->prefix, f->embedding);
     if (tied && !has(ref, "", embedding) && has(ref, "", lm_head))
         snprintf(embedding, sizeof embedding, "%s", lm_head);

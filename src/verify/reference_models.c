@@ -3,7 +3,7 @@
  *
  *   Llama  Touvron et al. 2023; rotary embedding (Su et al. 2021) in Hugging Face's half-split form;
  *          SwiGLU (Shazeer 2020)
- *   GPT-2  Radford et al. 2019; "gelu_new" is the tanh form of Hendrycks and Gimpel 2016
+ *   GPT-2  Radford et al. 2019; "gelu" and its tanh form "gelu_new" are those of Hendrycks and Gimpel 2016
  */
 #include <math.h>
 #include <string.h>
@@ -12,13 +12,27 @@
 
 /* --- Llama ------------------------------------------------------------------------------------ */
 
-/* Turns the pair (i, i + h/2) of every head by position * theta^(-2i/h). x [rows, heads, head_dim] */
+/* Radians that pair i turns from one position to the next: theta^(-2i/h), or slower where the context was
+ * stretched: "linear" divides positions, "llama3" (Meta's apply_scaling) goes by the wavelength. */
+static double turn(const omni_shape *s, size_t i) {
+    const double two_pi = 6.283185307179586476925;
+    const omni_rope_scaling *r = &s->rope;
+    double frequency = 1 / pow(s->rope_theta, (double)(2 * i) / (double)s->head_dim);
+    if (r->kind == OMNI_ROPE_DEFAULT) return frequency;
+    if (r->kind == OMNI_ROPE_LINEAR) return frequency / r->factor;
+    double wave = two_pi / frequency, length = r->original_positions;
+    if (wave < length / r->high_freq_factor) return frequency;
+    if (wave > length / r->low_freq_factor) return frequency / r->factor;
+    double smooth = (length / wave - r->low_freq_factor) / (r->high_freq_factor - r->low_freq_factor);
+    return (1 - smooth) * frequency / r->factor + smooth * frequency;
+}
+
+/* Turns the pair (i, i + h/2) of every head by its position. x [rows, heads, head_dim] */
 static void rope(const reference *ref, double *x, size_t heads, const reference_row *row, size_t rows) {
     size_t hd = ref->shape.head_dim, half = hd / 2;
     for (size_t r = 0; !ref->status && r < rows; r++) {
         for (size_t i = 0; i < half; i++) {
-            double angle =
-                (double)row[r].position * pow(ref->shape.rope_theta, -2.0 * (double)i / (double)hd);
+            double angle = (double)row[r].position * turn(&ref->shape, i);
             double c = cos(angle), s = sin(angle);
             for (size_t head = 0; head < heads; head++) {
                 double *first = x + (r * heads + head) * hd + i, *second = first + half;
@@ -41,20 +55,20 @@ static void llama_layer(reference *ref, size_t layer, const reference_row *row, 
     ref_scope_layer(ref, "layers", layer);
 
     ref_rms_norm(ref, "input_layernorm", rows, ref->h);
-    ref_linear(ref, "self_attn.q_proj", ref->h, rows, D, ref->q, Q);
-    ref_linear(ref, "self_attn.k_proj", ref->h, rows, D, ref->k, K);
-    ref_linear(ref, "self_attn.v_proj", ref->h, rows, D, ref->v, K);
+    ref_linear(ref, "self_attn.q_proj", ref->h, rows, D, ref->q, Q, s->attention_bias);
+    ref_linear(ref, "self_attn.k_proj", ref->h, rows, D, ref->k, K, s->attention_bias);
+    ref_linear(ref, "self_attn.v_proj", ref->h, rows, D, ref->v, K, s->attention_bias);
     rope(ref, ref->q, s->heads, row, rows);
     rope(ref, ref->k, s->kv_heads, row, rows);
     ref_attention(ref, layer, row, rows);
-    ref_linear(ref, "self_attn.o_proj", ref->a, rows, Q, ref->b, D);
+    ref_linear(ref, "self_attn.o_proj", ref->a, rows, Q, ref->b, D, s->attention_bias);
     ref_add(ref, ref->x, ref->b, rows * D);
 
     ref_rms_norm(ref, "post_attention_layernorm", rows, ref->h);
-    ref_linear(ref, "mlp.gate_proj", ref->h, rows, D, ref->g, F);
-    ref_linear(ref, "mlp.up_proj", ref->h, rows, D, ref->u, F);
+    ref_linear(ref, "mlp.gate_proj", ref->h, rows, D, ref->g, F, s->mlp_bias);
+    ref_linear(ref, "mlp.up_proj", ref->h, rows, D, ref->u, F, s->mlp_bias);
     swiglu(ref, ref->u, ref->g, rows * F);
-    ref_linear(ref, "mlp.down_proj", ref->u, rows, F, ref->b, D);
+    ref_linear(ref, "mlp.down_proj", ref->u, rows, F, ref->b, D, s->mlp_bias);
     ref_add(ref, ref->x, ref->b, rows * D);
 }
 
@@ -73,17 +87,32 @@ const reference_family ref_llama = {
     .name = "llama",
     .prefix = {"model.", ""},
     .embedding = "embed_tokens.weight",
-    .final_norm = "norm.weight",
+    .final_norm = "norm",
     .forward = llama_forward,
 };
 
 /* --- GPT-2 ------------------------------------------------------------------------------------ */
 
-/* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-static void gelu_new(const reference *ref, double *u, size_t n) {
-    const double sqrt_2_over_pi = 0.79788456080286535588;
-    for (size_t i = 0; !ref->status && i < n; i++)
-        u[i] = 0.5 * u[i] * (1 + tanh(sqrt_2_over_pi * (u[i] + 0.044715 * u[i] * u[i] * u[i])));
+static double activated(omni_activation kind, double x) {
+    const double sqrt_2_over_pi = 0.79788456080286535588, sqrt_half = 0.70710678118654752440;
+    switch (kind) {
+    case OMNI_ACT_GELU_NEW:
+        return 0.5 * x * (1 + tanh(sqrt_2_over_pi * (x + 0.044715 * x * x * x)));
+    case OMNI_ACT_GELU:
+        return 0.5 * x * erfc(-x * sqrt_half);
+    case OMNI_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case OMNI_ACT_SILU:
+        return x / (1 + exp(-x));
+    case OMNI_ACT_TANH:
+        return tanh(x);
+    default: /* SwiGLU is no function of one input */
+        return (double)NAN;
+    }
+}
+
+static void activate(const reference *ref, double *u, size_t n) {
+    for (size_t i = 0; !ref->status && i < n; i++) u[i] = activated(ref->shape.activation, u[i]);
 }
 
 /* c_attn yields q|k|v in one row. */
@@ -108,7 +137,7 @@ static void gpt2_layer(reference *ref, size_t layer, const reference_row *row, s
 
     ref_layer_norm(ref, "ln_2", rows, ref->h);
     ref_conv1d(ref, "mlp.c_fc", ref->h, rows, D, ref->u, F);
-    gelu_new(ref, ref->u, rows * F);
+    activate(ref, ref->u, rows * F);
     ref_conv1d(ref, "mlp.c_proj", ref->u, rows, F, ref->b, D);
     ref_add(ref, ref->x, ref->b, rows * D);
 }
@@ -134,6 +163,6 @@ const reference_family ref_gpt2 = {
     .name = "gpt2",
     .prefix = {"transformer.", ""},
     .embedding = "wte.weight",
-    .final_norm = "ln_f.weight",
+    .final_norm = "ln_f",
     .forward = gpt2_forward,
 };

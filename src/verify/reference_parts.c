@@ -104,9 +104,11 @@ static void apply_linear(reference *ref, const omni_tensor *t, const double *x, 
 }
 
 void ref_linear(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
-                size_t out) {
+                size_t out, bool has_bias) {
     const omni_tensor *t = tensor(ref, name, "weight", out, in);
     if (t) apply_linear(ref, t, x, rows, in, y, out);
+    const double *bias = has_bias ? vector(ref, name, "bias", out) : NULL;
+    for (size_t r = 0; bias && r < rows; r++) ref_add(ref, y + r * out, bias, out);
 }
 
 void ref_conv1d(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
@@ -161,10 +163,17 @@ void ref_rms_norm(reference *ref, const char *name, size_t rows, double *y) {
     }
 }
 
+/* Files converted from TensorFlow call weight and bias of a LayerNorm gamma and beta. */
+static const double *norm_vector(reference *ref, const char *name, const char *suffix, const char *old) {
+    char full[REF_NAME];
+    snprintf(full, sizeof full, "%s%s.%s", ref->scope, name, old);
+    return vector(ref, name, omni_weights_find(ref->w, full) ? old : suffix, ref->shape.hidden);
+}
+
 /* Ba, Kiros, Hinton 2016: (x - mean) / sqrt(variance + eps) * w + b */
 void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y) {
     size_t D = ref->shape.hidden;
-    const double *w = vector(ref, name, "weight", D);
+    const double *w = norm_vector(ref, name, "weight", "gamma");
     for (size_t r = 0; w && r < rows; r++) {
         const double *x = ref->x + r * D;
         double mean = 0, variance = 0;
@@ -173,7 +182,7 @@ void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y) {
         double scale = 1 / sqrt(variance + ref->shape.norm_eps);
         for (size_t i = 0; i < D; i++) y[r * D + i] = (x[i] - mean) * scale * w[i];
     }
-    const double *bias = vector(ref, name, "bias", D);
+    const double *bias = norm_vector(ref, name, "bias", "beta");
     for (size_t r = 0; bias && r < rows; r++) ref_add(ref, y + r * D, bias, D);
 }
 
@@ -188,12 +197,18 @@ static void remember(reference *ref, size_t layer, const reference_row *row, siz
     }
 }
 
-/* softmax(q K^T / sqrt(h)) V of one head. q, out [head_dim]; keys, values: position p at p * stride. */
-static void attend(double *scores, const double *q, const double *keys, const double *values,
+/* What scores are divided by: sqrt(h), where the model wants it; GPT-2 may count layers, too. */
+static double divisor(const omni_shape *s, size_t layer) {
+    double by = s->attn_unscaled ? 1 : sqrt((double)s->head_dim);
+    return s->attn_inverse_layer ? by * (double)(layer + 1) : by;
+}
+
+/* softmax(q K^T / by) V of one head. q, out [head_dim]; keys, values: position p at p * stride. */
+static void attend(double *scores, const double *q, const double *keys, const double *values, double by,
                    size_t positions, size_t stride, size_t head_dim, double *out) {
     double most = -INFINITY, sum = 0;
     for (size_t p = 0; p < positions; p++) {
-        scores[p] = dot(q, keys + p * stride, head_dim) / sqrt((double)head_dim);
+        scores[p] = dot(q, keys + p * stride, head_dim) / by;
         most = fmax(most, scores[p]);
     }
     for (size_t p = 0; p < positions; p++) sum += scores[p] = exp(scores[p] - most);
@@ -208,13 +223,14 @@ void ref_attention(reference *ref, size_t layer, const reference_row *row, size_
     if (stopped(ref)) return;
     size_t hd = ref->shape.head_dim, H = ref->shape.heads, share = H / ref->shape.kv_heads;
     size_t width = ref->shape.kv_heads * hd;
+    double by = divisor(&ref->shape, layer);
     remember(ref, layer, row, rows);
     for (size_t r = 0; r < rows && !stopped(ref); r++) {
         size_t start = (layer * ref->sequences + row[r].sequence) * ref->capacity * width;
         for (size_t head = 0; head < H; head++) {
             size_t kv = start + head / share * hd, at = (r * H + head) * hd;
-            attend(ref->scores, ref->q + at, ref->keys + kv, ref->values + kv, row[r].position + 1, width, hd,
-                   ref->a + at);
+            attend(ref->scores, ref->q + at, ref->keys + kv, ref->values + kv, by, row[r].position + 1, width,
+                   hd, ref->a + at);
         }
     }
 }

@@ -51,13 +51,14 @@ const omni_tensor *ref_bind(reference *ref, const char *name, size_t rows, size_
 void ref_scope_top(reference *ref);
 void ref_scope_layer(reference *ref, const char *group, size_t layer);
 
-/* y = x W^T; name.weight [out, in], as Linear stores it. x [rows, in], y [rows, out] */
+/* y = x W^T, plus name.bias [out] if it has one; name.weight [out, in], as Linear stores it. x [rows, in], y
+ * [rows, out] */
 void ref_linear(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
-                size_t out);
+                size_t out, bool has_bias);
 /* y = x W + b; name.weight [in, out], as Conv1D stores it, name.bias [out] */
 void ref_conv1d(reference *ref, const char *name, const double *x, size_t rows, size_t in, double *y,
                 size_t out);
-/* y = norm of ref->x, name.weight (and .bias) [hidden]; y [rows, hidden] */
+/* y = norm of ref->x, name.weight (and .bias) [hidden], or gamma (and beta); y [rows, hidden] */
 void ref_rms_norm(reference *ref, const char *name, size_t rows, double *y);
 void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y);
 /* y = row `index` of name.weight [count, hidden] */
