@@ -3,6 +3,7 @@
 # One pattern rule set, several variants of the same tree:
 #   build/release/  what users run     build/asan/  address + undefined behaviour
 #   build/tsan/     thread sanitizer   build/clang/ the second compiler
+#   build/fuzz/     libFuzzer, with address + undefined behaviour
 # A variant is chosen with VARIANT=...; everything it makes stays in build/<variant>/.
 # The release variant's program and library are also linked as build/omnibus, build/libomnibus.a.
 
@@ -19,12 +20,14 @@ CC_release := gcc
 CC_clang   := clang
 CC_asan    := gcc
 CC_tsan    := gcc
-CC         := $(or $(CC_$(VARIANT)),$(error unknown VARIANT '$(VARIANT)': release, clang, asan or tsan))
+CC_fuzz    := clang
+CC         := $(or $(CC_$(VARIANT)),$(error unknown VARIANT '$(VARIANT)': release, clang, asan, tsan or fuzz))
 
 OPT_release := -O2
 OPT_clang   := -O2
 OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DOMNI_GUARDED=1
 OPT_tsan    := -O1 -fsanitize=thread
+OPT_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
           $(if $(filter 1,$(WERROR)),-Werror)
@@ -41,6 +44,7 @@ LIB_SRC   := $(sort $(wildcard src/base/*.c src/config/*.c src/model/*.c src/wei
 CLI_SRC   := src/main.c $(sort $(wildcard src/cli/*.c))
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))
+FUZZ_TARGETS := $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 BENCH_SRC := $(sort $(wildcard bench/bench_*.c))
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -49,9 +53,10 @@ PROG  := $(BUILD)/omnibus
 TESTS := $(BUILD)/omnibus-tests
 # The concurrency and flow cases with a plain main: Criterion itself dies under ThreadSanitizer.
 PLAIN := $(BUILD)/omnibus-cases
+FUZZ  := $(addprefix $(BUILD)/fuzz-,$(FUZZ_TARGETS))
 BENCH := $(patsubst bench/bench_%.c,$(BUILD)/bench-%,$(BENCH_SRC))
 
-.PHONY: all deps demo test check-asan check-tsan stress bench install help clean programs
+.PHONY: all deps demo test check-asan check-tsan stress fuzz bench install help clean programs
 .DELETE_ON_ERROR:
 
 # Recursive makes use all CPUs unless the user said otherwise.
@@ -79,11 +84,18 @@ $(PROG): $(call obj,$(CLI_SRC)) $(LIB)
 # A case counts the allocations that our code makes while it runs.
 COUNT_ALLOC := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
 
-$(TESTS): $(call obj,$(TEST_SRC) $(CASE_SRC)) $(LIB)
+$(TESTS): $(call obj,$(TEST_SRC) $(CASE_SRC) tests/fuzz/targets.c) $(LIB)
 	@$(CC) $(LDFLAGS) $(COUNT_ALLOC) $^ -lcriterion $(LIBS) -o $@
 
 $(PLAIN): $(call obj,tests/plain_main.c $(CASE_SRC)) $(LIB)
 	@$(CC) $(LDFLAGS) $(COUNT_ALLOC) $^ $(LIBS) -o $@
+
+$(BUILD)/obj/tests/fuzz/driver-%.o: tests/fuzz/driver.c tests/fuzz/targets.h Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(SYS) -DFUZZ_TARGET='"$*"' -c $< -o $@
+
+$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/driver-%.o $(BUILD)/obj/tests/fuzz/targets.o $(LIB)
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
 $(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(BUILD)/obj/bench/common.o $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
@@ -123,6 +135,18 @@ stress: deps  ## the concurrency cases, many times over (STRESS=20)
 	@$(SUBMAKE) $(PLAIN)
 	@OMNIBUS_STRESS=$(or $(STRESS),20) $(PLAIN) sync
 	@OMNIBUS_STRESS=$(or $(STRESS),20) $(PLAIN) fabric
+
+# What is new goes to build/fuzz/corpus; what breaks a target is left as a file beside its committed corpus, where
+# the tests find it from then on.
+FUZZ_SECONDS ?= 20
+fuzz:  ## fuzz every door for text from outside, FUZZ_SECONDS=20 each (clang's libFuzzer)
+	@$(MAKE) --no-print-directory deps DEPS="$(DEPS) clang libclang-rt-14-dev"
+	@$(SUBMAKE) VARIANT=fuzz $(addprefix build/fuzz/fuzz-,$(FUZZ_TARGETS))
+	@for t in $(FUZZ_TARGETS); do mkdir -p build/fuzz/corpus/$$t; echo "== $$t"; \
+	  build/fuzz/fuzz-$$t -max_total_time=$(FUZZ_SECONDS) -timeout=20 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=tests/fuzz/corpus/$$t/ build/fuzz/corpus/$$t tests/fuzz/corpus/$$t \
+	    >build/fuzz/$$t.log 2>&1 || { tail -n 40 build/fuzz/$$t.log; exit 1; }; \
+	  grep -E 'number_of_executed|average_exec' build/fuzz/$$t.log; done
 
 # --- the main job -------------------------------------------------------------------------------------
 demo: all  ## prove the demo models under several plans and PE counts, show the traffic, generate

@@ -1,0 +1,261 @@
+/* targets.c: the targets, and the files in memory that some of them need. */
+#include "targets.h"
+
+#include <hwloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "omnibus/config.h"
+#include "omnibus/model.h"
+#include "omnibus/pe.h"
+#include "omnibus/plan.h"
+#include "omnibus/weights.h"
+#include "topo/internal.h"
+
+enum { MOST_BYTES = 1 << 16 };
+
+static void require(bool holds) {
+    if (!holds) abort();
+}
+
+/* The contract of a door: OK, or bad input in one line. */
+static void require_contract(omni_status status, const omni_error *err, const void *out) {
+    require(status == OMNI_OK || status == OMNI_BAD_INPUT);
+    require((status == OMNI_OK) == (out != NULL));
+    if (status == OMNI_OK) return;
+    require(err->status == status && err->text[0] != '\0' && !strchr(err->text, '\n'));
+}
+
+/* --- bytes as what parsers take --------------------------------------------------------------- */
+
+static char *text_of(const uint8_t *data, size_t bytes) {
+    char *text = malloc(bytes + 1);
+    require(text != NULL);
+    if (bytes) memcpy(text, data, bytes);
+    text[bytes] = '\0';
+    return text;
+}
+
+static void write_all(int fd, const void *data, size_t bytes) {
+    require(bytes == 0 || write(fd, data, bytes) == (ssize_t)bytes);
+}
+
+/* An empty file in memory; `path` opens it. */
+static int memory_file(char path[64]) {
+    int fd = memfd_create("fuzz", MFD_CLOEXEC);
+    require(fd >= 0);
+    snprintf(path, 64, "/proc/self/fd/%d", fd);
+    return fd;
+}
+
+/* --- checkpoints ------------------------------------------------------------------------------ */
+
+static void read_ends(const omni_weights *w) {
+    for (size_t i = 0; i < omni_weights_count(w); i++) {
+        const omni_tensor *t = omni_weights_at(w, i);
+        double x;
+        require(omni_weights_find(w, t->name) == t);
+        if (t->elements == 0) continue;
+        require(omni_weights_read_f64(w, t, 0, 1, &x) && omni_weights_read_f64(w, t, t->elements - 1, 1, &x));
+    }
+}
+
+/* The first byte says how many bytes of data follow the header, whose length field is then right; 255: all the
+ * rest is the file as it is. */
+static void safetensors(const uint8_t *data, size_t bytes) {
+    char path[64];
+    omni_weights *w = NULL;
+    omni_error err = {0};
+    if (bytes == 0 || bytes > MOST_BYTES) return;
+    size_t tail = data[0], length = bytes - 1;
+    int fd = memory_file(path);
+    if (tail != 255) {
+        unsigned char field[8] = {0};
+        for (size_t i = 0; i < 4; i++) field[i] = (unsigned char)(length >> 8 * i);
+        write_all(fd, field, sizeof field);
+    }
+    write_all(fd, data + 1, length);
+    for (size_t i = 0; tail != 255 && i < tail; i++) write_all(fd, "x", 1);
+    omni_status status = omni_weights_open_file(path, &w, &err);
+    require_contract(status, &err, w);
+    if (w) read_ends(w);
+    omni_weights_close(w);
+    close(fd);
+}
+
+static char shard_dir[] = "/tmp/omni-fuzz-XXXXXX";
+
+static const char *in_shard_dir(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", shard_dir, name);
+    return path;
+}
+
+static void remove_shards(void) {
+    static const char *const files[] = {"model-1.safetensors", "model-2.safetensors",
+                                        "model.safetensors.index.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) unlink(in_shard_dir(files[i]));
+    rmdir(shard_dir);
+}
+
+/* Shard 1 has a and b, shard 2 has c. */
+static void make_shards(void) {
+    static const float x[2] = {1, 2};
+    const omni_tensor_out a = {"a", OMNI_F32, 1, {2}, x}, b = {"b", OMNI_F32, 1, {1}, x},
+                          c = {"c", OMNI_F32, 1, {2}, x};
+    require(mkdtemp(shard_dir) != NULL);
+    atexit(remove_shards);
+    require(omni_safetensors_write(in_shard_dir("model-1.safetensors"), (omni_tensor_out[]){a, b}, 2, NULL) ==
+            OMNI_OK);
+    require(omni_safetensors_write(in_shard_dir("model-2.safetensors"), (omni_tensor_out[]){c}, 1, NULL) ==
+            OMNI_OK);
+}
+
+static void shard_index(const uint8_t *data, size_t bytes) {
+    static bool made;
+    omni_weights *w = NULL;
+    omni_error err = {0};
+    if (!made) make_shards();
+    made = true;
+    FILE *file = fopen(in_shard_dir("model.safetensors.index.json"), "wb");
+    require(file && (bytes == 0 || fwrite(data, 1, bytes, file) == bytes) && fclose(file) == 0);
+    omni_status status = omni_weights_open_dir(shard_dir, &w, &err);
+    require_contract(status, &err, w);
+    if (w) read_ends(w);
+    omni_weights_close(w);
+}
+
+/* --- models and plans ------------------------------------------------------------------------- */
+
+static void config(const uint8_t *data, size_t bytes) {
+    omni_model *m = NULL;
+    omni_error err = {0};
+    char *text = text_of(data, bytes), name[OMNI_NAME];
+    omni_status status = omni_model_parse(text, bytes, "fuzz", &m, &err);
+    require_contract(status, &err, m);
+    if (m) {
+        const omni_shape *s = &m->shape;
+        double *inverse = omni_alloc_array(s->head_dim / 2 + 1, sizeof *inverse);
+        require(omni_model_parameters(m) > 0 && s->heads % s->kv_heads == 0);
+        if (s->rope_theta > 0 && inverse) omni_rope_inverse(s, inverse);
+        require(omni_tensor_name_format(&m->embedding, 0, 0, name));
+        omni_free(inverse);
+    }
+    omni_model_free(m);
+    free(text);
+}
+
+static const omni_model *small_model(void) {
+    static const char text[] =
+        "{\"model_type\":\"llama\",\"hidden_size\":12,\"intermediate_size\":7,\"num_hidden_layers\":3,"
+        "\"num_attention_heads\":6,\"num_key_value_heads\":2,\"vocab_size\":13,\"max_position_embeddings\":"
+        "64}";
+    static omni_model *model;
+    if (!model) require(omni_model_parse(text, sizeof text - 1, "fuzz", &model, NULL) == OMNI_OK);
+    return model;
+}
+
+/* The first byte says how many PEs. What compiles must pass the checker. */
+static void plan(const uint8_t *data, size_t bytes) {
+    omni_plan_spec spec;
+    omni_plan *p = NULL;
+    omni_error err = {0};
+    if (bytes == 0) return;
+    char *text = text_of(data + 1, bytes - 1);
+    omni_status status = omni_plan_parse(text, &spec, &err);
+    require_contract(status, &err, status ? NULL : &spec);
+    if (!status) {
+        status = omni_plan_compile(small_model(), &spec, data[0] % 9 + 1u, &p, &err);
+        require_contract(status, &err, p);
+        if (p) require(omni_plan_check(p, 16, &err) == OMNI_OK);
+    }
+    omni_plan_free(p);
+    free(text);
+}
+
+static void plan_list(const uint8_t *data, size_t bytes) {
+    char **list = NULL, *text = text_of(data, bytes);
+    size_t count = 0;
+    omni_error err = {0};
+    omni_status status = omni_plan_list(text, &list, &count, &err);
+    require(status == OMNI_OK || status == OMNI_BAD_INPUT);
+    require(status != OMNI_OK || (count > 0 && count <= OMNI_MAX_PLANS));
+    if (!status) omni_plan_list_free(list, count);
+    free(text);
+}
+
+/* --- settings and lists ----------------------------------------------------------------------- */
+
+static void ini(const uint8_t *data, size_t bytes) {
+    char path[64];
+    omni_error err = {0};
+    omni_settings *s = omni_settings_create(OMNI_CMD_RUN);
+    require(s != NULL);
+    int fd = memory_file(path);
+    write_all(fd, data, bytes);
+    omni_status status = omni_settings_load(s, path, &err);
+    require_contract(status, &err, status ? NULL : s);
+    for (int id = 0; !status && id < OMNI_OPTIONS; id++) {
+        const char *value = omni_settings_get(s, (omni_option_id)id);
+        require(!value || strlen(value) <= bytes || omni_option_at((omni_option_id)id)->initial);
+    }
+    omni_settings_free(s);
+    close(fd);
+}
+
+static void numbers(const uint8_t *data, size_t bytes) {
+    char *text = text_of(data, bytes);
+    size_t *list = NULL, count = 0;
+    omni_error err = {0};
+    omni_status status = omni_number_list(text, "--fuzz", 1, 1000, &list, &count, &err);
+    require_contract(status, &err, list);
+    for (size_t i = 0; list && i < count; i++) require(list[i] >= 1 && list[i] <= 1000);
+    omni_free(list);
+    free(text);
+}
+
+static void ids(const uint8_t *data, size_t bytes) {
+    char *text = text_of(data, bytes);
+    int32_t *list = NULL;
+    size_t count = 0;
+    omni_error err = {0};
+    omni_status status = omni_id_list(text, "--fuzz", &list, &count, &err);
+    require_contract(status, &err, list);
+    for (size_t i = 0; list && i < count; i++) require(list[i] >= 0);
+    omni_free(list);
+    free(text);
+}
+
+static void cpus(const uint8_t *data, size_t bytes) {
+    char *text = text_of(data, bytes);
+    omni_error err = {0};
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    require(set != NULL);
+    omni_status status = topo_parse_cpus(text, set, &err);
+    require_contract(status, &err, status ? NULL : set);
+    hwloc_bitmap_free(set);
+    free(text);
+}
+
+const fuzz_target fuzz_targets[] = {
+    {"safetensors", safetensors},
+    {"index", shard_index},
+    {"config", config},
+    {"plan", plan},
+    {"plan_list", plan_list},
+    {"ini", ini},
+    {"numbers", numbers},
+    {"ids", ids},
+    {"cpus", cpus},
+};
+const size_t fuzz_target_count = sizeof fuzz_targets / sizeof *fuzz_targets;
+
+const fuzz_target *fuzz_target_find(const char *name) {
+    for (size_t i = 0; i < fuzz_target_count; i++)
+        if (strcmp(fuzz_targets[i].name, name) == 0) return &fuzz_targets[i];
+    return NULL;
+}
