@@ -3,6 +3,7 @@
  *   truth    --golden, else MODEL_DIR/golden.safetensors, else the reference on prompts from --seed
  *   cases    plans x decode plans x PE counts; what cannot be built is skipped, with the reason
  *   a case   compile -> omni_check_case -> and what moved must be what the plan says
+ *   weights  that are not finite fail every case, whatever it compares
  *
  * Status 1 when a case failed, 2 when none could be built. The report is check_report.c.
  */
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include "check.h"
+
+_Static_assert(sizeof((omni_check_result *)0)->first_bad >= OMNI_NOT_FINITE, "one is copied into the other");
 
 enum { PROMPTS = 3, STEPS = 8 }; /* of the truth that is computed */
 
@@ -72,6 +75,10 @@ static omni_status compile_and_run(check *k, check_case *x, omni_error *why) {
                              .fabric = cli_value(k->c, OMNI_OPT_FABRIC),
                              .stop = &cli_stop};
     if (!status) status = omni_check_case(&o, k->truth, &x->result, why);
+    if (!status && k->not_finite[0]) {
+        x->result.passed = false;
+        memcpy(x->result.first_bad, k->not_finite, sizeof k->not_finite);
+    }
     if (!status && x->result.warning[0] && !k->warned) cli_note(k->c, "%s", x->result.warning);
     k->warned |= x->result.warning[0] != '\0';
     omni_plan_free(plan);
@@ -125,6 +132,7 @@ static omni_status open_all(check *k, omni_error *err) {
     omni_status status = cli_open_model(k->c, err);
     if (!status) status = cli_open_topo(k->c, err);
     if (!status) status = cli_open_weights(k->c, err);
+    if (!status) status = omni_check_finite(k->c->model, k->c->weights, &cli_stop, k->not_finite, err);
     return status ? status : open_truth(k, err);
 }
 

@@ -21,7 +21,8 @@ typedef struct check {
     omni_truth *truth;
     check_case *cases; /* [count] plan by plan, decode plan by decode plan, PE count by PE count */
     size_t count;
-    bool warned; /* that binding was refused */
+    char not_finite[OMNI_NOT_FINITE]; /* what is wrong with the weights; empty: nothing */
+    bool warned;                      /* that binding was refused */
 } check;
 
 void check_tally(const check *k, size_t *passed, size_t *failed, size_t *skipped);
