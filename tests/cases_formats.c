@@ -33,22 +33,24 @@ const char *flow_random(flow *f, const char *config, uint64_t seed) {
 
 static const char *odd_shapes(void) {
     static const char *const configs[] = {
-        "{\"model_type\":\"llama\",\"hidden_size\":10,\"intermediate_size\":7,\"num_hidden_layers\":3,\"num_"
-        "attention_heads\":5,"
-        "\"num_key_value_heads\":1,\"head_dim\":6,\"vocab_size\":13,\"max_position_embeddings\":64,\"rms_"
-        "norm_eps\":1e-5}",
-        "{\"model_type\":\"llama\",\"hidden_size\":12,\"intermediate_size\":1,\"num_hidden_layers\":1,\"num_"
-        "attention_heads\":3,"
-        "\"num_key_value_heads\":3,\"vocab_size\":2,\"max_position_embeddings\":64,\"tie_word_embeddings\":"
-        "true}",
-        "{\"model_type\":\"llama\",\"hidden_size\":34,\"intermediate_size\":45,\"num_hidden_layers\":2,\"num_"
-        "attention_heads\":6,"
-        "\"num_key_value_heads\":3,\"head_dim\":10,\"vocab_size\":67,\"max_position_embeddings\":64}",
-        "{\"model_type\":\"gpt2\",\"n_embd\":15,\"n_layer\":2,\"n_head\":5,\"n_inner\":11,\"n_positions\":64,"
-        "\"vocab_size\":23,"
-        "\"activation_function\":\"gelu_new\"}",
-        "{\"model_type\":\"gpt2\",\"n_embd\":2,\"n_layer\":2,\"n_head\":1,\"n_inner\":1,\"n_positions\":64,"
-        "\"vocab_size\":5}",
+        ("{\"model_type\":\"llama\",\"hidden_size\":10,\"intermediate_size\":7,\"num_hidden_layers\":3,\"num_"
+         "attention_heads\":5,"
+         "\"num_key_value_heads\":1,\"head_dim\":6,\"vocab_size\":13,\"max_position_embeddings\":64,\"rms_"
+         "norm_eps\":1e-5}"),
+        ("{\"model_type\":\"llama\",\"hidden_size\":12,\"intermediate_size\":1,\"num_hidden_layers\":1,\"num_"
+         "attention_heads\":3,"
+         "\"num_key_value_heads\":3,\"vocab_size\":2,\"max_position_embeddings\":64,\"tie_word_embeddings\":"
+         "true}"),
+        ("{\"model_type\":\"llama\",\"hidden_size\":34,\"intermediate_size\":45,\"num_hidden_layers\":2,"
+         "\"num_"
+         "attention_heads\":6,"
+         "\"num_key_value_heads\":3,\"head_dim\":10,\"vocab_size\":67,\"max_position_embeddings\":64}"),
+        ("{\"model_type\":\"gpt2\",\"n_embd\":15,\"n_layer\":2,\"n_head\":5,\"n_inner\":11,\"n_positions\":"
+         "64,"
+         "\"vocab_size\":23,"
+         "\"activation_function\":\"gelu_new\"}"),
+        ("{\"model_type\":\"gpt2\",\"n_embd\":2,\"n_layer\":2,\"n_head\":1,\"n_inner\":1,\"n_positions\":64,"
+         "\"vocab_size\":5}"),
     };
     const char *bad = NULL;
     for (size_t i = 0; i < COUNT(configs) && !bad; i++) {
@@ -72,21 +74,21 @@ static const char *odd_shapes(void) {
 
 static const char *features(void) {
     static const char *const configs[] = {
-        "{\"model_type\":\"llama\"," LLAMA_ROPE ",\"attention_bias\":true,\"mlp_bias\":true}",
-        "{\"model_type\":\"llama\"," LLAMA_ROPE
-        ",\"attention_bias\":true,\"rope_scaling\":{\"type\":\"linear\","
-        "\"factor\":3.0}}",
-        "{\"model_type\":\"llama\"," LLAMA_ROPE ",\"mlp_bias\":true,\"tie_word_embeddings\":true,"
-        "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
-        "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":32}}",
-        "{\"model_type\":\"gpt2\"," GPT2_ODD
-        ",\"scale_attn_weights\":false,\"activation_function\":\"gelu\"}",
-        "{\"model_type\":\"gpt2\"," GPT2_ODD ",\"scale_attn_by_inverse_layer_idx\":true,"
-        "\"activation_function\":\"relu\"}",
-        "{\"model_type\":\"gpt2\"," GPT2_ODD
-        ",\"activation_function\":\"silu\",\"tie_word_embeddings\":false}",
-        "{\"model_type\":\"gpt2\"," GPT2_ODD ",\"scale_attn_weights\":false,"
-        "\"scale_attn_by_inverse_layer_idx\":true,\"activation_function\":\"tanh\"}",
+        ("{\"model_type\":\"llama\"," LLAMA_ROPE ",\"attention_bias\":true,\"mlp_bias\":true}"),
+        ("{\"model_type\":\"llama\"," LLAMA_ROPE
+         ",\"attention_bias\":true,\"rope_scaling\":{\"type\":\"linear\","
+         "\"factor\":3.0}}"),
+        ("{\"model_type\":\"llama\"," LLAMA_ROPE ",\"mlp_bias\":true,\"tie_word_embeddings\":true,"
+         "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
+         "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":32}}"),
+        ("{\"model_type\":\"gpt2\"," GPT2_ODD
+         ",\"scale_attn_weights\":false,\"activation_function\":\"gelu\"}"),
+        ("{\"model_type\":\"gpt2\"," GPT2_ODD ",\"scale_attn_by_inverse_layer_idx\":true,"
+         "\"activation_function\":\"relu\"}"),
+        ("{\"model_type\":\"gpt2\"," GPT2_ODD
+         ",\"activation_function\":\"silu\",\"tie_word_embeddings\":false}"),
+        ("{\"model_type\":\"gpt2\"," GPT2_ODD ",\"scale_attn_weights\":false,"
+         "\"scale_attn_by_inverse_layer_idx\":true,\"activation_function\":\"tanh\"}"),
     };
     const char *bad = NULL;
     for (size_t i = 0; i < COUNT(configs) && !bad; i++) {

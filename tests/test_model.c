@@ -349,6 +349,7 @@ Test(model, llama_features_are_refused_by_name) {
         {"{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
          "layer_types \"sliding_attention\""},
         {"{\"position_embedding_type\": \"alibi\"}", "position_embedding_type \"alibi\" is not supported"},
+        {"{\"layer_types\": \"sliding_attention\"}", "layer_types \"sliding_attention\""},
         {"{\"alibi\": true}", "alibi"},
         {"{\"no_rope_layers\": [1, 0]}", "no_rope_layers"},
         {"{\"attention_chunk_size\": 8192}", "attention_chunk_size"},

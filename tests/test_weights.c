@@ -466,8 +466,8 @@ Test(weights, random_f16_is_random_f32_rounded_to_nearest) {
         half.dtype = OMNI_F16;
         cr_assert_eq(omni_weights_open_random(spec, 1, 5, &f32, NULL), OMNI_OK);
         cr_assert_eq(omni_weights_open_random(&half, 1, 5, &f16, NULL), OMNI_OK);
-        omni_weights_read_f32(f32, omni_weights_at(f32, 0), 0, 3001, whole);
-        omni_weights_read_f32(f16, omni_weights_at(f16, 0), 0, 3001, parts);
+        cr_assert(omni_weights_read_f32(f32, omni_weights_at(f32, 0), 0, 3001, whole));
+        cr_assert(omni_weights_read_f32(f16, omni_weights_at(f16, 0), 0, 3001, parts));
         for (size_t i = 0; i < 3001; i++) {
             int exponent;
             frexpf(whole[i], &exponent); /* in [2^(e-1), 2^e): steps of 2^(e-11), of 2^-24 below 2^-14 */

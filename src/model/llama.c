@@ -55,6 +55,9 @@ static void refuse_layer_types(model_config *c) {
     const json_t *types = json_object_get(c->object, "layer_types"), *type;
     char found[64];
     size_t i;
+    if (types && !json_is_array(types) && !json_is_null(types))
+        model_config_error(c, "layer_types %s is not supported (expected a list)",
+                           model_config_show(types, found, sizeof found));
     json_array_foreach(types, i, type) {
         if (json_is_string(type) && strcmp(json_string_value(type), "full_attention") == 0) continue;
         model_config_error(c, "layer_types %s is not supported (expected full_attention)",
