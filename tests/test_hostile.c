@@ -77,8 +77,11 @@ static void dir_refused(const char *words) {
 Test(hostile, an_index_opens_its_shards) {
     omni_weights *w;
     omni_error err = {0};
+    cr_assert_not(omni_weights_in_dir(dir));
     write_shards(false);
+    cr_assert_not(omni_weights_in_dir(dir));
     index_is("{\"weight_map\": {\"c\": \"model-2.safetensors\", \"a\": \"model-1.safetensors\"}}");
+    cr_assert(omni_weights_in_dir(dir));
     cr_assert_eq(omni_weights_open_dir(dir, &w, &err), OMNI_OK, "%s", err.text);
     cr_assert_eq(omni_weights_count(w), 3); /* b is not listed, and there */
     cr_assert_str_eq(omni_weights_source(w), in_dir("model.safetensors.index.json"));

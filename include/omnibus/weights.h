@@ -33,6 +33,9 @@ omni_status omni_weights_open_file(const char *path, omni_weights **out, omni_er
  * is there all the same; one that it lists must be in the shard it says. */
 omni_status omni_weights_open_dir(const char *dir, omni_weights **out, omni_error *err);
 
+/* Whether dir has either of these files, good or bad. */
+bool omni_weights_in_dir(const char *dir);
+
 /* Random tensors: spec[i] gives name, dtype (F32, F16 or BF16), rank, shape. Values are uniform with mean `mean`
  * and standard deviation `stddev`. For benchmarks and tests of shapes. */
 typedef struct omni_random_spec {

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "omnibus/kernel.h"
 #include "plan.h"
@@ -232,13 +231,10 @@ static void free_lists(lists *l) {
 
 /* Weights only where there are some: a config.json is enough to plan. */
 static omni_status open_all(cli *c, omni_error *err) {
-    char path[4096];
-    int length = snprintf(path, sizeof path, "%s/model.safetensors", c->operand);
-    bool weights = length > 0 && (size_t)length < sizeof path && access(path, F_OK) == 0;
     omni_status status = omni_kernel_init(err);
     if (!status) status = cli_open_model(c, err);
     if (!status) status = cli_open_topo(c, err);
-    return !status && weights ? cli_open_weights(c, err) : status;
+    return !status && omni_weights_in_dir(c->operand) ? cli_open_weights(c, err) : status;
 }
 
 static omni_status take_all(planning *k, const lists *l, omni_error *err) {

@@ -50,6 +50,12 @@ static omni_status explain_missing(const char *dir, omni_error *err) {
     return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s (expected model.safetensors)", dir, what);
 }
 
+static const char whole_file[] = "model.safetensors", index_file[] = "model.safetensors.index.json";
+
+bool omni_weights_in_dir(const char *dir) {
+    return exists(dir, whole_file) || exists(dir, index_file);
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 /* Opens the files whose paths w->file holds, and indexes their tensors. */
@@ -112,16 +118,15 @@ static omni_status open_shards(const char *dir, const char *index, omni_weights 
 }
 
 omni_status omni_weights_open_dir(const char *dir, omni_weights **out, omni_error *err) {
-    static const char one[] = "model.safetensors", several[] = "model.safetensors.index.json";
     struct stat st;
     *out = NULL;
     if (stat(dir, &st) != 0) return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", dir, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: not a directory (expected a checkpoint directory)",
                               dir);
-    bool whole = exists(dir, one);
-    if (!whole && !exists(dir, several)) return explain_missing(dir, err);
-    char *path = join(dir, whole ? one : several);
+    if (!omni_weights_in_dir(dir)) return explain_missing(dir, err);
+    bool whole = exists(dir, whole_file);
+    char *path = join(dir, whole ? whole_file : index_file);
     if (!path) return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", dir);
     omni_status status = whole ? omni_weights_open_file(path, out, err) : open_shards(dir, path, out, err);
     free(path);

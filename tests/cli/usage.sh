@@ -25,7 +25,6 @@ refused 2 "unknown command 'frobnicate' .*expected run, check" frobnicate
 refused 2 "unknown command ''" ''
 refused 2 'unknown option --vers' --vers
 refused 2 'bench: not built yet' bench
-refused 2 'synth: not built yet' synth --help
 
 refused 2 'no MODEL_DIR' run
 refused 2 'no MODEL_DIR' check --pes 2
