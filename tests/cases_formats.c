@@ -113,7 +113,7 @@ typedef struct respelling {
     bool extra;            /* buffers that nobody needs, of types that no weight has */
 } respelling;
 
-enum { SHARDS = 4 };
+enum { SHARDS = 4, MOST_TENSORS = 64 };
 typedef struct copy {
     char dir[32];
     omni_tensor_out tensor[MOST_TENSORS];

@@ -121,7 +121,8 @@ Test(synth, a_tensor_is_the_random_source_s) {
         const omni_tensor *t = omni_weights_find(file, specs[i].name),
                           *want = omni_weights_find(random, specs[i].name);
         cr_assert(t && t->dtype == want->dtype && t->rank == want->rank && t->elements == want->elements);
-        uint16_t *bits = malloc(t->elements * sizeof *bits + 1), *found = malloc(t->elements * sizeof *bits + 1);
+        uint16_t *bits = malloc(t->elements * sizeof *bits + 1),
+                 *found = malloc(t->elements * sizeof *bits + 1);
         cr_assert(omni_weights_read(random, want, 0, t->elements, bits));
         cr_assert(omni_weights_read(file, t, 0, t->elements, found));
         cr_expect_eq(memcmp(bits, found, t->elements * sizeof *bits), 0, "%s", t->name);

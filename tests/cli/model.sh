@@ -29,9 +29,9 @@ unsupported() { # SED-SCRIPT PATTERN
     run_m "config.json: $2"
     refused 2 "config.json: $2" plan "$T/m/config.json"
 }
-unsupported 's/"rope_scaling": null/"rope_scaling": {"type": "linear", "factor": 2.0}/' 'rope_scaling .*"linear"'
+unsupported 's/"rope_scaling": null/"rope_scaling": {"type": "dynamic", "factor": 2.0}/' 'rope_scaling .*"dynamic"'
 unsupported 's/"silu"/"gelu"/' 'hidden_act "gelu"'
-unsupported 's/"attention_bias": false/"attention_bias": true/' 'attention_bias true'
+unsupported 's/"attention_bias": false/"sliding_window": 4096/' 'sliding_window'
 unsupported 's/"model_type": "llama"/"model_type": "mistral"/' "model_type not supported: 'mistral'"
 unsupported '/"hidden_size"/d' 'hidden_size is missing'
 unsupported 's/"hidden_size": 128/"hidden_size": "128"/' 'hidden_size is "128"'
@@ -41,8 +41,8 @@ unsupported 's/"num_hidden_layers": 4/"num_hidden_layers": 0/' 'num_hidden_layer
 unsupported 's/"num_hidden_layers": 4/"num_hidden_layers": 4000000000000/' 'num_hidden_layers is 4000000000000'
 unsupported 's/"num_key_value_heads": 2/"num_key_value_heads": 3/' 'num_attention_heads is 8 .*multiple'
 unsupported 's/"rms_norm_eps": 1e-05/"rms_norm_eps": 0/' 'rms_norm_eps is 0'
-sed 's/"gelu_new"/"relu"/' "$gpt2/config.json" >"$T/m/config.json"
-run_m 'config.json: activation_function "relu"'
+sed 's/"gelu_new"/"quick_gelu"/' "$gpt2/config.json" >"$T/m/config.json"
+run_m 'config.json: activation_function "quick_gelu"'
 
 # Weights
 config ''
