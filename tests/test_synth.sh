@@ -77,7 +77,7 @@ absent x
 if df --output=avail -B1M . | awk 'NR == 2 { exit !($1 > 40000) }'; then
     "$program" synth "$models/llama-2-13b.json" --dtype bf16 --shard-size 1GB --out x >words 2>&1 &
     pid=$!
-    for i in 1 2 3 4 5 6 7 8 9 10; do [ -e x ] && break; sleep 0.1; done
+    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e x ] && break; sleep 0.1; done
     sleep 0.3
     kill -TERM $pid # a shell starts its background with SIGINT ignored
     wait $pid
