@@ -49,7 +49,7 @@ static const char *odd_shapes(void) {
          "64,"
          "\"vocab_size\":23,"
          "\"activation_function\":\"gelu_new\"}"),
-        ("{\"model_type\":\"gpt2\",\"n_embd\":2,\"n_layer\":2,\"n_head\":1,\"n_inner\":1,\"n_positions\":64,"
+        ("{\"model_type\":\"gpt2\",\"n_embd\":4,\"n_layer\":2,\"n_head\":2,\"n_inner\":1,\"n_positions\":64,"
          "\"vocab_size\":5}"),
     };
     const char *bad = NULL;
