@@ -115,8 +115,8 @@ Test(model, llama_golden) {
     cr_assert(m->eos_count == 1 && m->eos[0] == 2);
     const omni_op *qkv = &m->layer_ops[1], *up = &m->layer_ops[6];
     cr_assert_eq(qkv->matrices, 3);
-    cr_assert(qkv->matrix[0].in == 96 && qkv->matrix[0].out == 96 && qkv->matrix[0].share == 1);
-    cr_assert(qkv->matrix[2].out == 32 && qkv->matrix[2].unit == 16 && qkv->matrix[2].share == 3);
+    cr_assert(qkv->matrix[0].in == 96 && qkv->matrix[0].out == 96);
+    cr_assert(qkv->matrix[2].out == 32);
     cr_assert(!qkv->matrix[0].in_out && qkv->matrix[0].stored_out == 96 && qkv->matrix[0].out_offset == 0);
     check_name(&qkv->matrix[1].weight, 0, 1, "model.layers.1.self_attn.k_proj.weight");
     check_name(&qkv->matrix[1].weight, 1, 1, "layers.1.self_attn.k_proj.weight");
@@ -150,7 +150,6 @@ Test(model, gpt2_golden) {
         const omni_matrix *q = &qkv->matrix[i];
         cr_assert(q->in_out && q->in == 64 && q->out == 64 && q->stored_out == 192 &&
                   q->out_offset == 64 * i);
-        cr_assert(q->unit == 16 && q->share == 1);
         check_name(&q->weight, 0, 2, "transformer.h.2.attn.c_attn.weight");
         check_name(&q->bias, 1, 2, "h.2.attn.c_attn.bias");
     }

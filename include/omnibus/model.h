@@ -87,8 +87,6 @@ typedef struct omni_matrix {
     bool in_out;       /* stored transposed, [in, stored_out] (GPT-2 Conv1D); else [stored_out, in] */
     size_t stored_out; /* the tensor's own out size, >= out */
     size_t out_offset; /* where this matrix begins in it (c_attn: k at D) */
-    size_t unit;       /* features that stay together when heads follow: head_dim for q, k, v; else 1 */
-    size_t share;      /* query heads that use one unit: heads/kv_heads for k, v; else 1 */
 } omni_matrix;
 
 typedef struct omni_op {

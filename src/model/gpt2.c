@@ -81,7 +81,6 @@ static omni_op qkv(const omni_shape *s) {
             conv1d(labels[i], LAYER("attn.c_attn.weight"), LAYER("attn.c_attn.bias"), s->hidden, s->hidden);
         m[i].stored_out = COUNT(labels) * s->hidden;
         m[i].out_offset = i * s->hidden;
-        m[i].unit = s->head_dim;
     }
     return model_projection(OMNI_ROLE_QKV, OMNI_REG_H, OMNI_REG_A, m, COUNT(m));
 }

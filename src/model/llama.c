@@ -129,8 +129,6 @@ static omni_op qkv(const omni_shape *s) {
         LINEAR("k", "self_attn.k_proj", s->attention_bias, s->hidden, kv),
         LINEAR("v", "self_attn.v_proj", s->attention_bias, s->hidden, kv),
     };
-    for (size_t i = 0; i < COUNT(m); i++) m[i].unit = s->head_dim;
-    m[1].share = m[2].share = s->heads / s->kv_heads;
     return model_projection(OMNI_ROLE_QKV, OMNI_REG_H, OMNI_REG_A, m, COUNT(m));
 }
 

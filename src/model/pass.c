@@ -7,8 +7,7 @@
 #include "family.h"
 
 omni_matrix model_matrix(const char *label, omni_tensor_name weight, size_t in, size_t out) {
-    return (omni_matrix){
-        .label = label, .weight = weight, .in = in, .out = out, .stored_out = out, .unit = 1, .share = 1};
+    return (omni_matrix){.label = label, .weight = weight, .in = in, .out = out, .stored_out = out};
 }
 
 omni_op model_op(omni_op_kind kind, const char *name, int in, int out) {
