@@ -22,6 +22,8 @@ typedef enum omni_option_id {
     OMNI_OPT_DECODE_PLAN,
     OMNI_OPT_PROMPT_IDS,
     OMNI_OPT_IDS_FILE,
+    OMNI_OPT_TOKEN_TYPES,
+    OMNI_OPT_MASK_ID,
     OMNI_OPT_GEN,
     OMNI_OPT_STOP_EOS,
     OMNI_OPT_DUMP,

@@ -7,7 +7,13 @@
  *   llama, gpt2 layer:  NORM x->h  PROJECTION(qkv) h->a  ATTENTION a->b  PROJECTION(o) b->a
  *                       RESIDUAL x,a->x  NORM x->h  PROJECTION(up) h->a  ACTIVATION a->b
  *                       PROJECTION(down) b->a  RESIDUAL x,a->x
- *   at the end:         LAST_ROWS x->x  NORM x->h  PROJECTION(head) h->a  ARGMAX a
+ *   at the end:         ROWS(last) x->x  NORM x->h  PROJECTION(head) h->a  ARGMAX a
+ *
+ *   bert layer:         PROJECTION(qkv) x->a  ATTENTION a->b  PROJECTION(o) b->a  RESIDUAL x,a->x  NORM x->x
+ *                       PROJECTION(up) x->a  ACTIVATION a->b  PROJECTION(down) b->a  RESIDUAL x,a->x  NORM x->x
+ *   at the end:         ROWS(first) x->h  [PROJECTION(pooler) h->a  ACTIVATION a->h]  RESULT h
+ *                       [ROWS(marked) x->h  PROJECTION h->a  ACTIVATION a->h  NORM h->h  PROJECTION(head) h->a
+ *                       ARGMAX a]
  *
  * Ownership: omni_model is one heap block; free with omni_model_free. Immutable after load: any thread.
  */
@@ -48,6 +54,8 @@ typedef struct omni_shape {
     bool attn_unscaled;      /* GPT-2: scores are not divided by sqrt(head_dim) */
     bool attn_inverse_layer; /* GPT-2: scores of layer l are divided by l + 1 as well */
     bool tied;               /* the LM head is the embedding table */
+    bool encoder; /* BERT: attention sees all of a sequence, so nothing can be generated; no final norm */
+    size_t types; /* BERT: token types (segments); 0: the family has none */
 } omni_shape;
 
 typedef enum omni_op_kind {
@@ -56,9 +64,20 @@ typedef enum omni_op_kind {
     OMNI_OP_ATTENTION,
     OMNI_OP_ACTIVATION,
     OMNI_OP_RESIDUAL,
-    OMNI_OP_LAST_ROWS, /* keep the last position of each sequence */
-    OMNI_OP_ARGMAX
+    OMNI_OP_ROWS,   /* keep some rows: omni_pick */
+    OMNI_OP_RESULT, /* the rows as they are go to the host port */
+    OMNI_OP_ARGMAX  /* the index of each row's largest does */
 } omni_op_kind;
+
+/* Which rows ROWS keeps. */
+typedef enum omni_pick {
+    OMNI_PICK_LAST,  /* the last position of each sequence */
+    OMNI_PICK_FIRST, /* the first, BERT's [CLS] */
+    OMNI_PICK_MARKED /* those that the caller marks, BERT's [MASK]s */
+} omni_pick;
+
+/* What an encoder may have behind its layers. A checkpoint may lack either. */
+enum { OMNI_HEAD_POOLER = 1, OMNI_HEAD_MLM = 2 };
 
 /* Which entry of a plan governs a projection. */
 typedef enum omni_role {
@@ -67,7 +86,7 @@ typedef enum omni_role {
     OMNI_ROLE_O,
     OMNI_ROLE_UP,   /* first matrix of the FFN */
     OMNI_ROLE_DOWN, /* second */
-    OMNI_ROLE_HEAD
+    OMNI_ROLE_HEAD  /* behind the layers: always split-out */
 } omni_role;
 
 enum { OMNI_REG_X, OMNI_REG_H, OMNI_REG_A, OMNI_REG_B, OMNI_REGS };
@@ -99,18 +118,23 @@ typedef struct omni_op {
     omni_norm norm; /* NORM; [hidden] */
     omni_tensor_name norm_weight, norm_bias;
     omni_activation activation; /* ACTIVATION; SWIGLU: [rows, gate F | up F] -> [rows, F] */
+    omni_pick pick;             /* ROWS */
+    unsigned head;              /* the optional head that it is part of; 0: none */
 } omni_op;
 
 typedef struct omni_model omni_model;
 struct omni_model {
-    const char *family; /* "llama", "gpt2" */
+    const char *family; /* "llama", "gpt2", "bert" */
     char name[128];     /* directory or file it came from, for reports */
     omni_shape shape;
     size_t layer_op_count, final_op_count;
     const omni_op *layer_ops, *final_ops;
-    omni_tensor_name embedding; /* [vocab, hidden] */
-    omni_tensor_name positions; /* [positions, hidden]; name[0] NULL: none */
-    int64_t eos[8];             /* end-of-sequence ids from config.json */
+    omni_tensor_name embedding;                          /* [vocab, hidden] */
+    omni_tensor_name positions;                          /* [positions, hidden]; name[0] NULL: none */
+    omni_tensor_name types;                              /* [types, hidden]; name[0] NULL: none */
+    omni_tensor_name embed_norm_weight, embed_norm_bias; /* LayerNorm of their sum, [hidden]; or NULL */
+    unsigned heads; /* which of an encoder's optional heads final_ops has */
+    int64_t eos[8]; /* end-of-sequence ids from config.json */
     size_t eos_count;
     omni_dtype dtype; /* torch_dtype of config.json; F32 when it names none of F32, F16, BF16 */
 };
@@ -122,6 +146,10 @@ omni_status omni_model_load(const char *path, omni_model **out, omni_error *err)
 /* The same from text; `source` names it in errors. */
 omni_status omni_model_parse(const char *json, size_t bytes, const char *source, omni_model **out,
                              omni_error *err);
+
+/* Gives an encoder these heads and no others. A config promises a pooler, and an MLM head where its
+ * `architectures` say so; which there are only the weights know (omni_bind_heads). */
+void omni_model_set_heads(omni_model *model, unsigned heads);
 
 void omni_model_free(omni_model *model);
 
@@ -157,7 +185,7 @@ double omni_attention_scale(const omni_shape *shape, size_t layer);
 /* Number of elements in all the tensors that the forward pass uses, a tied table counted once. */
 uint64_t omni_model_parameters(const omni_model *model);
 
-/* "llama, gpt2": for messages and --help. */
+/* "llama, gpt2, bert": for messages and --help. */
 const char *omni_model_families(void);
 
 #endif

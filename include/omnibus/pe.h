@@ -20,6 +20,8 @@
  * misshapen or of a dtype that is not a weight's. */
 const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, size_t layer, size_t rows,
                              size_t cols, omni_error *err);
+/* Gives an encoder the heads of which the checkpoint has any tensor. Before omni_bind_all and any plan. */
+void omni_bind_heads(omni_model *model, const omni_weights *w);
 /* All tensors that the forward pass needs. */
 omni_status omni_bind_all(const omni_model *model, const omni_weights *w, omni_error *err);
 
@@ -40,6 +42,7 @@ typedef struct omni_engine_options {
     size_t sequences;       /* B */
     const size_t *capacity; /* [B] most positions that each sequence will reach */
     size_t max_tokens;      /* most tokens in one forward */
+    size_t max_marks;       /* most marked tokens in one encode */
     bool taps;              /* keep layer states and logits for omni_engine_tap, _logits */
     uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */
@@ -64,6 +67,18 @@ void omni_engine_free(omni_engine *e); /* stops and joins the workers */
  * the arg-max after its last token. Prefill and decode are both this. */
 omni_status omni_engine_forward(omni_engine *e, const int32_t *ids, const size_t *counts, int32_t *next,
                                 omni_error *err);
+
+/* The same for an encoder: whole sequences, each pass by itself. */
+typedef struct omni_encode {
+    const int32_t *ids, *types; /* [tokens], sequence after sequence; types NULL: all 0 */
+    const size_t *counts;       /* [sequences] */
+    const size_t *mark;         /* [marks] rows of `ids` that the MLM head is to predict, ascending */
+    size_t marks;               /* 0 unless the model has the head */
+    float *pooled;      /* out: [sequences, hidden] the pooler's; the first rows' states without one */
+    int32_t *predicted; /* out: [marks] arg-max of each mark's logits */
+} omni_encode;
+omni_status omni_engine_encode(omni_engine *e, const omni_encode *io, omni_error *err);
+
 void omni_engine_reset(omni_engine *e); /* forget all sequences: lengths go to 0; counters stay */
 
 size_t omni_engine_workers(const omni_engine *e);
@@ -80,9 +95,9 @@ const char *omni_engine_warning(const omni_engine *e);
  * norm. [tokens, hidden]. */
 const float *omni_engine_tap(const omni_engine *e, size_t layer);
 /* The final norm over all tokens of the last tap: y [tokens, hidden], by the engine's own kernel, on the
- * calling thread. */
+ * calling thread. An encoder has none: y is the last tap. */
 void omni_engine_final_norm(const omni_engine *e, float *y);
-const float *omni_engine_logits(const omni_engine *e); /* [sequences, vocab] */
+const float *omni_engine_logits(const omni_engine *e); /* [sequences, vocab]; an encoder's: [marks, vocab] */
 /* Ranks that hold a REPLICATED layer state must hold the same bits: false, and the first layer where they
  * differ. */
 bool omni_engine_replicas_agree(const omni_engine *e, size_t *layer);

@@ -98,6 +98,7 @@ const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
 typedef enum omni_rows {
     OMNI_ROWS_TOKENS,
     OMNI_ROWS_SEQUENCES,
+    OMNI_ROWS_MARKS,      /* the tokens that an MLM head is to predict */
     OMNI_ROWS_TOKEN_SHARE /* the tokens whose keys and values this rank keeps (omni_kv_*) */
 } omni_rows;
 
@@ -138,7 +139,7 @@ typedef enum omni_step_kind {
     OMNI_STEP_ATTENTION_FINISH,
     OMNI_STEP_ACTIVATION,
     OMNI_STEP_RESIDUAL,
-    OMNI_STEP_LAST_ROWS,
+    OMNI_STEP_ROWS,
     OMNI_STEP_ARGMAX,
     OMNI_STEP_TAP,
     /* messages */
@@ -219,6 +220,7 @@ omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error
 /* One forward pass: sequence s gets counts[s] new tokens at positions first[s], first[s] + 1, ... */
 typedef struct omni_extent {
     size_t tokens, sequences;     /* tokens = sum of counts */
+    size_t marks;                 /* of the tokens, those for an MLM head; 0 for other models */
     const size_t *first, *counts; /* [sequences] */
 } omni_extent;
 
@@ -226,9 +228,10 @@ typedef struct omni_extent {
 omni_range omni_value_owned(const omni_value *v, size_t j, size_t p, size_t i);
 /* Floats in a row as index i of p stores it. */
 size_t omni_value_width(const omni_value *v, size_t p, size_t i);
-/* Rows that index i of p holds in this pass; and the most it can hold with so many tokens and sequences. */
+/* Rows that index i of p holds in this pass; and the most any can hold in passes up to that size, however the
+ * tokens lie on the sequences. */
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i);
-size_t omni_rows_most(omni_rows rows, size_t tokens, size_t sequences, size_t p);
+size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p);
 
 /* What one forward pass moves; and one step of it. */
 void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out);

@@ -21,6 +21,12 @@ typedef struct omni_prompt_truth {
     const double *decode_logits;      /* [S, vocab]; row s decides next[s] */
     const double *decode_last_logits; /* [vocab] = row S-1 where only that is known */
     const double *margin;             /* [S] first minus second logit */
+    /* encoders */
+    const int32_t *types;     /* [T] */
+    const double *pooled;     /* [hidden] the pooler's output */
+    size_t marks;             /* tokens that the MLM head is to predict */
+    const size_t *mark;       /* [marks] their positions, ascending */
+    const double *mlm_logits; /* [marks, vocab] */
 } omni_prompt_truth;
 
 typedef struct omni_truth omni_truth;
@@ -34,13 +40,14 @@ const char *omni_truth_source(const omni_truth *t); /* file, or "reference (seed
  * lengths against its positions. */
 omni_status omni_truth_load(const char *path, const omni_model *model, omni_truth **out, omni_error *err);
 
-/* The float64 reference: forward over each prompt, then `steps` greedy tokens. */
+/* The float64 reference: forward over each prompt, then `steps` greedy tokens; none for an encoder, whose tokens
+ * are all of type 0 and, where it has an MLM head, all marked. */
 omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, const int32_t *const *prompts,
                                const size_t *lengths, size_t count, size_t steps, const omni_stop *stop,
                                omni_truth **out, omni_error *err);
 
-/* `count` prompts of unequal lengths drawn from a seed, then omni_truth_compute; with fewer steps if the
- * model has not as many positions. */
+/* `count` prompts of unequal lengths drawn from a seed, with token types and marks where the model takes them,
+ * then the same; with fewer steps if the model has not as many positions. */
 omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count,
                               size_t steps, const omni_stop *stop, omni_truth **out, omni_error *err);
 

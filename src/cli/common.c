@@ -46,6 +46,7 @@ omni_status cli_open_model(cli *c, omni_error *err) {
 
 omni_status cli_open_weights(cli *c, omni_error *err) {
     omni_status status = omni_weights_open_dir(c->operand, &c->weights, err);
+    if (!status) omni_bind_heads(c->model, c->weights);
     return status ? status : omni_bind_all(c->model, c->weights, err);
 }
 
@@ -188,6 +189,7 @@ json_t *cli_model_json(const omni_model *model) {
     cli_set(&object, "ffn", cli_size(s->ffn));
     cli_set(&object, "vocab", cli_size(s->vocab));
     cli_set(&object, "positions", cli_size(s->positions));
+    cli_set(&object, "encoder", json_boolean(s->encoder));
     return object;
 }
 

@@ -34,6 +34,7 @@ omni_extent situation_extent(const situation *s, size_t step) {
     }
     return (omni_extent){.tokens = s->batch * (step ? 1 : s->prompt),
                          .sequences = s->batch,
+                         .marks = s->marks,
                          .first = s->first,
                          .counts = s->counts};
 }
@@ -41,7 +42,7 @@ omni_extent situation_extent(const situation *s, size_t step) {
 static omni_status count(situation *s, omni_error *err) {
     omni_status status = OMNI_OK;
     omni_plan_count(s->plan, situation_extent(s, 0), &s->prefill);
-    omni_plan_count(s->plan, situation_extent(s, 1), &s->step);
+    if (!s->encoder) omni_plan_count(s->plan, situation_extent(s, 1), &s->step);
     for (size_t step = 1; !status && step < s->gen; step++) {
         omni_counters one;
         omni_plan_count(s->plan, situation_extent(s, step), &one);
@@ -64,7 +65,8 @@ static omni_status lay_out_memory(const cli *c, situation *s, omni_error *err) {
                              .plan = s->plan,
                              .sequences = s->batch,
                              .capacity = capacity,
-                             .max_tokens = s->batch * s->prompt};
+                             .max_tokens = s->batch * s->prompt,
+                             .max_marks = s->marks};
     for (size_t r = 0; !status && r < s->pes; r++) {
         status = omni_engine_plan_memory(&o, r, &s->memory[r], err);
         if (!status) status = cli_stopped(err);
@@ -75,6 +77,10 @@ static omni_status lay_out_memory(const cli *c, situation *s, omni_error *err) {
 
 static omni_status compile(const cli *c, situation *s, omni_error *err) {
     size_t positions = c->model->shape.positions;
+    if (s->encoder && s->gen > 1)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%s models are encoders: there is no decode phase (expected --gen 1)",
+                              c->model->family);
     if (s->prompt + s->gen - 1 > positions)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
@@ -181,8 +187,8 @@ static void add_situation(planning *k, const situation *s) {
     if (!s->skipped[0]) {
         json_t *totals = situation_totals(s);
         cli_set(&object, "totals", totals);
-        add_phase(k->table, s, "prefill", &s->prefill);
-        add_phase(k->table, s, "decode step", &s->step);
+        add_phase(k->table, s, s->encoder ? "encode" : "prefill", &s->prefill);
+        if (!s->encoder) add_phase(k->table, s, "decode step", &s->step);
     } else {
         add_skipped(k->table, s);
     }
@@ -247,11 +253,12 @@ static omni_status take_all(planning *k, const lists *l, omni_error *err) {
     cli_progress bar = cli_progress_begin(k->c, total);
     for (size_t i = 0; !status && i < total; i++) {
         size_t at = i;
-        situation s = {.gen = l->gen.value[at % l->gen.count]};
+        situation s = {.gen = l->gen.value[at % l->gen.count], .encoder = k->c->model->shape.encoder};
         s.prompt = l->prompt.value[(at /= l->gen.count) % l->prompt.count];
         s.batch = l->batch.value[(at /= l->prompt.count) % l->batch.count];
         s.pes = l->pes.value[(at /= l->batch.count) % l->pes.count];
         s.spec = &l->spec[at / l->pes.count];
+        if (k->c->model->heads & OMNI_HEAD_MLM) s.marks = s.batch;
         cli_progress_step(&bar, i, s.spec->name);
         status = take(k, &s, err);
     }
@@ -279,6 +286,8 @@ omni_status cli_plan(cli *c, omni_error *err) {
     if (!explain) k.table = omni_table_create(headers, COLUMNS);
     omni_status status = read_lists(c, &l, err);
     if (!status) status = open_all(c, err);
+    bool one_pass = !status && c->model->shape.encoder && !omni_settings_get(c->settings, OMNI_OPT_GEN);
+    if (one_pass) l.gen.value[0] = 1; /* instead of the one default */
     if (!status) status = take_all(&k, &l, err);
     if (!status) status = report(&k, err);
     omni_text_free(k.page);

@@ -10,10 +10,12 @@
 typedef struct situation {
     const omni_plan_spec *spec;
     size_t pes, batch, prompt, gen;
-    char skipped[400];                   /* why it cannot be built; empty: it was */
-    omni_plan *plan;                     /* NULL when skipped */
-    size_t *first, *counts;              /* [batch] scratch of the extents */
-    omni_counters prefill, step, decode; /* one pass; the first decode step; all of them */
+    bool encoder;           /* one pass; no decode steps */
+    size_t marks;           /* of a pass: a masked token in each sequence where there is an MLM head */
+    char skipped[400];      /* why it cannot be built; empty: it was */
+    omni_plan *plan;        /* NULL when skipped */
+    size_t *first, *counts; /* [batch] scratch of the extents */
+    omni_counters prefill, step, decode; /* one pass; the first decode step; all of them (an encoder's: 0) */
     omni_memory *memory;                 /* [pes]; NULL without weights */
 } situation;
 

@@ -48,7 +48,7 @@ static message message_of(const situation *s, const omni_step *step) {
     message m = {.step = step};
     route_text(s->plan, &m);
     omni_step_count(s->plan, step, situation_extent(s, 0), &m.prefill);
-    omni_step_count(s->plan, step, situation_extent(s, 1), &m.decode);
+    if (!s->encoder) omni_step_count(s->plan, step, situation_extent(s, 1), &m.decode);
     return m;
 }
 
@@ -146,11 +146,11 @@ static void add_op_cells(omni_table *t, const planning *k, const situation *s, c
     omni_table_cell(t, "%s", weights ? omni_format_bytes(bytes, sizeof bytes, weights) : "");
 }
 
-static void add_message_cells(omni_table *t, const message *m) {
+static void add_message_cells(omni_table *t, const situation *s, const message *m) {
     omni_table_cell(t, "%s", omni_step_name(m->step->kind));
     omni_table_cell(t, "%s", m->route);
     add_moved(t, m->step, &m->prefill);
-    add_moved(t, m->step, &m->decode);
+    if (!s->encoder) add_moved(t, m->step, &m->decode);
 }
 
 static void add_blank(omni_table *t, size_t cells) {
@@ -171,13 +171,13 @@ static void add_row(planning *k, const situation *s, const omni_explain *row, om
         message m = message_of(s, step);
         if (!shown(step, &m)) continue;
         if (json_array_size(messages) > 0) add_blank(t, 5);
-        add_message_cells(t, &m);
+        add_message_cells(t, s, &m);
         json_t *one = message_json(&m);
         add_csv(k, s, op, one);
         cli_append(&messages, one);
     }
     if (json_array_size(messages) == 0) {
-        add_blank(t, 4);
+        add_blank(t, s->encoder ? 3 : 4);
         add_csv(k, s, op, NULL);
     }
     cli_set(&op, "messages", messages);
@@ -185,13 +185,14 @@ static void add_row(planning *k, const situation *s, const omni_explain *row, om
 }
 
 static omni_status add_ops(planning *k, const situation *s, json_t **ops, omni_error *err) {
-    static const char *const headers[] = {"layers",  "op",    "method",   "in -> out",   ">weights/PE",
-                                          "message", "route", ">prefill", ">decode step"};
+    const char *const headers[] = {"layers",      "op",      "method", "in -> out",
+                                   ">weights/PE", "message", "route",  s->encoder ? ">encode" : ">prefill",
+                                   ">decode step"};
     omni_explain *rows;
     size_t count;
     omni_status status = omni_plan_explain(s->plan, &rows, &count, err);
     if (status) return status;
-    omni_table *t = omni_table_create(headers, sizeof headers / sizeof *headers);
+    omni_table *t = omni_table_create(headers, sizeof headers / sizeof *headers - (s->encoder ? 1 : 0));
     for (size_t i = 0; i < count; i++) add_row(k, s, &rows[i], t, ops);
     omni_table_draw(t, k->page);
     omni_table_free(t);
@@ -203,10 +204,12 @@ static void draw_totals(const situation *s, omni_text *page) {
     const omni_counters *phase[] = {&s->prefill, &s->step, &s->decode};
     char all[48];
     snprintf(all, sizeof all, ">%zu decode step%s", s->gen - 1, s->gen == 2 ? "" : "s");
-    omni_table *t = omni_table_create((const char *const[]){"total", ">prefill", ">decode step", all}, 4);
+    size_t phases = s->encoder ? 1 : 3;
+    omni_table *t = omni_table_create(
+        (const char *const[]){"total", s->encoder ? ">encode" : ">prefill", ">decode step", all}, 1 + phases);
     for (size_t i = 0; i < OMNI_COUNTERS; i++) {
         omni_table_cell(t, "%s", omni_counter_names[i]);
-        for (size_t j = 0; j < 3; j++)
+        for (size_t j = 0; j < phases; j++)
             omni_table_cell(t, "%llu", (unsigned long long)omni_counters_get(phase[j], i));
     }
     omni_text_add(page, "\n");
@@ -217,8 +220,12 @@ static void draw_totals(const situation *s, omni_text *page) {
 static void draw_head(const situation *s, omni_text *page) {
     char methods[512];
     omni_text_add(page, "plan   %s: %s\n", s->spec->name, cli_methods_text(s->spec, methods, sizeof methods));
-    omni_text_add(page, "on     %zu PE%s, batch %zu, prompt %zu, %zu to generate\n", s->pes,
-                  s->pes == 1 ? "" : "s", s->batch, s->prompt, s->gen);
+    omni_text_add(page, "on     %zu PE%s, batch %zu, prompt %zu, ", s->pes, s->pes == 1 ? "" : "s", s->batch,
+                  s->prompt);
+    if (s->encoder)
+        omni_text_add(page, "%s\n", s->marks ? "a masked token in each sequence" : "one pass");
+    else
+        omni_text_add(page, "%zu to generate\n", s->gen);
     if (s->skipped[0]) omni_text_add(page, "skipped: %s\n", s->skipped);
 }
 

@@ -5,6 +5,8 @@
  *   prefill  -> all prompts as one ragged batch, first token
  *   decode   -> one token per sequence and pass, until --gen or, with --stop-eos, all have ended
  *
+ * An encoder has one pass and no tokens: run_encode.c.
+ *
  * All sequences take part in every pass, so one that has ended keeps stepping silently; its tokens end there.
  * The report is run_report.c, the file of --dump is run_dump.c.
  */
@@ -47,7 +49,11 @@ static omni_status parse(run *r, omni_error *err) {
     if (!status) status = parse_plans(r, err);
     if (!status) status = parse_dump(r, err);
     if (!status) status = cli_open_model(r->c, err);
+    if (!status) status = encode_check_options(r->c, err);
+    if (!status && r->c->model->shape.encoder) r->gen = 0;
     if (!status) status = prompts_read(r->c, r->gen, &r->prompts, err);
+    if (!status) status = cli_open_weights(r->c, err); /* they decide an encoder's heads */
+    if (!status) status = encode_prepare(r, err);
     if (!status) status = omni_plan_compile(r->c->model, &r->spec, r->pes, &r->plan, err);
     return status;
 }
@@ -71,7 +77,8 @@ static omni_status create_engine(run *r, omni_error *err) {
     size_t *capacity = omni_alloc_array(r->prompts.count, sizeof *capacity);
     if (!capacity)
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", r->prompts.count);
-    for (size_t i = 0; i < r->prompts.count; i++) capacity[i] = r->prompts.length[i] + r->gen - 1;
+    size_t later = r->gen ? r->gen - 1 : 0;
+    for (size_t i = 0; i < r->prompts.count; i++) capacity[i] = r->prompts.length[i] + later;
     omni_engine_options o = {.model = c->model,
                              .weights = c->weights,
                              .plan = r->plan,
@@ -80,6 +87,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .sequences = r->prompts.count,
                              .capacity = capacity,
                              .max_tokens = r->prompts.tokens,
+                             .max_marks = r->encoded.marks,
                              .taps = r->dump.path != NULL,
                              .beside_bytes = dump_bytes(r),
                              .stop = &cli_stop};
@@ -91,7 +99,6 @@ static omni_status create_engine(run *r, omni_error *err) {
 static omni_status load(run *r, omni_error *err) {
     uint64_t start = omni_clock_ns();
     omni_status status = cli_open_topo(r->c, err);
-    if (!status) status = cli_open_weights(r->c, err);
     if (!status) status = allocate(r, err);
     if (!status) status = create_engine(r, err);
     if (!status) status = dump_prepare(r, err);
@@ -128,7 +135,9 @@ static omni_status prefill(run *r, omni_error *err) {
         feed += r->counts[i];
     }
     uint64_t start = omni_clock_ns();
-    omni_status status = omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
+    omni_status status = r->c->model->shape.encoder
+                             ? encode_run(r, err)
+                             : omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
     r->prefill_ns = omni_clock_ns() - start;
     if (status) return status;
     omni_engine_counters(r->engine, &r->prefill);
@@ -152,7 +161,7 @@ static omni_status decode_step(run *r, size_t step, omni_error *err) {
 static omni_status generate(run *r, omni_error *err) {
     bool stop_at_end = omni_settings_flag(r->c->settings, OMNI_OPT_STOP_EOS);
     omni_status status = prefill(r, err);
-    bool going = !status && keep_tokens(r, stop_at_end);
+    bool going = !status && r->gen && keep_tokens(r, stop_at_end);
     for (size_t step = 1; going && step < r->gen; step++) {
         status = decode_step(r, step, err);
         going = !status && keep_tokens(r, stop_at_end);
@@ -167,6 +176,7 @@ static void close_run(run *r) {
     omni_engine_free(r->engine);
     omni_plan_free(r->plan);
     dump_free(r);
+    encode_free(r);
     prompts_free(&r->prompts);
     omni_free(r->counts);
     omni_free(r->feed);

@@ -8,10 +8,11 @@ typedef struct prompts {
     size_t count, tokens; /* tokens: of all */
     int32_t **ids;        /* [count][length] */
     size_t *length;       /* [count] */
+    int32_t **types;      /* [count][length] token types; NULL: all 0 */
 } prompts;
 
-/* From --prompt-ids and then --ids-file; each checked against the model: ids, and positions with gen tokens
- * more. */
+/* From --prompt-ids and then --ids-file, the n-th --token-types belonging to the n-th of them; each checked against
+ * the model: ids, types, and positions with gen tokens more. */
 omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_error *err);
 void prompts_free(prompts *p);
 
@@ -21,14 +22,25 @@ typedef struct dump {
     struct {
         float *layer_hidden; /* [layers+1, T, hidden] */
         float *last_hidden;  /* [T, hidden] */
-        float *logits;       /* [gen, vocab] */
-    } * prompt;              /* [count] */
-    float *normed;           /* [tokens, hidden] */
+        float *logits;       /* [gen, vocab]; an encoder's: [its marks, vocab] */
+        int32_t *mark;       /* [marks] positions of an encoder's marked tokens */
+        size_t marks;
+    } * prompt;    /* [count] */
+    float *normed; /* [tokens, hidden] */
 } dump;
+
+/* An encoder's input and result beside ids. */
+typedef struct encoded {
+    int32_t *types; /* [tokens] */
+    size_t *mark;   /* [marks] rows */
+    size_t marks;
+    float *pooled;      /* [count, hidden] */
+    int32_t *predicted; /* [marks] */
+} encoded;
 
 typedef struct run {
     cli *c;
-    size_t pes, gen;
+    size_t pes, gen; /* gen: 0 for an encoder */
     prompts prompts;
     omni_plan_spec spec;
     omni_plan *plan;
@@ -40,6 +52,7 @@ typedef struct run {
     size_t *generated; /* [count] */
     bool *ended;       /* [count] at end-of-text */
     size_t decoded;    /* tokens of the decode phase, without those of ended sequences */
+    encoded encoded;
     dump dump;
     uint64_t load_ns, prefill_ns, decode_ns;
     omni_counters prefill, decode, total;
@@ -51,6 +64,14 @@ void dump_prefill(run *r);           /* after the prefill pass */
 void dump_step(run *r, size_t step); /* after the pass that decided token `step` */
 omni_status dump_write(run *r, omni_error *err);
 void dump_free(run *r);
+
+/* run_encode.c */
+omni_status encode_check_options(const cli *c, omni_error *err); /* and those that only an encoder takes */
+omni_status encode_prepare(run *r, omni_error *err);             /* nothing for other models */
+omni_status encode_run(run *r, omni_error *err);
+void encode_json(const run *r, json_t **root);
+void encode_draw(const run *r, omni_text *page);
+void encode_free(run *r);
 
 omni_status run_report(run *r, omni_error *err);
 

@@ -83,6 +83,7 @@ static json_t *build(const run *r) {
     cli_set(&root, "plan", plan_json(r));
     cli_set(&root, "prompts", given);
     cli_set(&root, "tokens", tokens);
+    if (r->c->model->shape.encoder) encode_json(r, &root);
     cli_set(&root, "timing", timing_json(r));
     cli_set(&root, "fabric", fabric_json(r));
     cli_set(&root, "memory", memory_json(r));
@@ -139,8 +140,9 @@ static void draw_timing(const run *r, omni_text *page) {
     omni_table *t =
         omni_table_create((const char *const[]){"wall clock", ">tokens", ">time", ">tokens/s"}, 4);
     add_phase(t, "load", 0, r->load_ns);
-    add_phase(t, "prefill", r->prompts.tokens, r->prefill_ns);
-    add_phase(t, "decode", r->decoded, r->decode_ns);
+    bool encoder = r->c->model->shape.encoder;
+    add_phase(t, encoder ? "encode" : "prefill", r->prompts.tokens, r->prefill_ns);
+    if (!encoder) add_phase(t, "decode", r->decoded, r->decode_ns);
     omni_table_draw(t, page);
     omni_table_free(t);
     omni_text_add(page, "\n");
@@ -148,10 +150,13 @@ static void draw_timing(const run *r, omni_text *page) {
 
 static void draw_fabric(const run *r, omni_text *page) {
     const omni_counters *phase[] = {&r->prefill, &r->decode, &r->total};
-    omni_table *t = omni_table_create((const char *const[]){"fabric", ">prefill", ">decode", ">total"}, 4);
+    bool encoder = r->c->model->shape.encoder;
+    size_t columns = encoder ? 1 : 3;
+    omni_table *t = omni_table_create(
+        (const char *const[]){"fabric", encoder ? ">encode" : ">prefill", ">decode", ">total"}, 1 + columns);
     for (size_t i = 0; i < OMNI_COUNTERS; i++) {
         omni_table_cell(t, "%s", omni_counter_names[i]);
-        for (size_t k = 0; k < 3; k++)
+        for (size_t k = 0; k < columns; k++)
             omni_table_cell(t, "%llu", (unsigned long long)omni_counters_get(phase[k], i));
     }
     omni_table_draw(t, page);
@@ -170,7 +175,10 @@ omni_status run_report(run *r, omni_error *err) {
     json_t *root = build(r);
     omni_text *page = omni_text_create();
     draw_head(r, page);
-    draw_tokens(r, page);
+    if (r->c->model->shape.encoder)
+        encode_draw(r, page);
+    else
+        draw_tokens(r, page);
     draw_timing(r, page);
     draw_fabric(r, page);
     draw_memory(r, page);

@@ -3,7 +3,7 @@
  *
  * A family is one function: read the shape, refuse what is not supported, name the tensors, list the ops.
  *
- *     config.json --> model_config --> llama.c / gpt2.c --> model_block {omni_model, its ops}
+ *     config.json --> model_config --> llama.c / gpt2.c / bert.c --> model_block {omni_model, its ops}
  *                         rope.c ------^
  *
  * Bounds. Sizes from a file are trusted by everybody above, so they are bounded here: with the limits below
@@ -79,7 +79,9 @@ const char *model_config_show(const json_t *value, char *buf, size_t cap);
 
 typedef struct model_block {
     omni_model model; /* first: the block is freed by this address */
-    omni_op layer_ops[MODEL_MAX_OPS], final_ops[MODEL_MAX_OPS];
+    omni_op layer_ops[MODEL_MAX_OPS], final_ops[MODEL_MAX_OPS]; /* those of the heads it has */
+    omni_op all_final_ops[MODEL_MAX_OPS];
+    size_t all_final_op_count;
 } model_block;
 
 /* A whole matrix of its own tensor, stored [out, in], without bias, features independent of heads. */
@@ -88,9 +90,12 @@ omni_matrix model_matrix(const char *label, omni_tensor_name weight, size_t in, 
 omni_op model_projection(omni_role role, int in, int out, const omni_matrix matrices[], size_t count);
 omni_op model_op(omni_op_kind kind, const char *name, int in, int out);
 
-/* Copies the lists into the block. */
-void model_set_ops(model_block *b, const omni_op layer[], size_t layer_count, const omni_op final[],
-                   size_t final_count);
+/* Copy the lists into the block. The pass has what belongs to no head, until omni_model_set_heads. */
+void model_set_layer_ops(model_block *b, const omni_op ops[], size_t count);
+void model_set_final_ops(model_block *b, const omni_op ops[], size_t count);
+
+/* A head that is tied is named as the embedding table is. */
+bool model_is_table(const omni_model *model, const omni_tensor_name *name);
 
 /* --- writing config.json ---------------------------------------------------------------------- */
 
@@ -107,5 +112,6 @@ void model_config_rope(model_config *c, omni_shape *s);
 
 omni_status model_parse_llama(model_config *c, model_block *b);
 omni_status model_parse_gpt2(model_config *c, model_block *b);
+omni_status model_parse_bert(model_config *c, model_block *b);
 
 #endif

@@ -111,12 +111,13 @@ static void draw(model_block *b) {
     };
     layer[7].activation = s->activation;
     omni_op final[] = {
-        model_op(OMNI_OP_LAST_ROWS, "last_rows", OMNI_REG_X, OMNI_REG_X),
+        model_op(OMNI_OP_ROWS, "last_rows", OMNI_REG_X, OMNI_REG_X),
         norm("final_norm", NORM("ln_f", "weight", "gamma"), NORM("ln_f", "bias", "beta")),
         model_projection(OMNI_ROLE_HEAD, OMNI_REG_H, OMNI_REG_A, &logits, 1),
         model_op(OMNI_OP_ARGMAX, "argmax", OMNI_REG_A, OMNI_REG_A),
     };
-    model_set_ops(b, layer, COUNT(layer), final, COUNT(final));
+    model_set_layer_ops(b, layer, COUNT(layer));
+    model_set_final_ops(b, final, COUNT(final));
     b->model.embedding = table;
     b->model.positions = (omni_tensor_name){{"transformer.wpe.weight", "wpe.weight"}};
 }

@@ -27,14 +27,27 @@ omni_op model_projection(omni_role role, int in, int out, const omni_matrix matr
     return op;
 }
 
-void model_set_ops(model_block *b, const omni_op layer[], size_t layer_count, const omni_op final[],
-                   size_t final_count) {
-    memcpy(b->layer_ops, layer, layer_count * sizeof *layer);
-    memcpy(b->final_ops, final, final_count * sizeof *final);
+void model_set_layer_ops(model_block *b, const omni_op ops[], size_t count) {
+    memcpy(b->layer_ops, ops, count * sizeof *ops);
     b->model.layer_ops = b->layer_ops;
-    b->model.layer_op_count = layer_count;
+    b->model.layer_op_count = count;
+}
+
+void model_set_final_ops(model_block *b, const omni_op ops[], size_t count) {
+    memcpy(b->all_final_ops, ops, count * sizeof *ops);
+    b->all_final_op_count = count;
     b->model.final_ops = b->final_ops;
-    b->model.final_op_count = final_count;
+    omni_model_set_heads(&b->model, 0);
+}
+
+void omni_model_set_heads(omni_model *model, unsigned heads) {
+    model_block *b = (model_block *)model; /* its first member */
+    model->heads = heads;
+    model->final_op_count = 0;
+    for (size_t i = 0; i < b->all_final_op_count; i++) {
+        const omni_op *op = &b->all_final_ops[i];
+        if ((op->head & ~heads) == 0) b->final_ops[model->final_op_count++] = *op;
+    }
 }
 
 bool omni_tensor_name_format(const omni_tensor_name *t, size_t i, size_t layer, char buf[OMNI_NAME]) {
@@ -46,12 +59,20 @@ bool omni_tensor_name_format(const omni_tensor_name *t, size_t i, size_t layer, 
     return length > 0 && length < OMNI_NAME;
 }
 
-static uint64_t op_parameters(const omni_op *op, size_t hidden) {
-    if (op->kind == OMNI_OP_NORM) return (uint64_t)hidden * (op->norm_bias.name[0] ? 2 : 1);
-    uint64_t sum = 0;
+bool model_is_table(const omni_model *model, const omni_tensor_name *name) {
+    return strcmp(name->name[0], model->embedding.name[0]) == 0;
+}
+
+static uint64_t norm_parameters(const omni_tensor_name *weight, const omni_tensor_name *bias, size_t hidden) {
+    return (weight->name[0] ? hidden : 0) + (bias->name[0] ? hidden : 0);
+}
+
+static uint64_t op_parameters(const omni_model *model, const omni_op *op) {
+    uint64_t sum = norm_parameters(&op->norm_weight, &op->norm_bias, model->shape.hidden);
     for (size_t i = 0; i < op->matrices; i++) {
         const omni_matrix *m = &op->matrix[i];
-        sum += (uint64_t)m->out * (m->in + (m->bias.name[0] ? 1 : 0));
+        if (!model_is_table(model, &m->weight)) sum += (uint64_t)m->out * m->in;
+        if (m->bias.name[0]) sum += m->out;
     }
     return sum;
 }
@@ -60,12 +81,9 @@ uint64_t omni_model_parameters(const omni_model *model) {
     const omni_shape *s = &model->shape;
     uint64_t layer = 0, rest = (uint64_t)s->vocab * s->hidden;
     if (model->positions.name[0]) rest += (uint64_t)s->positions * s->hidden;
-    for (size_t i = 0; i < model->layer_op_count; i++)
-        layer += op_parameters(&model->layer_ops[i], s->hidden);
-    for (size_t i = 0; i < model->final_op_count; i++) {
-        const omni_op *op = &model->final_ops[i];
-        if (op->role == OMNI_ROLE_HEAD && s->tied) continue;
-        rest += op_parameters(op, s->hidden);
-    }
+    if (model->types.name[0]) rest += (uint64_t)s->types * s->hidden;
+    rest += norm_parameters(&model->embed_norm_weight, &model->embed_norm_bias, s->hidden);
+    for (size_t i = 0; i < model->layer_op_count; i++) layer += op_parameters(model, &model->layer_ops[i]);
+    for (size_t i = 0; i < model->final_op_count; i++) rest += op_parameters(model, &model->final_ops[i]);
     return layer * s->layers + rest;
 }

@@ -21,6 +21,7 @@ static const struct {
 } families[] = {
     {"llama", "num_hidden_layers", model_parse_llama},
     {"gpt2", "n_layer", model_parse_gpt2},
+    {"bert", "num_hidden_layers", model_parse_bert},
 };
 enum { FAMILIES = sizeof families / sizeof *families };
 

@@ -1,7 +1,7 @@
 /* tensors.c: every tensor that a model's pass needs, once, in the order of the pass: what a checkpoint of that
  * model holds.
  *
- *   embedding, positions | layer 0: its ops' tensors | layer 1 ... | final norm, head
+ *   embedding, positions, types, their norm | layer 0: its ops' tensors | layer 1 ... | final norm, head
  *
  * One tensor may serve twice, as c_attn for q, k and v or a tied table for embedding and head; it is listed at
  * its first use. Each carries the distribution of an untrained model whose states stay near 1 at any depth: y
@@ -28,6 +28,7 @@ static void add(tensor_walk *w, const omni_tensor_name *name, size_t layer, size
     if (!name->name[0] || !omni_tensor_name_format(name, 0, layer, t.name)) return;
     for (size_t i = w->op_first; w->tensor && i < w->count; i++)
         if (strcmp(w->tensor[i].name, t.name) == 0) return;
+    if (w->count && model_is_table(w->model, name)) return; /* a tied head */
     t.mean = mean;
     t.stddev = (float)stddev;
     if (w->tensor) w->tensor[w->count] = t;
@@ -57,10 +58,12 @@ static void walk(tensor_walk *w) {
     w->count = 0;
     add(w, &m->embedding, 0, s->vocab, s->hidden, 0, table);
     add(w, &m->positions, 0, s->positions, s->hidden, 0, table / 4);
+    add(w, &m->types, 0, s->types, s->hidden, 0, table / 4);
+    add(w, &m->embed_norm_weight, 0, s->hidden, 0, 1, (double)GAIN_STDDEV);
+    add(w, &m->embed_norm_bias, 0, s->hidden, 0, 0, (double)BIAS_STDDEV);
     for (size_t layer = 0; layer < s->layers; layer++)
         for (size_t i = 0; i < m->layer_op_count; i++) add_op(w, &m->layer_ops[i], layer);
-    for (size_t i = 0; i < m->final_op_count; i++)
-        if (!s->tied || m->final_ops[i].role != OMNI_ROLE_HEAD) add_op(w, &m->final_ops[i], 0);
+    for (size_t i = 0; i < m->final_op_count; i++) add_op(w, &m->final_ops[i], 0);
 }
 
 omni_status omni_model_tensors(const omni_model *model, omni_model_tensor **out, size_t *count,

@@ -72,7 +72,7 @@ static omni_attention attention_over(worker *w, pe *x, const omni_step *s, omni_
         .q = q.data + row * q.ld,
         .ldq = q.ld,
         .queries = e->pass.counts[sequence],
-        .query_first = e->pass.first[sequence],
+        .query_first = shape->encoder ? length - 1 : e->pass.first[sequence], /* an encoder's see all keys */
         .heads = heads.count,
         .head_dim = shape->head_dim,
         .kv_of = w->kv_of,
@@ -93,7 +93,7 @@ static omni_attention attention_over(worker *w, pe *x, const omni_step *s, omni_
         a.ldms = y.ld;
     }
     for (size_t i = 0; i < a.queries; i++)
-        rotate(e, q.data + (row + i) * q.ld, heads.count, a.query_first + i);
+        rotate(e, q.data + (row + i) * q.ld, heads.count, e->pass.first[sequence] + i);
     return a;
 }
 

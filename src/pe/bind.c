@@ -53,10 +53,42 @@ static bool bind_op(const omni_model *m, const omni_weights *w, const omni_op *o
     return true;
 }
 
+static bool stored(const omni_weights *w, const omni_tensor_name *name) {
+    char text[OMNI_NAME];
+    for (size_t i = 0; omni_tensor_name_format(name, i, 0, text); i++)
+        if (omni_weights_find(w, text)) return true;
+    return false;
+}
+
+/* Tied weights say nothing: they are there anyway. A bias of its own does. */
+static bool any_stored(const omni_weights *w, const omni_op *op) {
+    bool any = stored(w, &op->norm_weight);
+    for (size_t j = 0; j < op->matrices; j++) any |= stored(w, &op->matrix[j].bias);
+    return any;
+}
+
+void omni_bind_heads(omni_model *m, const omni_weights *w) {
+    unsigned heads = 0;
+    if (!m->shape.encoder) return;
+    omni_model_set_heads(m, OMNI_HEAD_POOLER | OMNI_HEAD_MLM);
+    for (size_t i = 0; i < m->final_op_count; i++)
+        if (any_stored(w, &m->final_ops[i])) heads |= m->final_ops[i].head;
+    omni_model_set_heads(m, heads);
+}
+
+/* A table of the host port; one that the family does not have is no error. */
+static bool bind_table(const omni_weights *w, const omni_tensor_name *name, size_t rows, size_t cols,
+                       omni_error *err) {
+    return !name->name[0] || omni_bind(w, name, 0, rows, cols, err);
+}
+
 omni_status omni_bind_all(const omni_model *m, const omni_weights *w, omni_error *err) {
-    bool ok = omni_bind(w, &m->embedding, 0, m->shape.vocab, m->shape.hidden, err) != NULL;
-    if (ok && m->positions.name[0])
-        ok = omni_bind(w, &m->positions, 0, m->shape.positions, m->shape.hidden, err) != NULL;
+    size_t hidden = m->shape.hidden;
+    bool ok = bind_table(w, &m->embedding, m->shape.vocab, hidden, err) &&
+              bind_table(w, &m->positions, m->shape.positions, hidden, err) &&
+              bind_table(w, &m->types, m->shape.types, hidden, err) &&
+              bind_table(w, &m->embed_norm_weight, hidden, 0, err) &&
+              bind_table(w, &m->embed_norm_bias, hidden, 0, err);
     for (size_t l = 0; ok && l < m->shape.layers; l++)
         for (size_t i = 0; ok && i < m->layer_op_count; i++) ok = bind_op(m, w, &m->layer_ops[i], l, err);
     for (size_t i = 0; ok && i < m->final_op_count; i++) ok = bind_op(m, w, &m->final_ops[i], 0, err);

@@ -1,6 +1,6 @@
 /* engine.c: the engine as its caller sees it, and the caller's part in a pass: the host port. It holds the
- * embedding tables (it reads their rows from the checkpoint), looks tokens up, adds positions, sends the rows in and
- * awaits the tokens.
+ * embedding tables (it reads their rows from the checkpoint), looks tokens up, adds positions and types, norms the
+ * sum where the family does, sends the rows in and awaits the result.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static uint64_t shared_bytes(const omni_engine *e) {
     add_product(&sum, o->max_tokens, s->hidden, sizeof(float));
     if (s->rope_theta > 0) add_product(&sum, longest, s->head_dim, sizeof(float));
     if (o->taps) add_product(&sum, o->max_tokens, (s->layers + 1) * s->hidden, sizeof(float));
-    if (o->taps) add_product(&sum, o->sequences, s->vocab, sizeof(float));
+    if (o->taps) add_product(&sum, tap_logit_rows(o), s->vocab, sizeof(float));
     add_product(&sum, e->workers, 1, worker_scratch_bytes(o));
     add_product(&sum, o->plan->piece_count, 2 * RING_SLOTS, RING_SLOT_BYTES);
     return sum;
@@ -77,21 +77,46 @@ static bool create_rope(omni_engine *e) {
     return ok;
 }
 
+/* A table that the family has: bound before, so it is there. */
+static const omni_tensor *table(const omni_engine *e, const omni_tensor_name *name, size_t rows) {
+    return name->name[0] ? omni_bind(e->o.weights, name, 0, rows, e->o.model->shape.hidden, NULL) : NULL;
+}
+
+/* [hidden]; stays NULL where the family has none. */
+static omni_status load_vector(const omni_engine *e, const omni_tensor_name *name, float **out,
+                               omni_error *err) {
+    size_t hidden = e->o.model->shape.hidden;
+    if (!name->name[0]) return OMNI_OK;
+    const omni_tensor *t = omni_bind(e->o.weights, name, 0, hidden, 0, err);
+    *out = omni_alloc_array(hidden, sizeof **out);
+    if (!*out) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the host port's norm");
+    if (t && omni_weights_read_f32(e->o.weights, t, 0, hidden, *out)) return OMNI_OK;
+    return t ? omni_weights_read_failed(e->o.weights, t, err) : OMNI_BAD_INPUT;
+}
+
+static omni_status bind_host_port(omni_engine *e, omni_error *err) {
+    const omni_model *m = e->o.model;
+    e->embedding = table(e, &m->embedding, m->shape.vocab);
+    e->positions = table(e, &m->positions, m->shape.positions);
+    e->types = table(e, &m->types, m->shape.types);
+    omni_status st = load_vector(e, &m->embed_norm_weight, &e->embed_norm_weight, err);
+    return st ? st : load_vector(e, &m->embed_norm_bias, &e->embed_norm_bias, err);
+}
+
 static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
     const omni_shape *s = &e->o.model->shape;
     size_t n = e->o.sequences;
     e->pass.first = omni_alloc_array(n, sizeof(size_t));
     e->pass.counts = omni_alloc_array(n, sizeof(size_t));
     e->pass.row = omni_alloc_array(n, sizeof(size_t));
+    e->pass.mark = omni_alloc_array(e->o.max_marks, sizeof(size_t));
     e->length = omni_alloc_array(n, sizeof(size_t));
     e->rows =
-        omni_alloc_array(e->o.max_tokens + 1, s->hidden * sizeof(float)); /* the last one for positions */
-    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->length || !e->rows || !create_rope(e))
+        omni_alloc_array(e->o.max_tokens + 1, s->hidden * sizeof(float)); /* the last: what is added to one */
+    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->pass.mark || !e->length || !e->rows ||
+        !create_rope(e))
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the host port's rows");
-    e->embedding = omni_bind(e->o.weights, &e->o.model->embedding, 0, s->vocab, s->hidden, err);
-    if (e->o.model->positions.name[0])
-        e->positions = omni_bind(e->o.weights, &e->o.model->positions, 0, s->positions, s->hidden, err);
-    return OMNI_OK; /* bound before: both are there */
+    return bind_host_port(e, err);
 }
 
 static omni_status create_fabric(omni_engine *e, omni_error *err) {
@@ -188,8 +213,11 @@ void omni_engine_free(omni_engine *e) {
     omni_free(e->pass.first);
     omni_free(e->pass.counts);
     omni_free(e->pass.row);
+    omni_free(e->pass.mark);
     omni_free(e->length);
     omni_free(e->rows);
+    omni_free(e->embed_norm_weight);
+    omni_free(e->embed_norm_bias);
     omni_free(e->rope_cos);
     omni_free(e->rope_sin);
     omni_free(e);
@@ -197,8 +225,38 @@ void omni_engine_free(omni_engine *e) {
 
 /* --- a pass ----------------------------------------------------------------------------------- */
 
-static omni_status set_pass(omni_engine *e, const int32_t *ids, const size_t *counts, omni_error *err) {
-    size_t row = 0, vocab = e->o.model->shape.vocab;
+/* Ids of a table of so many rows. */
+static omni_status check_ids(const int32_t *ids, size_t count, const char *what, size_t rows,
+                             omni_error *err) {
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= rows)
+            return omni_error_set(err, OMNI_BAD_INPUT, "%s %d (expected 0 to %zu)", what, ids[i], rows - 1);
+    return OMNI_OK;
+}
+
+static omni_status set_marks(omni_engine *e, const omni_encode *io, omni_error *err) {
+    size_t tokens = e->pass.extent.tokens;
+    bool head = e->o.model->heads & OMNI_HEAD_MLM;
+    if (io->marks && !head)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%zu marked tokens, but the model has no MLM head",
+                              io->marks);
+    if (io->marks > e->o.max_marks)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%zu marked tokens (expected at most %zu)", io->marks,
+                              e->o.max_marks);
+    for (size_t i = 0; i < io->marks; i++) {
+        if (io->mark[i] >= tokens || (i && io->mark[i] <= io->mark[i - 1]))
+            return omni_error_set(err, OMNI_BAD_INPUT,
+                                  "mark %zu is row %zu (expected ascending rows below %zu)", i, io->mark[i],
+                                  tokens);
+        e->pass.mark[i] = io->mark[i];
+    }
+    e->pass.extent.marks = io->marks;
+    return OMNI_OK;
+}
+
+static omni_status set_pass(omni_engine *e, const omni_encode *io, omni_error *err) {
+    const size_t *counts = io->counts;
+    size_t row = 0;
     for (size_t q = 0; q < e->o.sequences; q++) {
         if (counts[q] == 0)
             return omni_error_set(err, OMNI_BAD_INPUT, "sequence %zu is empty (expected at least one token)",
@@ -214,11 +272,11 @@ static omni_status set_pass(omni_engine *e, const int32_t *ids, const size_t *co
     if (row > e->o.max_tokens)
         return omni_error_set(err, OMNI_BAD_INPUT, "%zu tokens in one pass (expected at most %zu)", row,
                               e->o.max_tokens);
-    for (size_t i = 0; i < row; i++)
-        if (ids[i] < 0 || (size_t)ids[i] >= vocab)
-            return omni_error_set(err, OMNI_BAD_INPUT, "token id %d (expected 0 to %zu)", ids[i], vocab - 1);
-    e->pass.extent = (omni_extent){row, e->o.sequences, e->pass.first, e->pass.counts};
-    return OMNI_OK;
+    omni_status st = check_ids(io->ids, row, "token id", e->o.model->shape.vocab, err);
+    if (!st && io->types) st = check_ids(io->types, row, "token type", e->o.model->shape.types, err);
+    e->pass.extent = (omni_extent){
+        .tokens = row, .sequences = e->o.sequences, .first = e->pass.first, .counts = e->pass.counts};
+    return st ? st : set_marks(e, io, err);
 }
 
 /* One row of a table of the host port. */
@@ -229,37 +287,71 @@ static omni_status look_up(const omni_engine *e, const omni_tensor *table, size_
     return omni_weights_read_failed(e->o.weights, table, err);
 }
 
-/* Looks tokens up, adds learned positions. */
-static omni_status embed(omni_engine *e, const int32_t *ids, omni_error *err) {
+/* Adds a row of another table, if the family has it. */
+static omni_status add_row(const omni_engine *e, const omni_tensor *table, size_t row, float *x,
+                           omni_error *err) {
     size_t hidden = e->o.model->shape.hidden;
-    float *position = e->rows + e->o.max_tokens * hidden;
+    float *addend = e->rows + e->o.max_tokens * hidden;
+    if (!table) return OMNI_OK;
+    omni_status st = look_up(e, table, row, addend, err);
+    if (!st) omni_add(x, hidden, addend, hidden, 1, hidden);
+    return st;
+}
+
+/* Looks tokens up, adds learned positions and types, norms. */
+static omni_status embed(omni_engine *e, const omni_encode *io, omni_error *err) {
+    size_t hidden = e->o.model->shape.hidden;
     omni_status st = OMNI_OK;
     for (size_t q = 0; q < e->o.sequences; q++) {
-        for (size_t i = 0; i < e->pass.counts[q] && st == OMNI_OK; i++) {
+        for (size_t i = 0; i < e->pass.counts[q] && !st; i++) {
             size_t row = e->pass.row[q] + i;
             float *x = e->rows + row * hidden;
-            st = look_up(e, e->embedding, (size_t)ids[row], x, err);
-            if (!e->positions || st != OMNI_OK) continue;
-            st = look_up(e, e->positions, e->pass.first[q] + i, position, err);
-            omni_add(x, hidden, position, hidden, 1, hidden);
+            st = look_up(e, e->embedding, (size_t)io->ids[row], x, err);
+            if (!st) st = add_row(e, e->positions, e->pass.first[q] + i, x, err);
+            if (!st) st = add_row(e, e->types, io->types ? (size_t)io->types[row] : 0, x, err);
         }
     }
+    if (!st && e->embed_norm_weight)
+        omni_norm_rows(OMNI_NORM_LAYER, e->rows, hidden, e->pass.extent.tokens, hidden,
+                       e->o.model->shape.norm_eps, e->embed_norm_weight, e->embed_norm_bias, e->rows, hidden);
     return st;
+}
+
+/* One result of the plan, in its order; an empty one is not sent. */
+static bool await(omni_engine *e, void *dst, size_t bytes) {
+    return bytes == 0 || omni_fabric_host_await(e->fabric, 0, dst, bytes);
+}
+
+/* `tokens` of them come back, behind an encoder's pooled rows. */
+static omni_status pass(omni_engine *e, const omni_encode *io, size_t tokens, omni_error *err) {
+    size_t row_bytes = e->o.model->shape.hidden * sizeof(float);
+    omni_status st = set_pass(e, io, err);
+    if (st == OMNI_OK) st = embed(e, io, err);
+    if (st != OMNI_OK) return st;
+    omni_word_publish(&e->go, ++e->passes);
+    bool ok = omni_fabric_host_send(e->fabric, 0, e->rows, e->pass.extent.tokens * row_bytes) &&
+              await(e, io->pooled, io->pooled ? e->o.sequences * row_bytes : 0) &&
+              await(e, io->predicted, tokens * sizeof *io->predicted) &&
+              omni_barrier_wait(e->done, e->host_wait, e->o.stop);
+    if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
+    for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += io->counts[q];
+    return OMNI_OK;
 }
 
 omni_status omni_engine_forward(omni_engine *e, const int32_t *ids, const size_t *counts, int32_t *next,
                                 omni_error *err) {
-    omni_status st = set_pass(e, ids, counts, err);
-    if (st == OMNI_OK) st = embed(e, ids, err);
-    if (st != OMNI_OK) return st;
-    omni_word_publish(&e->go, ++e->passes);
-    bool ok = omni_fabric_host_send(e->fabric, 0, e->rows,
-                                    e->pass.extent.tokens * e->o.model->shape.hidden * sizeof(float)) &&
-              omni_fabric_host_await(e->fabric, 0, next, e->o.sequences * sizeof *next) &&
-              omni_barrier_wait(e->done, e->host_wait, e->o.stop);
-    if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
-    for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += counts[q];
-    return OMNI_OK;
+    omni_encode io = {.ids = ids, .counts = counts, .predicted = next};
+    if (e->o.model->shape.encoder)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s models are encoders: they decide no next token",
+                              e->o.model->family);
+    return pass(e, &io, e->o.sequences, err);
+}
+
+omni_status omni_engine_encode(omni_engine *e, const omni_encode *io, omni_error *err) {
+    if (!e->o.model->shape.encoder)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s models are no encoders", e->o.model->family);
+    memset(e->length, 0, e->o.sequences * sizeof *e->length); /* every pass is a whole sequence */
+    return pass(e, io, io->marks, err);
 }
 
 void omni_engine_reset(omni_engine *e) {

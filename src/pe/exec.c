@@ -88,14 +88,18 @@ static void run_residual(worker *w, pe *x, const omni_step *s) {
     if (cols.count) omni_add(y.data, y.ld, in.data, in.ld, rows_of(e, x, s->in[0]), cols.count);
 }
 
-static void run_last_rows(worker *w, pe *x, const omni_step *s) {
+/* The i-th row that is kept. */
+static size_t picked(const omni_engine *e, omni_pick pick, size_t i) {
+    if (pick == OMNI_PICK_MARKED) return e->pass.mark[i];
+    return e->pass.row[i] + (pick == OMNI_PICK_LAST ? e->pass.counts[i] - 1 : 0);
+}
+
+static void run_rows(worker *w, pe *x, const omni_step *s) {
     const omni_engine *e = w->engine;
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
     if (y.ld == 0) return;
-    for (size_t q = 0; q < e->o.sequences; q++) {
-        size_t last = e->pass.row[q] + e->pass.counts[q] - 1;
-        memcpy(y.data + q * y.ld, in.data + last * in.ld, y.ld * sizeof(float));
-    }
+    for (size_t i = 0; i < rows_of(e, x, s->out); i++)
+        memcpy(y.data + i * y.ld, in.data + picked(e, s->op->pick, i) * in.ld, y.ld * sizeof(float));
 }
 
 static void run_argmax(worker *w, pe *x, const omni_step *s) {
@@ -103,9 +107,9 @@ static void run_argmax(worker *w, pe *x, const omni_step *s) {
     const omni_value *v = engine_value(e, s->in[0]);
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
     size_t first = pe_stored(x, v, 0, e->p).start;
-    for (size_t q = 0; q < e->o.sequences; q++) {
-        omni_best best = omni_argmax(in.data + q * in.ld, in.ld, first);
-        memcpy(y.data + q * y.ld, &best, sizeof best);
+    for (size_t i = 0; i < rows_of(e, x, s->in[0]); i++) {
+        omni_best best = omni_argmax(in.data + i * in.ld, in.ld, first);
+        memcpy(y.data + i * y.ld, &best, sizeof best);
     }
     if (e->o.taps) tap_logits(e, x, s);
 }
@@ -125,7 +129,7 @@ static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *)
     [OMNI_STEP_ATTENTION_FINISH] = exec_attention_finish,
     [OMNI_STEP_ACTIVATION] = run_activation,
     [OMNI_STEP_RESIDUAL] = run_residual,
-    [OMNI_STEP_LAST_ROWS] = run_last_rows,
+    [OMNI_STEP_ROWS] = run_rows,
     [OMNI_STEP_ARGMAX] = run_argmax,
     [OMNI_STEP_TAP] = run_tap,
 };

@@ -76,13 +76,14 @@ static void lay_kv(const omni_engine_options *o, cursor *c, pe *x, size_t p) {
 
 /* A buffer is as large as the largest of the values that take turns in it. */
 static void lay_storage(const omni_engine_options *o, cursor *c, pe *x, size_t p) {
+    omni_extent most = {.tokens = o->max_tokens, .sequences = o->sequences, .marks = o->max_marks};
     for (size_t i = 0; i < o->plan->storage_count; i++) {
         size_t rows = 0, width = 0;
         for (size_t v = 0; v < o->plan->value_count; v++) {
             const omni_value *value = &o->plan->value[v];
             if (value->storage != i) continue;
             size_t w = omni_value_width(value, p, x->index);
-            rows = omni_rows_most(value->rows, o->max_tokens, o->sequences, p);
+            rows = omni_rows_most(value->rows, most, p);
             width = w > width ? w : width;
         }
         x->storage[i] = take_floats(c, rows, width);

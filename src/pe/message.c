@@ -208,29 +208,38 @@ static bool receive_rows(worker *w, const omni_step *s, omni_range own) {
 
 /* Logits that hold nothing but NaN have no arg-max: token 0 then, so that the run goes on and `check` can say
  * so. */
-static bool return_tokens(worker *w, const omni_step *s, omni_range own) {
+static bool return_tokens(worker *w, const omni_step *s) {
     const omni_engine *e = w->engine;
-    if (!carries(own, s->root)) return true;
     const omni_value *v = engine_value(e, s->in[0]);
     const float *best = e->pe[s->root].storage[v->storage];
-    size_t vocab = e->o.model->shape.vocab;
-    for (size_t q = 0; q < e->o.sequences; q++) {
+    size_t vocab = e->o.model->shape.vocab, rows = rows_at(e, v, 0);
+    for (size_t i = 0; i < rows; i++) {
         omni_best b;
-        memcpy(&b, best + q * omni_value_width(v, e->p, 0), sizeof b);
-        w->tokens[q] = b.index < vocab ? (int32_t)b.index : 0;
+        memcpy(&b, best + i * omni_value_width(v, e->p, 0), sizeof b);
+        w->tokens[i] = b.index < vocab ? (int32_t)b.index : 0;
     }
-    return omni_fabric_host_return(e->fabric, w->index, s->segment, w->tokens,
-                                   e->o.sequences * sizeof *w->tokens);
+    return omni_fabric_host_return(e->fabric, w->index, s->segment, w->tokens, rows * sizeof *w->tokens);
+}
+
+static bool send_result(worker *w, const omni_step *s, omni_range own) {
+    const omni_engine *e = w->engine;
+    if (!carries(own, s->root)) return true;
+    if (s->op->kind == OMNI_OP_ARGMAX) return return_tokens(w, s);
+    const omni_value *v = engine_value(e, s->in[0]);
+    return omni_fabric_host_return(e->fabric, w->index, s->segment, e->pe[s->root].storage[v->storage],
+                                   rows_at(e, v, 0) * omni_value_width(v, e->p, 0) * sizeof(float));
 }
 
 static bool (*const send[OMNI_STEP_KINDS])(worker *, const omni_step *, omni_range) = {
-    [OMNI_STEP_HOST_IN] = receive_rows,     [OMNI_STEP_HOST_OUT] = return_tokens,
+    [OMNI_STEP_HOST_IN] = receive_rows,     [OMNI_STEP_HOST_OUT] = send_result,
     [OMNI_STEP_BROADCAST] = send_broadcast, [OMNI_STEP_REDUCE] = send_reduce,
     [OMNI_STEP_GATHER] = send_gather,       [OMNI_STEP_ALL_GATHER] = send_all_gather,
     [OMNI_STEP_SCATTER] = send_scatter,     [OMNI_STEP_COLLECT] = send_collect,
 };
 
 bool exec_message(worker *w, const omni_step *s) {
+    const omni_engine *e = w->engine;
     omni_range own = own_ranks(w, s);
-    return own.count == 0 || send[s->kind](w, s, own);
+    bool empty = s->in[0] != OMNI_NO_VALUE && rows_at(e, engine_value(e, s->in[0]), 0) == 0; /* no marks */
+    return own.count == 0 || empty || send[s->kind](w, s, own);
 }

@@ -53,6 +53,7 @@ typedef struct pe_pass {
     omni_extent extent;
     size_t *first, *counts; /* [sequences] */
     size_t *row;            /* [sequences] first row of each sequence */
+    size_t *mark;           /* [max_marks] rows for the MLM head */
 } pe_pass;
 
 typedef struct worker {
@@ -68,7 +69,7 @@ typedef struct worker {
     void *matmul_scratch;
     float *attention_scratch;
     uint32_t *kv_of;  /* [heads] */
-    int32_t *tokens;  /* [sequences] */
+    int32_t *tokens;  /* [sequences or max_marks] */
     omni_view *views; /* [ranks.count] */
     void **buffers;   /* [ranks.count] */
 } worker;
@@ -88,17 +89,18 @@ struct omni_engine {
                           caller sets it */
     omni_barrier *start, *done; /* workers + the caller */
     pe_pass pass;
-    size_t *length;             /* [sequences] positions so far */
-    float *rows;                /* [max_tokens, hidden] the host port's input rows */
-    float *rope_cos, *rope_sin; /* [positions, head_dim/2] */
-    const omni_tensor *embedding, *positions;
+    size_t *length;                                   /* [sequences] positions so far */
+    float *rows;                                      /* [max_tokens, hidden] the host port's input rows */
+    float *rope_cos, *rope_sin;                       /* [positions, head_dim/2] */
+    const omni_tensor *embedding, *positions, *types; /* NULL: the family has none */
+    float *embed_norm_weight, *embed_norm_bias;       /* [hidden]; NULL likewise */
     /* taps */
     float **tap;                      /* [layers+1][max_tokens, hidden] */
     uint64_t *tap_hash;               /* [layers+1][pes] of REPLICATED states */
     bool *tap_replicated;             /* [layers+1] */
-    float *logits;                    /* [sequences, vocab] */
+    float *logits;                    /* [tap_logit_rows, vocab] */
     float *final_weight, *final_bias; /* [hidden] */
-    const omni_op *final_norm;
+    const omni_op *final_norm;        /* NULL: an encoder */
     char warning[160];
 };
 
@@ -145,6 +147,7 @@ operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want, 
 omni_range pe_stored(const pe *x, const omni_value *v, size_t j, size_t p);
 
 /* tap.c */
+size_t tap_logit_rows(const omni_engine_options *o);
 omni_status taps_create(omni_engine *e, omni_error *err);
 void taps_free(omni_engine *e);
 void tap_state(omni_engine *e, const pe *x, const omni_step *s);

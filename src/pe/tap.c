@@ -21,6 +21,10 @@ static omni_status load_final_norm(const omni_engine *e, omni_error *err) {
     return load_vector(e, &e->final_norm->norm_bias, e->final_bias, err);
 }
 
+size_t tap_logit_rows(const omni_engine_options *o) {
+    return o->model->shape.encoder ? o->max_marks : o->sequences;
+}
+
 omni_status taps_create(omni_engine *e, omni_error *err) {
     const omni_shape *s = &e->o.model->shape;
     size_t layers = s->layers + 1, state;
@@ -29,7 +33,7 @@ omni_status taps_create(omni_engine *e, omni_error *err) {
     e->tap = omni_alloc_array(layers, sizeof *e->tap);
     e->tap_hash = omni_alloc_array(layers * e->pes, sizeof *e->tap_hash);
     e->tap_replicated = omni_alloc_array(layers, sizeof *e->tap_replicated);
-    e->logits = omni_alloc_array(e->o.sequences * s->vocab, sizeof *e->logits);
+    e->logits = omni_alloc_array(tap_logit_rows(&e->o), s->vocab * sizeof *e->logits);
     e->final_weight = omni_alloc_array(s->hidden, sizeof *e->final_weight);
     e->final_bias = omni_alloc_array(s->hidden, sizeof *e->final_bias);
     ok = ok && e->tap && e->tap_hash && e->tap_replicated && e->logits && e->final_weight && e->final_bias;
@@ -38,6 +42,7 @@ omni_status taps_create(omni_engine *e, omni_error *err) {
     if (!ok)
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the layer states of %zu tokens",
                               e->o.max_tokens);
+    if (s->encoder) return OMNI_OK;
     for (size_t i = 0; i < e->o.model->final_op_count; i++)
         if (e->o.model->final_ops[i].kind == OMNI_OP_NORM) e->final_norm = &e->o.model->final_ops[i];
     return load_final_norm(e, err);
@@ -81,8 +86,8 @@ void tap_logits(omni_engine *e, const pe *x, const omni_step *s) {
     omni_range cols = pe_stored(x, v, 0, e->p);
     operand in = pe_operand(x, v, 0, cols, e->p);
     if (cols.count)
-        omni_copy(e->logits + cols.start, e->o.model->shape.vocab, in.data, in.ld, e->o.sequences,
-                  cols.count);
+        omni_copy(e->logits + cols.start, e->o.model->shape.vocab, in.data, in.ld,
+                  omni_rows_count(v->rows, e->pass.extent, e->p, x->index), cols.count);
 }
 
 const float *omni_engine_tap(const omni_engine *e, size_t layer) {
@@ -95,6 +100,10 @@ const float *omni_engine_logits(const omni_engine *e) {
 
 void omni_engine_final_norm(const omni_engine *e, float *y) {
     const omni_shape *s = &e->o.model->shape;
+    if (s->encoder) {
+        omni_copy(y, s->hidden, e->tap[s->layers], s->hidden, e->pass.extent.tokens, s->hidden);
+        return;
+    }
     omni_norm_rows(e->final_norm->norm, e->tap[s->layers], s->hidden, e->pass.extent.tokens, s->hidden,
                    s->norm_eps, e->final_weight, e->final_norm->norm_bias.name[0] ? e->final_bias : NULL, y,
                    s->hidden);

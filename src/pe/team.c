@@ -73,7 +73,7 @@ static omni_status allocate_scratch(worker *w) {
     w->matmul_scratch = omni_alloc(s.matmul);
     w->attention_scratch = omni_alloc(s.attention);
     w->kv_of = omni_alloc_array(o->model->shape.heads, sizeof *w->kv_of);
-    w->tokens = omni_alloc_array(o->sequences, sizeof *w->tokens);
+    w->tokens = omni_alloc_array(o->sequences + o->max_marks, sizeof *w->tokens);
     w->views = omni_alloc_array(w->ranks.count, sizeof *w->views);
     w->buffers = omni_alloc_array(w->ranks.count, sizeof *w->buffers);
     if (w->matmul_scratch && w->attention_scratch && w->kv_of && w->tokens && w->views && w->buffers)

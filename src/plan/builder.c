@@ -384,16 +384,21 @@ static void build_residual(builder *b) {
     b->reg[b->op->out] = sum;
 }
 
-static void build_last_rows(builder *b) {
+static void build_rows(builder *b) {
     omni_value y = *value_of(b, b->reg[b->op->in]);
-    y.rows = OMNI_ROWS_SEQUENCES;
+    y.rows = b->op->pick == OMNI_PICK_MARKED ? OMNI_ROWS_MARKS : OMNI_ROWS_SEQUENCES;
     int out = new_value(b, y);
-    add_step(b, OMNI_STEP_LAST_ROWS, b->reg[b->op->in], out);
+    add_step(b, OMNI_STEP_ROWS, b->reg[b->op->in], out);
     b->reg[b->op->out] = out;
 }
 
+static void build_result(builder *b) {
+    add_step(b, OMNI_STEP_HOST_OUT, satisfy(b, b->reg[b->op->in], ROOT), OMNI_NO_VALUE);
+}
+
 static void build_argmax(builder *b) {
-    omni_value y = one_part("best", OMNI_ROWS_SEQUENCES, PARTIAL, sizeof(uint64_t) / sizeof(float));
+    omni_rows rows = value_of(b, b->reg[b->op->in])->rows;
+    omni_value y = one_part("best", rows, PARTIAL, sizeof(uint64_t) / sizeof(float));
     y.combine = OMNI_COMBINE_ARGMAX;
     int best = new_value(b, y);
     add_step(b, OMNI_STEP_ARGMAX, b->reg[b->op->in], best);
@@ -405,8 +410,8 @@ static void build_op(builder *b) {
     static void (*const build[])(builder *) = {
         [OMNI_OP_NORM] = build_norm,           [OMNI_OP_PROJECTION] = build_projection,
         [OMNI_OP_ATTENTION] = build_attention, [OMNI_OP_ACTIVATION] = build_activation,
-        [OMNI_OP_RESIDUAL] = build_residual,   [OMNI_OP_LAST_ROWS] = build_last_rows,
-        [OMNI_OP_ARGMAX] = build_argmax,
+        [OMNI_OP_RESIDUAL] = build_residual,   [OMNI_OP_ROWS] = build_rows,
+        [OMNI_OP_RESULT] = build_result,       [OMNI_OP_ARGMAX] = build_argmax,
     };
     build[b->op->kind](b);
 }

@@ -17,7 +17,7 @@ const char *omni_step_name(omni_step_kind kind) {
         [OMNI_STEP_ATTENTION_FINISH] = "attention finish",
         [OMNI_STEP_ACTIVATION] = "activation",
         [OMNI_STEP_RESIDUAL] = "residual",
-        [OMNI_STEP_LAST_ROWS] = "last rows",
+        [OMNI_STEP_ROWS] = "rows",
         [OMNI_STEP_ARGMAX] = "arg-max",
         [OMNI_STEP_TAP] = "tap",
         [OMNI_STEP_HOST_IN] = "host broadcast",
@@ -87,6 +87,7 @@ void omni_step_count(const omni_plan *plan, const omni_step *s, omni_extent exte
     traffic t = {.parts = s->parts, .p = s->rank_count, .extent = extent};
     if (s->in[0] != OMNI_NO_VALUE) t.in = &plan->value[s->in[0]];
     if (s->out != OMNI_NO_VALUE) t.out = &plan->value[s->out];
+    if (t.in && omni_rows_count(t.in->rows, extent, t.p, 0) == 0) return; /* empty messages are not sent */
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
         c->host_messages = 1;
@@ -94,7 +95,9 @@ void omni_step_count(const omni_plan *plan, const omni_step *s, omni_extent exte
         break;
     case OMNI_STEP_HOST_OUT:
         c->host_messages = 1;
-        c->host_bytes = sizeof(int32_t) * extent.sequences;
+        c->host_bytes = s->op->kind == OMNI_OP_ARGMAX
+                            ? sizeof(int32_t) * omni_rows_count(t.in->rows, extent, t.p, 0)
+                            : whole_bytes(&t);
         break;
     case OMNI_STEP_BROADCAST:
         c->broadcasts = 1;

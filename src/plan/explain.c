@@ -26,15 +26,22 @@ static void method_text(const omni_plan *plan, const omni_op *op, int layer, cha
     snprintf(buf, cap, "%s", text);
 }
 
-/* The op's own input and output: of its first compute step and of its last step that yields something. */
+static bool computes(const omni_plan *plan, const omni_explain *row) {
+    for (size_t i = row->step_first; i < row->step_first + row->step_count; i++)
+        if (!omni_step_is_message(&plan->step[i]) && plan->step[i].kind != OMNI_STEP_TAP) return true;
+    return false;
+}
+
+/* The op's own input and output: of its first compute step, or first message where it only moves, and of its last
+ * step that yields something. */
 static void placements(const omni_plan *plan, omni_explain *row) {
-    bool seen = false;
+    bool seen = false, moves_only = !computes(plan, row);
     for (size_t i = row->step_first; i < row->step_first + row->step_count; i++) {
         const omni_step *s = &plan->step[i];
         if (s->kind == OMNI_STEP_TAP) continue;
         int in = s->in[s->kind == OMNI_STEP_RESIDUAL ? 1 : 0];
-        if (!seen && in != OMNI_NO_VALUE && (!omni_step_is_message(s) || row->step_count == 1)) {
-            row->in = plan->value[in].at;
+        if (!seen && in != OMNI_NO_VALUE && (moves_only || !omni_step_is_message(s))) {
+            row->in = row->out = plan->value[in].at;
             seen = true;
         }
         if (s->out != OMNI_NO_VALUE) row->out = plan->value[s->out].at;

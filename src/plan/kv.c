@@ -25,6 +25,7 @@ omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i
 
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i) {
     if (rows == OMNI_ROWS_SEQUENCES) return extent.sequences;
+    if (rows == OMNI_ROWS_MARKS) return extent.marks;
     if (rows == OMNI_ROWS_TOKENS) return extent.tokens;
     size_t n = 0;
     for (size_t s = 0; s < extent.sequences; s++) {
@@ -34,8 +35,7 @@ size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i) {
     return n;
 }
 
-size_t omni_rows_most(omni_rows rows, size_t tokens, size_t sequences, size_t p) {
-    if (rows == OMNI_ROWS_SEQUENCES) return sequences;
-    return rows == OMNI_ROWS_TOKENS ? tokens
-                                    : tokens / p + sequences; /* sum of ceil(n_s / p) is at most this */
+size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p) {
+    if (rows == OMNI_ROWS_TOKEN_SHARE) return most.tokens / p + most.sequences; /* >= sum of ceil(n_s / p) */
+    return omni_rows_count(rows, most, p, 0);
 }
