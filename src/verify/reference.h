@@ -3,7 +3,8 @@
  * The unit of work is a row: one token at one position of one sequence, and what is wanted of it. A call
  * takes any number of rows, so that every matrix of the checkpoint is read and converted once for all of
  * them; a prompt is many rows, a decode step one row a sequence. Rows of a sequence come in order of
- * position, and all earlier positions were in the same or an earlier call.
+ * position, and all earlier positions were in the same or an earlier call; an encoder sees no later call, so
+ * all of a sequence is in one.
  */
 #ifndef OMNIBUS_VERIFY_REFERENCE_H
 #define OMNIBUS_VERIFY_REFERENCE_H
@@ -14,11 +15,12 @@
 #include "omnibus/weights.h"
 
 typedef struct reference_row {
-    int32_t id;
+    int32_t id, type; /* type: BERT's token type */
     size_t sequence, position;
     double *hidden; /* layer l's state goes to hidden + l * stride, [hidden]; NULL: not wanted */
     size_t stride;
     double *last;   /* after the final norm, [hidden]; or NULL */
+    double *pooled; /* what BERT's pooler makes of this row, [hidden]; or NULL */
     double *logits; /* [vocab]; or NULL */
 } reference_row;
 

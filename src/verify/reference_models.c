@@ -1,9 +1,9 @@
-/* reference_models.c: the forward passes, from embedding to final norm. Written from the papers and the
- * checkpoints' own names, not from the model room's list of ops: a mistake there must not be repeated here.
+/* reference_models.c: the decoders' forward passes, from embedding to final norm. Written from the papers and
+ * the checkpoints' own names, not from the model room's list of ops: its mistakes must not be repeated here.
  *
  *   Llama  Touvron et al. 2023; rotary embedding (Su et al. 2021) in Hugging Face's half-split form;
  *          SwiGLU (Shazeer 2020)
- *   GPT-2  Radford et al. 2019; "gelu" and its tanh form "gelu_new" are those of Hendrycks and Gimpel 2016
+ *   GPT-2  Radford et al. 2019
  */
 #include <math.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static void llama_layer(reference *ref, size_t layer, const reference_row *row, 
     ref_linear(ref, "self_attn.v_proj", ref->h, rows, D, ref->v, K, s->attention_bias);
     rope(ref, ref->q, s->heads, row, rows);
     rope(ref, ref->k, s->kv_heads, row, rows);
-    ref_attention(ref, layer, row, rows);
+    ref_attention(ref, layer, REF_EARLIER, row, rows);
     ref_linear(ref, "self_attn.o_proj", ref->a, rows, Q, ref->b, D, s->attention_bias);
     ref_add(ref, ref->x, ref->b, rows * D);
 
@@ -87,33 +87,13 @@ const reference_family ref_llama = {
     .name = "llama",
     .prefix = {"model.", ""},
     .embedding = "embed_tokens.weight",
-    .final_norm = "norm",
+    .norm = "norm",
+    .head_weight = "lm_head.weight",
     .forward = llama_forward,
+    .head = ref_lm_head,
 };
 
 /* --- GPT-2 ------------------------------------------------------------------------------------ */
-
-static double activated(omni_activation kind, double x) {
-    const double sqrt_2_over_pi = 0.79788456080286535588, sqrt_half = 0.70710678118654752440;
-    switch (kind) {
-    case OMNI_ACT_GELU_NEW:
-        return 0.5 * x * (1 + tanh(sqrt_2_over_pi * (x + 0.044715 * x * x * x)));
-    case OMNI_ACT_GELU:
-        return 0.5 * x * erfc(-x * sqrt_half);
-    case OMNI_ACT_RELU:
-        return x < 0 ? 0 : x;
-    case OMNI_ACT_SILU:
-        return x / (1 + exp(-x));
-    case OMNI_ACT_TANH:
-        return tanh(x);
-    default: /* SwiGLU is no function of one input */
-        return (double)NAN;
-    }
-}
-
-static void activate(const reference *ref, double *u, size_t n) {
-    for (size_t i = 0; !ref->status && i < n; i++) u[i] = activated(ref->shape.activation, u[i]);
-}
 
 /* c_attn yields q|k|v in one row. */
 static void split_qkv(const reference *ref, const double *qkv, size_t rows, size_t D) {
@@ -131,13 +111,13 @@ static void gpt2_layer(reference *ref, size_t layer, const reference_row *row, s
     ref_layer_norm(ref, "ln_1", rows, ref->h);
     ref_conv1d(ref, "attn.c_attn", ref->h, rows, D, ref->u, 3 * D);
     split_qkv(ref, ref->u, rows, D);
-    ref_attention(ref, layer, row, rows);
+    ref_attention(ref, layer, REF_EARLIER, row, rows);
     ref_conv1d(ref, "attn.c_proj", ref->a, rows, D, ref->b, D);
     ref_add(ref, ref->x, ref->b, rows * D);
 
     ref_layer_norm(ref, "ln_2", rows, ref->h);
     ref_conv1d(ref, "mlp.c_fc", ref->h, rows, D, ref->u, F);
-    activate(ref, ref->u, rows * F);
+    ref_activate(ref, ref->u, rows * F);
     ref_conv1d(ref, "mlp.c_proj", ref->u, rows, F, ref->b, D);
     ref_add(ref, ref->x, ref->b, rows * D);
 }
@@ -163,6 +143,8 @@ const reference_family ref_gpt2 = {
     .name = "gpt2",
     .prefix = {"transformer.", ""},
     .embedding = "wte.weight",
-    .final_norm = "ln_f",
+    .norm = "ln_f",
+    .head_weight = "lm_head.weight",
     .forward = gpt2_forward,
+    .head = ref_lm_head,
 };

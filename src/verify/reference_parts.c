@@ -13,6 +13,16 @@
 
 /* --- tensors ---------------------------------------------------------------------------------- */
 
+bool ref_has(const reference *ref, const char *prefix, const char *name) {
+    char full[REF_NAME];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    return omni_weights_find(ref->w, full) != NULL;
+}
+
+void ref_scope_none(reference *ref) {
+    ref->scope[0] = '\0';
+}
+
 void ref_scope_top(reference *ref) {
     snprintf(ref->scope, sizeof ref->scope, "%s", ref->prefix);
 }
@@ -140,16 +150,6 @@ void ref_embed(reference *ref, const reference_row *row, size_t rows) {
         read_elements(ref, ref->embedding, (size_t)row[r].id * D, D, ref->x + r * D);
 }
 
-void ref_head(reference *ref, const double *normed, const reference_row *row, size_t rows) {
-    size_t D = ref->shape.hidden, V = ref->shape.vocab, wanted = 0;
-    if (stopped(ref)) return;
-    for (size_t r = 0; r < rows; r++) /* ref->x is free by now: it takes the rows that want logits */
-        if (row[r].logits) memcpy(ref->x + wanted++ * D, normed + r * D, D * sizeof *normed);
-    if (wanted) apply_linear(ref, ref->head, ref->x, wanted, D, ref->logits, V);
-    for (size_t r = 0, i = 0; r < rows; r++)
-        if (row[r].logits) memcpy(row[r].logits, ref->logits + i++ * V, V * sizeof *ref->logits);
-}
-
 /* --- norms ------------------------------------------------------------------------------------ */
 
 /* Zhang and Sennrich 2019: x / sqrt(mean(x^2) + eps) * w */
@@ -186,6 +186,31 @@ void ref_layer_norm(reference *ref, const char *name, size_t rows, double *y) {
     for (size_t r = 0; bias && r < rows; r++) ref_add(ref, y + r * D, bias, D);
 }
 
+/* --- activation ------------------------------------------------------------------------------- */
+
+/* "gelu" and its tanh form "gelu_new" are those of Hendrycks and Gimpel 2016. */
+static double activated(omni_activation kind, double x) {
+    const double sqrt_2_over_pi = 0.79788456080286535588, sqrt_half = 0.70710678118654752440;
+    switch (kind) {
+    case OMNI_ACT_GELU_NEW:
+        return 0.5 * x * (1 + tanh(sqrt_2_over_pi * (x + 0.044715 * x * x * x)));
+    case OMNI_ACT_GELU:
+        return 0.5 * x * erfc(-x * sqrt_half);
+    case OMNI_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case OMNI_ACT_SILU:
+        return x / (1 + exp(-x));
+    case OMNI_ACT_TANH:
+        return tanh(x);
+    default: /* SwiGLU is no function of one input */
+        return (double)NAN;
+    }
+}
+
+void ref_activate(const reference *ref, double *u, size_t n) {
+    for (size_t i = 0; !ref->status && i < n; i++) u[i] = activated(ref->shape.activation, u[i]);
+}
+
 /* --- attention -------------------------------------------------------------------------------- */
 
 static void remember(reference *ref, size_t layer, const reference_row *row, size_t rows) {
@@ -194,6 +219,7 @@ static void remember(reference *ref, size_t layer, const reference_row *row, siz
         size_t at = (layer * ref->sequences + row[r].sequence) * ref->capacity + row[r].position;
         memcpy(ref->keys + at * width, ref->k + r * width, width * sizeof(double));
         memcpy(ref->values + at * width, ref->v + r * width, width * sizeof(double));
+        ref->lengths[row[r].sequence] = row[r].position + 1;
     }
 }
 
@@ -219,7 +245,8 @@ static void attend(double *scores, const double *q, const double *keys, const do
 
 /* Grouped queries (Ainslie et al. 2023): heads/kv_heads neighbouring query heads share a key and value head.
  */
-void ref_attention(reference *ref, size_t layer, const reference_row *row, size_t rows) {
+void ref_attention(reference *ref, size_t layer, reference_sight sight, const reference_row *row,
+                   size_t rows) {
     if (stopped(ref)) return;
     size_t hd = ref->shape.head_dim, H = ref->shape.heads, share = H / ref->shape.kv_heads;
     size_t width = ref->shape.kv_heads * hd;
@@ -227,12 +254,39 @@ void ref_attention(reference *ref, size_t layer, const reference_row *row, size_
     remember(ref, layer, row, rows);
     for (size_t r = 0; r < rows && !stopped(ref); r++) {
         size_t start = (layer * ref->sequences + row[r].sequence) * ref->capacity * width;
+        size_t positions = sight == REF_ALL ? ref->lengths[row[r].sequence] : row[r].position + 1;
         for (size_t head = 0; head < H; head++) {
             size_t kv = start + head / share * hd, at = (r * H + head) * hd;
-            attend(ref->scores, ref->q + at, ref->keys + kv, ref->values + kv, by, row[r].position + 1, width,
-                   hd, ref->a + at);
+            attend(ref->scores, ref->q + at, ref->keys + kv, ref->values + kv, by, positions, width, hd,
+                   ref->a + at);
         }
     }
+}
+
+/* --- heads ------------------------------------------------------------------------------------ */
+
+void ref_logits(reference *ref, const double *x, const reference_row *row, size_t rows) {
+    size_t D = ref->shape.hidden, V = ref->shape.vocab, wanted = 0;
+    for (size_t r = 0; r < rows; r++) wanted += row[r].logits != NULL;
+    for (size_t v = 0, count; wanted && v < V; v += count) {
+        count = next_block(ref, ref->head, v, V, D);
+        if (count == 0) return;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t i = 0; row[r].logits && i < count; i++)
+                row[r].logits[v + i] = dot(x + r * D, ref->block + i * D, D);
+    }
+}
+
+void ref_logits_bias(reference *ref, const char *name, const reference_row *row, size_t rows) {
+    size_t V = ref->shape.vocab;
+    const omni_tensor *t = ref_bind(ref, name, V, 0);
+    if (!t || !read_elements(ref, t, 0, V, ref->block)) return;
+    for (size_t r = 0; r < rows; r++)
+        if (row[r].logits) ref_add(ref, row[r].logits, ref->block, V);
+}
+
+void ref_lm_head(reference *ref, const reference_row *row, size_t rows) {
+    ref_logits(ref, ref->h, row, rows);
 }
 
 /* --- the residual stream ---------------------------------------------------------------------- */

@@ -62,15 +62,24 @@ const char *omni_truth_source(const omni_truth *t) {
     return t->source;
 }
 
-omni_status truth_check_ids(const omni_model *model, const char *source, size_t i, const char *what,
-                            const int32_t *ids, size_t count, omni_error *err) {
-    size_t vocab = model->shape.vocab;
+static omni_status check_below(const char *source, size_t i, const char *what, const int32_t *ids,
+                               size_t count, size_t limit, omni_error *err) {
     for (size_t t = 0; t < count; t++)
-        if (ids[t] < 0 || (size_t)ids[t] >= vocab)
+        if (ids[t] < 0 || (size_t)ids[t] >= limit)
             return omni_error_set(err, OMNI_BAD_INPUT,
                                   "%s: prompt %zu: %s[%zu] is %d (expected an id below %zu)", source, i, what,
-                                  t, (int)ids[t], vocab);
+                                  t, (int)ids[t], limit);
     return OMNI_OK;
+}
+
+omni_status truth_check_ids(const omni_model *model, const char *source, size_t i, const char *what,
+                            const int32_t *ids, size_t count, omni_error *err) {
+    return check_below(source, i, what, ids, count, model->shape.vocab, err);
+}
+
+omni_status truth_check_types(const omni_model *model, const char *source, size_t i, const int32_t *types,
+                              size_t count, omni_error *err) {
+    return check_below(source, i, "token_type_ids", types, count, model->shape.types, err);
 }
 
 omni_status truth_check_prompt(const omni_model *model, const char *source, size_t i, const int32_t *ids,

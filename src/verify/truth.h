@@ -1,4 +1,4 @@
-/* truth.h: inside the room. The truth object, which golden.c fills from a file and reference.c by computing;
+/* truth.h: inside the room. The truth object, which golden.c fills from a file and reference_truth.c by computing;
  * and the pass rule, which compare.c owns and check.c applies.
  */
 #ifndef OMNIBUS_VERIFY_TRUTH_H
@@ -22,9 +22,23 @@ void *truth_array(omni_truth *t, size_t count, size_t bytes, omni_error *err);
 /* Prompt i: 1 <= tokens, tokens + steps - 1 <= positions, ids within the vocabulary. */
 omni_status truth_check_prompt(const omni_model *model, const char *source, size_t i, const int32_t *ids,
                                size_t tokens, size_t steps, omni_error *err);
-/* Ids alone; `what` names them in the error. */
+/* Ids alone; `what` names them in the error. Token types. */
 omni_status truth_check_ids(const omni_model *model, const char *source, size_t i, const char *what,
                             const int32_t *ids, size_t count, omni_error *err);
+omni_status truth_check_types(const omni_model *model, const char *source, size_t i, const int32_t *types,
+                              size_t count, omni_error *err);
+
+/* What a prompt is computed from. */
+typedef struct truth_input {
+    const int32_t *ids, *types; /* [tokens]; types NULL: all 0 */
+    size_t tokens, marks;
+    const size_t *mark; /* [marks] tokens for the MLM head, ascending */
+} truth_input;
+
+/* The reference's outputs for them; all is copied. An encoder takes no steps. */
+omni_status truth_compute(const char *source, const omni_model *model, const omni_weights *w,
+                          const truth_input *in, size_t count, size_t steps, const omni_stop *stop,
+                          omni_truth **out, omni_error *err);
 
 /* Most positions that a prompt reaches: the last of the greedy tokens is never fed back. */
 static inline size_t truth_positions(size_t tokens, size_t steps) {
