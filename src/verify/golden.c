@@ -10,18 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "truth.h"
-
-typedef struct golden {
-    const char *path;
-    const omni_model *model;
-    omni_weights *file;
-    omni_truth *truth;
-    omni_error *err;
-    size_t first;    /* prompt of the truth that is row 0 of this batch */
-    char prefix[24]; /* "" or "p3." */
-    size_t B, T, S;
-} golden;
+#include "golden.h"
 
 /* "[3, 17, 64]" */
 static const char *format_shape(char buf[128], size_t rank, const size_t *shape) {
@@ -32,8 +21,7 @@ static const char *format_shape(char buf[128], size_t rank, const size_t *shape)
     return buf;
 }
 
-/* The tensor `name` of this batch, dtype and rank checked. *out = NULL when the file has none. */
-static omni_status find(const golden *g, const char *name, omni_dtype dtype, size_t rank,
+omni_status golden_find(const golden *g, const char *name, omni_dtype dtype, size_t rank,
                         const omni_tensor **out) {
     char full[OMNI_NAME];
     snprintf(full, sizeof full, "%s%s", g->prefix, name);
@@ -43,10 +31,9 @@ static omni_status find(const golden *g, const char *name, omni_dtype dtype, siz
                           g->path, full, omni_dtype_name(t->dtype), t->rank, omni_dtype_name(dtype), rank);
 }
 
-/* The same with every dimension known. */
-static omni_status find_shape(const golden *g, const char *name, omni_dtype dtype, size_t rank,
+omni_status golden_find_shape(const golden *g, const char *name, omni_dtype dtype, size_t rank,
                               const size_t *shape, const omni_tensor **out) {
-    omni_status status = find(g, name, dtype, rank, out);
+    omni_status status = golden_find(g, name, dtype, rank, out);
     if (status || !*out || memcmp((*out)->shape, shape, rank * sizeof *shape) == 0) return status;
     char found[128], expected[128];
     return omni_error_set(
@@ -54,152 +41,116 @@ static omni_status find_shape(const golden *g, const char *name, omni_dtype dtyp
         g->prefix, name, format_shape(found, rank, (*out)->shape), format_shape(expected, rank, shape));
 }
 
-/* Elements [first, first + count) of an F64 tensor, as an array of the truth. NULL: no memory, or unreadable. */
-static double *copy_f64(const golden *g, const omni_tensor *t, size_t first, size_t count) {
+omni_status golden_refuse(const golden *g, const golden_refused *refused) {
+    char full[OMNI_NAME];
+    for (; refused->name; refused++) {
+        snprintf(full, sizeof full, "%s%s", g->prefix, refused->name);
+        if (omni_weights_find(g->file, full))
+            return omni_error_set(g->err, OMNI_BAD_INPUT, "%s: %s: this %s model %s", g->path, full,
+                                  g->model->family, refused->why);
+    }
+    return OMNI_OK;
+}
+
+double *golden_copy_f64(const golden *g, const omni_tensor *t, size_t first, size_t count) {
     double *to = truth_array(g->truth, count, sizeof *to, g->err);
     if (!to || omni_weights_read_f64(g->file, t, first, count, to)) return to;
     omni_weights_read_failed(g->file, t, g->err);
     return NULL; /* the array is the truth's */
 }
 
-/* Tensor [B, ...]: row b becomes the array that the field at this offset of prompt b points to. */
-static omni_status load_rows(const golden *g, const char *name, size_t rank, const size_t *shape,
+int32_t *golden_copy_i32(const golden *g, const omni_tensor *t, size_t first, size_t count) {
+    int32_t *to = truth_array(g->truth, count, sizeof *to, g->err);
+    if (!to || omni_weights_read(g->file, t, first, count, to)) return to;
+    omni_weights_read_failed(g->file, t, g->err);
+    return NULL;
+}
+
+omni_status golden_load_rows(const golden *g, const char *name, size_t rank, const size_t *shape,
                              size_t field) {
     const omni_tensor *t;
-    omni_status status = find_shape(g, name, OMNI_F64, rank, shape, &t);
+    omni_status status = golden_find_shape(g, name, OMNI_F64, rank, shape, &t);
     if (status || !t) return status;
     size_t each = t->elements / g->B;
     for (size_t b = 0; b < g->B; b++) {
-        const double *row = copy_f64(g, t, b * each, each);
+        const double *row = golden_copy_f64(g, t, b * each, each);
         if (!row) return OMNI_RUN_FAILED;
-        memcpy((char *)&g->truth->prompt[g->first + b] + field, &row, sizeof row);
+        memcpy((char *)golden_prompt(g, b) + field, &row, sizeof row);
     }
     return OMNI_OK;
 }
-
-#define FIELD(name) offsetof(omni_prompt_truth, name)
 
 /* --- the parts of a batch --------------------------------------------------------------------- */
 
-static omni_status load_ids(const golden *g, const omni_tensor *input, const omni_tensor *decode) {
-    for (size_t b = 0; b < g->B; b++) {
-        omni_prompt_truth *p = &g->truth->prompt[g->first + b];
-        int32_t *ids = truth_array(g->truth, g->T, sizeof *ids, g->err);
-        int32_t *next = truth_array(g->truth, g->S, sizeof *next, g->err);
-        if (!ids || !next) return OMNI_RUN_FAILED;
-        if (!omni_weights_read(g->file, input, b * g->T, g->T, ids))
-            return omni_weights_read_failed(g->file, input, g->err);
-        if (g->S && !omni_weights_read(g->file, decode, b * g->S, g->S, next))
-            return omni_weights_read_failed(g->file, decode, g->err);
-        omni_status status = truth_check_prompt(g->model, g->path, g->first + b, ids, g->T, g->S, g->err);
-        if (!status)
-            status = truth_check_ids(g->model, g->path, g->first + b, "decode_ids", next, g->S, g->err);
-        if (status) return status;
-        p->tokens = g->T;
-        p->steps = g->S;
-        p->ids = ids;
-        p->next = g->S ? next : NULL;
+static omni_status load_ids(const golden *g) {
+    const omni_tensor *t;
+    omni_status status = golden_find_shape(g, "input_ids", OMNI_I32, 2, (size_t[]){g->B, g->T}, &t);
+    for (size_t b = 0; !status && b < g->B; b++) {
+        omni_prompt_truth *p = golden_prompt(g, b);
+        p->ids = golden_copy_i32(g, t, b * g->T, p->tokens);
+        if (!p->ids) return OMNI_RUN_FAILED;
+        status = truth_check_prompt(g->model, g->path, g->first + b, p->ids, p->tokens, p->steps, g->err);
     }
-    return OMNI_OK;
+    return status;
 }
 
-/* layer_hidden [L+1, rows, T, D]: the first `rows` prompts have it. */
+/* layer_hidden [L+1, rows, T, D]: the first `rows` prompts have it. Padding is not copied. */
 static omni_status load_layers(const golden *g) {
     const omni_tensor *t;
-    omni_status status = find(g, "layer_hidden", OMNI_F64, 4, &t);
+    omni_status status = golden_find(g, "layer_hidden", OMNI_F64, 4, &t);
     if (status || !t) return status;
-    size_t layers = g->model->shape.layers, each = g->T * g->model->shape.hidden;
+    size_t layers = g->model->shape.layers, D = g->model->shape.hidden;
     size_t rows = t->shape[1] < g->B ? t->shape[1] : g->B;
-    size_t shape[] = {layers + 1, rows, g->T, g->model->shape.hidden};
-    status = find_shape(g, "layer_hidden", OMNI_F64, 4, shape, &t);
+    status = golden_find_shape(g, "layer_hidden", OMNI_F64, 4, (size_t[]){layers + 1, rows, g->T, D}, &t);
     for (size_t b = 0; !status && b < rows; b++) {
+        omni_prompt_truth *p = golden_prompt(g, b);
+        size_t each = p->tokens * D;
         double *hidden = truth_array(g->truth, (layers + 1) * each, sizeof *hidden, g->err);
         if (!hidden) return OMNI_RUN_FAILED;
         for (size_t l = 0; l <= layers; l++)
-            if (!omni_weights_read_f64(g->file, t, (l * rows + b) * each, each, hidden + l * each))
+            if (!omni_weights_read_f64(g->file, t, (l * rows + b) * g->T * D, each, hidden + l * each))
                 return omni_weights_read_failed(g->file, t, g->err);
-        g->truth->prompt[g->first + b].layer_hidden = hidden;
+        p->layer_hidden = hidden;
     }
     return status;
 }
 
-/* logits_last [B, V], or the last row of logits [B, T, V]. */
-static omni_status load_logits(const golden *g) {
-    size_t V = g->model->shape.vocab;
-    omni_status status = load_rows(g, "logits_last", 2, (size_t[]){g->B, V}, FIELD(logits_last));
-    if (status || g->truth->prompt[g->first].logits_last) return status;
+static omni_status load_last(const golden *g) {
     const omni_tensor *t;
-    status = find_shape(g, "logits", OMNI_F64, 3, (size_t[]){g->B, g->T, V}, &t);
+    size_t D = g->model->shape.hidden;
+    omni_status status =
+        golden_find_shape(g, "last_hidden_state", OMNI_F64, 3, (size_t[]){g->B, g->T, D}, &t);
     for (size_t b = 0; !status && t && b < g->B; b++) {
-        const double *last = copy_f64(g, t, ((b + 1) * g->T - 1) * V, V);
-        if (!last) return OMNI_RUN_FAILED;
-        g->truth->prompt[g->first + b].logits_last = last;
+        omni_prompt_truth *p = golden_prompt(g, b);
+        p->last_hidden = golden_copy_f64(g, t, b * g->T * D, p->tokens * D);
+        if (!p->last_hidden) return OMNI_RUN_FAILED;
     }
     return status;
-}
-
-/* Where only the distributions are known, the margins follow from them. */
-static omni_status fill_margins(const golden *g) {
-    size_t V = g->model->shape.vocab;
-    for (size_t b = 0; b < g->B; b++) {
-        omni_prompt_truth *p = &g->truth->prompt[g->first + b];
-        if (p->margin) continue;
-        if (!p->decode_logits)
-            return omni_error_set(
-                g->err, OMNI_BAD_INPUT,
-                "%s: %sdecode_ids without their margins (expected decode_margin or decode_logits)", g->path,
-                g->prefix);
-        double *margin = truth_array(g->truth, g->S, sizeof *margin, g->err);
-        if (!margin) return OMNI_RUN_FAILED;
-        for (size_t s = 0; s < g->S; s++) margin[s] = rule_top_of(p->decode_logits + s * V, V).margin;
-        p->margin = margin;
-    }
-    return OMNI_OK;
-}
-
-static omni_status load_decode(const golden *g) {
-    if (g->S == 0) return OMNI_OK;
-    size_t V = g->model->shape.vocab;
-    omni_status status = load_rows(g, "decode_logits", 3, (size_t[]){g->B, g->S, V}, FIELD(decode_logits));
-    if (!status)
-        status = load_rows(g, "decode_last_logits", 2, (size_t[]){g->B, V}, FIELD(decode_last_logits));
-    if (!status) status = load_rows(g, "decode_margin", 2, (size_t[]){g->B, g->S}, FIELD(margin));
-    return status ? status : fill_margins(g);
 }
 
 /* A file that says nothing about the output would pass every check. */
-static omni_status check_speaks(const golden *g) {
-    const omni_prompt_truth *p = &g->truth->prompt[g->first];
-    if (p->layer_hidden || p->last_hidden || p->logits_last || p->steps) return OMNI_OK;
-    return omni_error_set(
-        g->err, OMNI_BAD_INPUT,
-        "%s: nothing to compare with (expected %slayer_hidden, last_hidden_state, logits_last or "
-        "decode_ids)",
-        g->path, g->prefix);
+static omni_status check_speaks(const golden *g, const char *also) {
+    const omni_prompt_truth *p = golden_prompt(g, 0);
+    if (p->layer_hidden || p->last_hidden || p->logits_last || p->steps || p->pooled || p->marks)
+        return OMNI_OK;
+    return omni_error_set(g->err, OMNI_BAD_INPUT,
+                          "%s: nothing to compare with (expected %slayer_hidden, last_hidden_state, %s)",
+                          g->path, g->prefix, also);
 }
 
 static omni_status load_batch(golden *g) {
-    const omni_tensor *input, *decode, *mask;
-    omni_status status = find(g, "input_ids", OMNI_I32, 2, &input);
-    if (!status) status = find(g, "decode_ids", OMNI_I32, 2, &decode);
-    if (!status) status = find(g, "attention_mask", OMNI_I32, 2, &mask);
+    const golden_kind *kind = g->model->shape.encoder ? &golden_encoder : &golden_decoder;
+    const omni_tensor *input;
+    omni_status status = golden_find(g, "input_ids", OMNI_I32, 2, &input);
+    if (!status) status = golden_refuse(g, kind->refused);
     if (status) return status;
-    if (mask)
-        return omni_error_set(g->err, OMNI_BAD_INPUT,
-                              "%s: padded prompts (attention_mask) are not supported for %s", g->path,
-                              g->model->family);
     g->T = input->shape[1];
-    g->S = decode ? decode->shape[1] : 0;
-    status = find_shape(g, "input_ids", OMNI_I32, 2, (size_t[]){g->B, g->T}, &input);
-    if (!status && decode) status = find_shape(g, "decode_ids", OMNI_I32, 2, (size_t[]){g->B, g->S}, &decode);
-    if (!status) status = load_ids(g, input, decode);
+    status = kind->load_lengths(g);
+    if (!status) status = load_ids(g);
     if (!status) status = load_layers(g);
-    if (!status)
-        status = load_rows(g, "last_hidden_state", 3, (size_t[]){g->B, g->T, g->model->shape.hidden},
-                           FIELD(last_hidden));
-    if (!status) status = load_logits(g);
-    if (!status) status = load_decode(g);
-    return status ? status : check_speaks(g);
+    if (!status) status = load_last(g);
+    if (!status) status = kind->load_outputs(g);
+    return status ? status : check_speaks(g, kind->outputs);
 }
 
 /* --- the two forms ---------------------------------------------------------------------------- */
