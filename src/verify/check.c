@@ -1,11 +1,5 @@
-/* check.c: one case: a plan on n PEs, run on the truth's prompts and held against it.
- *
- *   prefill   all prompts as one ragged batch          -> every layer's state, final norm, logits, arg-max
- *   step s    token s-1 of the truth for every prompt  -> logits where the truth has them, arg-max
- *
- * Feeding the truth's tokens instead of the engine's own (teacher forcing) keeps one near-tie from spoiling
- * all that follows. Every sequence must take part in every forward, so a prompt whose truth has ended goes on
- * with its last token, unjudged, until the longest is done.
+/* check.c: one case: a plan on n PEs, run on the truth's prompts and held against it. A decoder's passes are
+ * in check_decoder.c, an encoder's in check_encoder.c; here is what surrounds them, and the judging.
  *
  * What each pass moved must be what the plan says that it moves, counter by counter.
  *
@@ -17,24 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "truth.h"
-
-typedef struct check {
-    const omni_shape *shape;
-    const omni_truth *truth;
-    omni_engine *engine;
-    omni_check_result *result;
-    omni_error *err;
-    size_t prompts, tokens; /* of all prompts */
-    size_t steps;           /* of the longest truth: one prefill and steps - 1 decode forwards */
-    size_t *capacity;       /* [prompts] positions */
-    size_t *first, *counts; /* [prompts] positions before, and tokens of, the next forward */
-    int32_t *ids;           /* [tokens], and later [prompts]: input of the next forward */
-    int32_t *next;          /* [prompts] the engine's arg-max */
-    float *normed;          /* [tokens, hidden] */
-    const omni_plan *plan;
-    omni_counters planned_prefill, planned_decode;
-} check;
+#include "check.h"
 
 /* --- verdicts --------------------------------------------------------------------------------- */
 
@@ -47,23 +24,7 @@ __attribute__((format(printf, 2, 3))) static void fail(check *c, const char *for
     va_end(args);
 }
 
-static const char *state_name(char buf[48], size_t layer) {
-    if (layer == 0)
-        snprintf(buf, 48, "layer 0 input");
-    else
-        snprintf(buf, 48, "layer %zu", layer - 1);
-    return buf;
-}
-
-static const char *logits_name(char buf[48], size_t step) {
-    if (step == 0)
-        snprintf(buf, 48, "logits");
-    else
-        snprintf(buf, 48, "decode step %zu logits", step);
-    return buf;
-}
-
-static omni_difference judge(check *c, size_t prompt, const char *what, size_t positions, const float *x,
+omni_difference check_tensor(check *c, size_t prompt, const char *what, size_t positions, const float *x,
                              const double *ref, size_t rows, size_t cols) {
     omni_difference d = omni_compare(x, ref, rows, cols);
     omni_check_result *r = c->result;
@@ -80,89 +41,61 @@ static omni_difference judge(check *c, size_t prompt, const char *what, size_t p
     return d;
 }
 
-static void judge_argmax(check *c, size_t prompt, size_t step, int32_t want, double margin, double range) {
-    int32_t got = c->next[prompt];
-    if (!rule_argmax_binds(margin, range)) return;
+rule_top check_logits(check *c, size_t prompt, const char *what, size_t positions, const float *x,
+                      const double *ref) {
+    size_t V = c->shape->vocab;
+    rule_top own = {.range = rule_range_f32(x, V)};
+    if (isnan(own.range)) fail(c, "prompt %zu, %s: not finite", prompt, what);
+    if (!ref) return own;
+    omni_difference d = check_tensor(c, prompt, what, positions, x, ref, 1, V);
+    c->result->decode_logit_rel = fmax(c->result->decode_logit_rel, d.rel_max);
+    return rule_top_of(ref, V);
+}
+
+void check_argmax(check *c, size_t prompt, const char *what, int32_t got, const rule_top *want) {
+    if (!rule_argmax_binds(want->margin, want->range)) return;
     c->result->argmax_compared++;
-    if (got == want)
+    if (got == want->id)
         c->result->argmax_matched++;
     else
-        fail(c, "prompt %zu, step %zu: arg-max %d (expected %d, margin %.1e)", prompt, step, (int)got,
-             (int)want, margin);
+        fail(c, "prompt %zu, %s: arg-max %d (expected %d, margin %.1e)", prompt, what, (int)got,
+             (int)want->id, want->margin);
 }
 
-/* The truth's distribution `step`, which decides token `step`; NULL: not known. */
-static const double *true_logits(const omni_prompt_truth *p, size_t step, size_t vocab) {
-    if (p->decode_logits && step < p->steps) return p->decode_logits + step * vocab;
-    if (step == 0 && p->logits_last) return p->logits_last;
-    return step + 1 == p->steps ? p->decode_last_logits : NULL;
+static const char *state_name(char buf[48], size_t layer) {
+    if (layer == 0)
+        snprintf(buf, 48, "layer 0 input");
+    else
+        snprintf(buf, 48, "layer %zu", layer - 1);
+    return buf;
 }
 
-static void judge_step(check *c, size_t i, size_t step) {
-    const omni_prompt_truth *p = omni_truth_prompt(c->truth, i);
-    size_t V = c->shape->vocab;
-    const float *x = omni_engine_logits(c->engine) + i * V;
-    const double *ref = true_logits(p, step, V);
-    double range = rule_range_f32(x, V);
-    char name[48];
-    logits_name(name, step);
-    if (isnan(range)) fail(c, "prompt %zu, %s: not finite", i, name);
-    rule_top top = {0};
-    if (ref) {
-        omni_difference d = judge(c, i, name, p->tokens + step, x, ref, 1, V);
-        c->result->decode_logit_rel = fmax(c->result->decode_logit_rel, d.rel_max);
-        top = rule_top_of(ref, V);
-        range = top.range;
+/* One state of all prompts, x [tokens, hidden]: rows of a prompt are consecutive. Beyond the layers: the last
+ * hidden state. */
+static void judge_state(check *c, size_t layer, const char *name, const float *x) {
+    size_t D = c->shape->hidden;
+    for (size_t i = 0; i < c->prompts; i++) {
+        const omni_prompt_truth *p = omni_truth_prompt(c->truth, i);
+        const double *hidden = p->layer_hidden ? p->layer_hidden + layer * p->tokens * D : NULL;
+        const double *ref = layer <= c->shape->layers ? hidden : p->last_hidden;
+        if (ref) check_tensor(c, i, name, p->tokens, x, ref, p->tokens, D);
+        x += p->tokens * D;
     }
-    if (step < p->steps)
-        judge_argmax(c, i, step, p->next[step], p->margin[step], range);
-    else if (ref)
-        judge_argmax(c, i, step, top.id, top.margin, range);
 }
 
-/* --- the run ---------------------------------------------------------------------------------- */
-
-/* What the plan says that the forward moves. */
-static void plan_pass(check *c, omni_counters *sum) {
-    omni_extent extent = {.sequences = c->prompts, .first = c->first, .counts = c->counts};
-    omni_counters pass;
-    for (size_t i = 0; i < c->prompts; i++) extent.tokens += c->counts[i];
-    omni_plan_count(c->plan, extent, &pass);
-    omni_counters_add(sum, &pass);
-    for (size_t i = 0; i < c->prompts; i++) c->first[i] += c->counts[i];
-}
-
-static omni_status forward(check *c, size_t step) {
-    size_t layer = 0;
+/* By layer first, so that the first bad one is the earliest. */
+void check_states(check *c) {
+    size_t layers = c->shape->layers;
     char name[48];
-    omni_status status = omni_engine_forward(c->engine, c->ids, c->counts, c->next, c->err);
-    plan_pass(c, step == 0 ? &c->planned_prefill : &c->planned_decode);
-    if (!status && !omni_engine_replicas_agree(c->engine, &layer))
-        fail(c, "step %zu, %s: ranks that should hold the same bits differ", step, state_name(name, layer));
-    return status;
-}
-
-/* Layer by layer over all prompts, so that the first bad one is the earliest; rows of a prompt are
- * consecutive. */
-static void judge_states(check *c) {
-    size_t D = c->shape->hidden, layers = c->shape->layers;
-    char name[48];
+    for (size_t l = 0; l <= layers; l++)
+        judge_state(c, l, state_name(name, l), omni_engine_tap(c->engine, l));
     omni_engine_final_norm(c->engine, c->normed);
-    for (size_t l = 0; l <= layers + 1; l++) {
-        const float *x = l <= layers ? omni_engine_tap(c->engine, l) : c->normed;
-        for (size_t i = 0; i < c->prompts; i++) {
-            const omni_prompt_truth *p = omni_truth_prompt(c->truth, i);
-            const double *hidden = p->layer_hidden ? p->layer_hidden + l * p->tokens * D : NULL;
-            const double *ref = l <= layers ? hidden : p->last_hidden;
-            if (ref)
-                judge(c, i, l <= layers ? state_name(name, l) : "final norm", p->tokens, x, ref, p->tokens,
-                      D);
-            x += p->tokens * D;
-        }
-    }
+    judge_state(c, layers + 1, c->shape->encoder ? "last hidden" : "final norm", c->normed);
 }
 
-static omni_status check_prefill(check *c) {
+/* --- passes ----------------------------------------------------------------------------------- */
+
+void check_lay_prompts(check *c) {
     int32_t *ids = c->ids;
     for (size_t i = 0; i < c->prompts; i++) {
         const omni_prompt_truth *p = omni_truth_prompt(c->truth, i);
@@ -170,31 +103,19 @@ static omni_status check_prefill(check *c) {
         ids += p->tokens;
         c->counts[i] = p->tokens;
     }
-    omni_status status = forward(c, 0);
-    if (status) return status;
-    judge_states(c);
-    for (size_t i = 0; i < c->prompts; i++) judge_step(c, i, 0);
-    return OMNI_OK;
 }
 
-/* What prompt p is fed in decode step `step` >= 1. */
-static int32_t token_for(const omni_prompt_truth *p, size_t step) {
-    if (p->steps == 0) return p->ids[p->tokens - 1];
-    return p->next[step <= p->steps ? step - 1 : p->steps - 1];
-}
-
-static omni_status check_decode(check *c) {
-    omni_status status = OMNI_OK;
-    for (size_t step = 1; !status && step < c->steps; step++) {
-        for (size_t i = 0; i < c->prompts; i++) {
-            c->ids[i] = token_for(omni_truth_prompt(c->truth, i), step);
-            c->counts[i] = 1;
-        }
-        status = forward(c, step);
-        for (size_t i = 0; !status && i < c->prompts; i++)
-            if (step < omni_truth_prompt(c->truth, i)->steps) judge_step(c, i, step);
-    }
-    return status;
+void check_pass_done(check *c, const char *pass, omni_counters *planned) {
+    omni_extent extent = {.sequences = c->prompts, .marks = c->marks, .first = c->first, .counts = c->counts};
+    omni_counters moved;
+    size_t layer = 0;
+    char name[48];
+    for (size_t i = 0; i < c->prompts; i++) extent.tokens += c->counts[i];
+    omni_plan_count(c->plan, extent, &moved);
+    omni_counters_add(planned, &moved);
+    for (size_t i = 0; i < c->prompts; i++) c->first[i] += c->counts[i];
+    if (!omni_engine_replicas_agree(c->engine, &layer))
+        fail(c, "%s%s: ranks that should hold the same bits differ", pass, state_name(name, layer));
 }
 
 static void judge_counters(check *c, const char *phase, const omni_counters *moved,
@@ -210,10 +131,10 @@ static void judge_counters(check *c, const char *phase, const omni_counters *mov
 static omni_status run(check *c) {
     omni_counters before, middle, after;
     omni_engine_counters(c->engine, &before);
-    omni_status status = check_prefill(c);
+    omni_status status = c->shape->encoder ? check_encode(c) : check_prefill(c);
     if (status) return status;
     omni_engine_counters(c->engine, &middle);
-    status = check_decode(c);
+    status = check_decode(c); /* nothing for an encoder, which has no steps */
     if (status) return status;
     omni_engine_counters(c->engine, &after);
     c->result->prefill = omni_counters_between(&before, &middle);
@@ -247,9 +168,10 @@ static omni_status prepare(check *c) {
     c->counts = omni_alloc_array(c->prompts, sizeof *c->counts);
     c->next = omni_alloc_array(c->prompts, sizeof *c->next);
     for (size_t i = 0; c->capacity && i < c->prompts; i++) {
-        size_t tokens = omni_truth_prompt(c->truth, i)->tokens;
-        c->capacity[i] = truth_positions(tokens, c->steps);
-        c->tokens += tokens;
+        const omni_prompt_truth *p = omni_truth_prompt(c->truth, i);
+        c->capacity[i] = truth_positions(p->tokens, c->steps);
+        c->tokens += p->tokens;
+        c->marks += p->marks;
     }
     c->ids = omni_alloc_array(c->tokens, sizeof *c->ids); /* >= prompts: none is empty */
     c->normed = omni_size_mul(c->tokens, c->shape->hidden, &states)
@@ -262,13 +184,19 @@ static omni_status prepare(check *c) {
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,
                             omni_error *err) {
     *out = (omni_check_result){0};
-    check c = {.shape = &o->model->shape, .plan = o->plan, .truth = truth, .result = out, .err = err};
+    check c = {.model = o->model,
+               .shape = &o->model->shape,
+               .plan = o->plan,
+               .truth = truth,
+               .result = out,
+               .err = err};
     omni_engine_options options = *o;
     omni_status status = prepare(&c);
     if (!status) {
         options.sequences = c.prompts;
         options.capacity = c.capacity;
         options.max_tokens = c.tokens;
+        options.max_marks = c.marks;
         options.taps = true;
         status = omni_engine_create(&options, &c.engine, err);
     }
