@@ -46,6 +46,7 @@ TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))
 FUZZ_TARGETS := $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 BENCH_SRC := $(sort $(wildcard bench/bench_*.c))
+BENCH_LIB := $(filter-out $(BENCH_SRC),$(sort $(wildcard bench/*.c)))
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIB   := $(BUILD)/libomnibus.a
@@ -97,7 +98,7 @@ $(BUILD)/obj/tests/fuzz/driver-%.o: tests/fuzz/driver.c tests/fuzz/targets.h Mak
 $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/driver-%.o $(BUILD)/obj/tests/fuzz/targets.o $(LIB)
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
-$(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(BUILD)/obj/bench/common.o $(LIB)
+$(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(call obj,$(BENCH_LIB)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
@@ -165,7 +166,7 @@ clean:  ## remove build/
 	@rm -rf build
 
 # --- speed -----------------------------------------------------------------------------------------
-.SECONDARY: $(call obj,$(BENCH_SRC) bench/common.c)
+.SECONDARY: $(call obj,$(BENCH_SRC) $(BENCH_LIB))
 
 bench: deps  ## measure fabric, kernels and a model against limits of the same run (wants a quiet machine)
 	@$(SUBMAKE) $(BENCH)
