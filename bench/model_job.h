@@ -1,0 +1,63 @@
+/* model_job.h: one model of random weights in one engine, as the benchmarks run it: prompts and what
+ * follows them; and what such a pass costs at the least.
+ *
+ * Token rates count the tokens of the batch; sequences are not padded.
+ */
+#ifndef BENCH_MODEL_JOB_H
+#define BENCH_MODEL_JOB_H
+
+#include "common.h"
+#include "omnibus/model.h"
+#include "omnibus/pe.h"
+#include "omnibus/plan.h"
+#include "omnibus/weights.h"
+
+/* --- a model ---------------------------------------------------------------------------------- */
+
+typedef struct job_size {
+    size_t layers, hidden, ffn, heads, vocab;
+} job_size;
+
+/* config: the text of a config.json with a %zu for each member of the size, in its order. Free with
+ * omni_model_free and omni_weights_close. */
+omni_model *job_model(const char *config, const job_size *size);
+omni_weights *job_weights(const omni_model *model); /* F32 */
+
+/* --- a run ------------------------------------------------------------------------------------ */
+
+enum { JOB_SEQUENCES = 8, JOB_TOKENS = 128, JOB_DECODE = 8 };
+
+typedef struct job_batch {
+    const char *name;
+    size_t sequences, counts[JOB_SEQUENCES]; /* JOB_TOKENS in all */
+} job_batch;
+extern const job_batch job_one;
+
+typedef struct model_job {
+    bench *b;
+    const omni_model *model;
+    const omni_weights *weights;
+    const char *plan_text, *fabric;
+    size_t pes;
+    const job_batch *batch;
+    /* from here on job_open's */
+    omni_plan *plan;
+    omni_engine *engine;
+    uint64_t weight_bytes; /* of all PEs: matrices, biases and norms, but no table that is only looked up */
+    size_t capacity[JOB_SEQUENCES];
+    int32_t ids[JOB_TOKENS], next[JOB_SEQUENCES];
+} model_job;
+
+/* At most a worker a core. The job must stay where it is until it is closed. */
+void job_open(model_job *j);
+void job_close(model_job *j);
+
+/* Tokens a second. The argument is the job. */
+bench_once job_prefill; /* new prompts */
+bench_once job_decode;  /* JOB_DECODE tokens for each of them */
+
+/* What a token of the batch needs: flops of the matrices in prefill; weight bytes in decode. */
+double job_flops(const model_job *j);
+double job_bytes(const model_job *j);
+
+#endif
