@@ -168,6 +168,6 @@ clean:  ## remove build/
 # --- speed -----------------------------------------------------------------------------------------
 .SECONDARY: $(call obj,$(BENCH_SRC) $(BENCH_LIB))
 
-bench: deps  ## measure fabric, kernels and a model against limits of the same run (wants a quiet machine)
+bench: deps  ## measure fabric, kernels and models against limits of the same run (wants a quiet machine)
 	@$(SUBMAKE) $(BENCH)
 	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done

@@ -1,12 +1,12 @@
-/* bench_model.c: whole models through the engine: prefill and decode over the families, and what the
+/* bench_model.c: whole models through the engine: prefill, decode and encode over the families, and what the
  * executor itself costs.
  *
  * A model has real layers, but fewer of them, a vocabulary cut about as much, and random weights. It must be
  * far larger than the caches, and loses layers where the host lacks memory. Each run is held against the
  * limits of the cores it uses:
  *
- *     decode    weight bytes a token, over read bandwidth
- *     prefill   flops of the matrices, over BLIS's sgemm
+ *     decode            weight bytes a token, over read bandwidth
+ *     prefill, encode   flops of the matrices, over BLIS's sgemm
  *
  * `null` is the fabric that moves nothing: the same run without communication. On a model of next to no
  * weights it leaves the floor: waking the workers, walking the steps, meeting at the end.
@@ -15,7 +15,7 @@
 
 #include "model_job.h"
 
-enum { REPS = 5, PHASES = 2, RUNS = 5 };
+enum { REPS = 5, PHASES = 2, RUNS = 8 };
 
 /* --- what is measured ------------------------------------------------------------------------- */
 
@@ -44,6 +44,15 @@ static const phase decode = {
     .limit = bench_read_rate,
     .need = job_bytes,
 };
+static const phase encode = {
+    .head = ">encode, tokens/s",
+    .of_head = ">% of BLIS",
+    .key = "encode_tokens_per_s",
+    .of_key = "of_blis_peak",
+    .once = job_encode,
+    .limit = bench_peak_flops,
+    .need = job_flops,
+};
 
 typedef struct run {
     const char *plan;
@@ -63,8 +72,15 @@ static const char llama_config[] =
     "{\"model_type\": \"llama\", \"hidden_act\": \"silu\", \"num_hidden_layers\": %zu, \"hidden_size\": %zu,"
     " \"intermediate_size\": %zu, \"num_attention_heads\": %zu, \"vocab_size\": %zu,"
     " \"max_position_embeddings\": 2048}";
+static const char gpt2_config[] =
+    "{\"model_type\": \"gpt2\", \"n_layer\": %zu, \"n_embd\": %zu, \"n_inner\": %zu,"
+    " \"n_head\": %zu, \"vocab_size\": %zu, \"n_positions\": 1024}";
+static const char bert_config[] =
+    "{\"model_type\": \"bert\", \"num_hidden_layers\": %zu, \"hidden_size\": %zu, \"intermediate_size\": %zu,"
+    " \"num_attention_heads\": %zu, \"vocab_size\": %zu, \"max_position_embeddings\": 512,"
+    " \"type_vocab_size\": 2}";
 
-/* The layers of Llamas of 1.3 billion. */
+/* The layers of Llamas of 1.3 billion, of GPT-2 XL and of BERT-large. */
 static const family families[] = {
     {"llama",
      llama_config,
@@ -75,6 +91,26 @@ static const family families[] = {
       {"megatron", 8, "shm", &job_one},
       {"megatron", 2, "null", &job_one},
       {"megatron", 8, "null", &job_one}}},
+    {"gpt2",
+     gpt2_config,
+     {4, 1600, 6400, 25, 4096},
+     {&prefill, &decode},
+     {{"megatron", 1, "shm", &job_one},
+      {"megatron", 2, "shm", &job_one},
+      {"megatron", 8, "shm", &job_one},
+      {"workflow2", 2, "shm", &job_one}}},
+    {"bert",
+     bert_config,
+     {6, 1024, 4096, 16, 4096},
+     {&encode},
+     {{"megatron", 1, "shm", &job_one},
+      {"megatron", 2, "shm", &job_one},
+      {"megatron", 8, "shm", &job_one},
+      {"workflow2", 2, "shm", &job_one},
+      {"megatron", 1, "shm", &job_ragged},
+      {"megatron", 2, "shm", &job_ragged},
+      {"megatron", 8, "shm", &job_ragged},
+      {"workflow2", 2, "shm", &job_ragged}}},
 };
 static const job_size tiny = {4, 64, 64, 16, 64};
 
@@ -262,8 +298,10 @@ static void bench_floor(bench *b) {
 }
 
 int main(int argc, char **argv) {
-    bench *b = bench_open(argc, argv, "model", "omni_engine_forward: prefill of 128 tokens, then decode of 8",
-                          "random weights, packing, engine and threads");
+    bench *b = bench_open(
+        argc, argv, "model",
+        "omni_engine_forward: prefill of 128 tokens, then decode of 8; omni_engine_encode of 128 tokens",
+        "random weights, packing, engine and threads");
     bench_families(b);
     bench_floor(b);
     return bench_close(b);

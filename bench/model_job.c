@@ -5,6 +5,7 @@
 #include "model_job.h"
 
 const job_batch job_one = {"1 x 128", 1, {JOB_TOKENS}};
+const job_batch job_ragged = {"8 ragged", 8, {3, 5, 8, 12, 16, 21, 27, 36}};
 
 /* --- a model ---------------------------------------------------------------------------------- */
 
@@ -60,12 +61,15 @@ void job_open(model_job *j) {
         bench_die(&err);
     for (size_t i = 0; i < JOB_TOKENS; i++) j->ids[i] = (int32_t)(i * 31 % j->model->shape.vocab);
     for (size_t q = 0; q < j->batch->sequences; q++) j->capacity[q] = j->batch->counts[q] + JOB_DECODE;
+    j->pooled = omni_alloc_array(j->batch->sequences, j->model->shape.hidden * sizeof *j->pooled);
+    bench_need(j->pooled);
     create_engine(j);
 }
 
 void job_close(model_job *j) {
     omni_engine_free(j->engine);
     omni_plan_free(j->plan);
+    omni_free(j->pooled);
 }
 
 /* --- passes ----------------------------------------------------------------------------------- */
@@ -93,6 +97,15 @@ double job_decode(void *arg) {
         forward(j, ids, one_each);
     }
     return (double)j->batch->sequences * JOB_DECODE * 1e9 / (double)(omni_clock_ns() - begin);
+}
+
+double job_encode(void *arg) {
+    model_job *j = arg;
+    omni_error err = {0};
+    omni_encode io = {.ids = j->ids, .counts = j->batch->counts, .pooled = j->pooled};
+    uint64_t begin = omni_clock_ns();
+    if (omni_engine_encode(j->engine, &io, &err)) bench_die(&err);
+    return JOB_TOKENS * 1e9 / (double)(omni_clock_ns() - begin);
 }
 
 /* --- what they cost --------------------------------------------------------------------------- */

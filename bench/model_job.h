@@ -1,5 +1,5 @@
-/* model_job.h: one model of random weights in one engine, as the benchmarks run it: prompts and what
- * follows them; and what such a pass costs at the least.
+/* model_job.h: one model of random weights in one engine, as the benchmarks run it: prompts, what follows
+ * them, whole sequences; and what such a pass costs at the least.
  *
  * Token rates count the tokens of the batch; sequences are not padded.
  */
@@ -31,7 +31,7 @@ typedef struct job_batch {
     const char *name;
     size_t sequences, counts[JOB_SEQUENCES]; /* JOB_TOKENS in all */
 } job_batch;
-extern const job_batch job_one;
+extern const job_batch job_one, job_ragged;
 
 typedef struct model_job {
     bench *b;
@@ -46,6 +46,7 @@ typedef struct model_job {
     uint64_t weight_bytes; /* of all PEs: matrices, biases and norms, but no table that is only looked up */
     size_t capacity[JOB_SEQUENCES];
     int32_t ids[JOB_TOKENS], next[JOB_SEQUENCES];
+    float *pooled; /* [sequences, hidden]; encoders */
 } model_job;
 
 /* At most a worker a core. The job must stay where it is until it is closed. */
@@ -55,8 +56,9 @@ void job_close(model_job *j);
 /* Tokens a second. The argument is the job. */
 bench_once job_prefill; /* new prompts */
 bench_once job_decode;  /* JOB_DECODE tokens for each of them */
+bench_once job_encode;  /* the same batch through an encoder */
 
-/* What a token of the batch needs: flops of the matrices in prefill; weight bytes in decode. */
+/* What a token of the batch needs: flops of the matrices in prefill or encode; weight bytes in decode. */
 double job_flops(const model_job *j);
 double job_bytes(const model_job *j);
 
