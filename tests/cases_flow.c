@@ -218,7 +218,11 @@ static const char *counters_of_other_plans(void) {
             memcpy(counts, lengths, sizeof counts);
             for (size_t step = 0; step < gen && !bad; step++) {
                 omni_counters c;
-                omni_plan_count(f.plan, (omni_extent){counts[0] + counts[1] + counts[2], 3, first, counts},
+                omni_plan_count(f.plan,
+                                (omni_extent){.tokens = counts[0] + counts[1] + counts[2],
+                                              .sequences = 3,
+                                              .first = first,
+                                              .counts = counts},
                                 &c);
                 omni_counters_add(&want[step > 0], &c);
                 for (size_t q = 0; q < 3; q++) first[q] += counts[q], counts[q] = 1;

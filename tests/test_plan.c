@@ -291,12 +291,14 @@ static void count_phases(const omni_plan *plan, const json_t *lengths, size_t ge
     size_t n = json_array_size(lengths), first[8] = {0}, counts[8], tokens = 0;
     for (size_t i = 0; i < n; i++)
         tokens += counts[i] = (size_t)json_integer_value(json_array_get(lengths, i));
-    omni_plan_count(plan, (omni_extent){tokens, n, first, counts}, &out[0]);
+    omni_plan_count(plan, (omni_extent){.tokens = tokens, .sequences = n, .first = first, .counts = counts},
+                    &out[0]);
     out[1] = (omni_counters){0};
     for (size_t step = 0; step + 1 < gen; step++) {
         omni_counters c;
         for (size_t i = 0; i < n; i++) first[i] += counts[i], counts[i] = 1;
-        omni_plan_count(plan, (omni_extent){n, n, first, counts}, &c);
+        omni_plan_count(plan, (omni_extent){.tokens = n, .sequences = n, .first = first, .counts = counts},
+                        &c);
         omni_counters_add(&out[1], &c);
     }
 }
@@ -335,11 +337,11 @@ Test(plan, scattered_tokens_are_counted_where_they_go) {
     omni_plan *plan = compile(m, "workflow2:edge=scatter", 3);
     size_t first[1] = {5}, counts[1] = {1};
     omni_counters c;
-    omni_plan_count(plan, (omni_extent){1, 1, first, counts},
+    omni_plan_count(plan, (omni_extent){.tokens = 1, .sequences = 1, .first = first, .counts = counts},
                     &c); /* position 5 of sequence 0 lives on rank 2 */
     omni_counters d;
     first[0] = 6; /* and position 6 on the root: nothing to send */
-    omni_plan_count(plan, (omni_extent){1, 1, first, counts}, &d);
+    omni_plan_count(plan, (omni_extent){.tokens = 1, .sequences = 1, .first = first, .counts = counts}, &d);
     cr_assert_eq(c.scatter_messages, d.scatter_messages + m->shape.layers);
     cr_assert_eq(c.addressed_bytes - d.addressed_bytes,
                  m->shape.layers * 2 * m->shape.kv_heads * m->shape.head_dim * 4);

@@ -57,7 +57,8 @@ static omni_counters count(const omni_model *m, const char *text, size_t pes, si
     size_t first = 0;
     cr_assert_eq(omni_plan_parse(text, &spec, &err), OMNI_OK, "%s", err.text);
     cr_assert_eq(omni_plan_compile(m, &spec, pes, &plan, &err), OMNI_OK, "%s", err.text);
-    omni_plan_count(plan, (omni_extent){tokens, 1, &first, &tokens}, &c);
+    omni_plan_count(plan, (omni_extent){.tokens = tokens, .sequences = 1, .first = &first, .counts = &tokens},
+                    &c);
     omni_plan_free(plan);
     return c;
 }
