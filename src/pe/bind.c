@@ -2,6 +2,7 @@
  * against the model's. Every mismatch is one line that names the tensor.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "omnibus/pe.h"
 
@@ -60,10 +61,14 @@ static bool stored(const omni_weights *w, const omni_tensor_name *name) {
     return false;
 }
 
-/* Tied weights say nothing: they are there anyway. A bias of its own does. */
-static bool any_stored(const omni_weights *w, const omni_op *op) {
-    bool any = stored(w, &op->norm_weight);
-    for (size_t j = 0; j < op->matrices; j++) any |= stored(w, &op->matrix[j].bias);
+/* Tied weights say nothing: they are there anyway. */
+static bool any_stored(const omni_model *m, const omni_weights *w, const omni_op *op) {
+    bool any = stored(w, &op->norm_weight) || stored(w, &op->norm_bias);
+    for (size_t j = 0; j < op->matrices && !any; j++) {
+        const omni_tensor_name *weight = &op->matrix[j].weight;
+        bool tied = strcmp(weight->name[0], m->embedding.name[0]) == 0;
+        any = (!tied && stored(w, weight)) || stored(w, &op->matrix[j].bias);
+    }
     return any;
 }
 
@@ -72,7 +77,7 @@ void omni_bind_heads(omni_model *m, const omni_weights *w) {
     if (!m->shape.encoder) return;
     omni_model_set_heads(m, OMNI_HEAD_POOLER | OMNI_HEAD_MLM);
     for (size_t i = 0; i < m->final_op_count; i++)
-        if (any_stored(w, &m->final_ops[i])) heads |= m->final_ops[i].head;
+        if (any_stored(m, w, &m->final_ops[i])) heads |= m->final_ops[i].head;
     omni_model_set_heads(m, heads);
 }
 
