@@ -7,9 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "omnibus/model.h"
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
+#include "model_tools.h"
 
 static const char llama[] = "{\"model_type\": \"llama\", \"hidden_size\": 96, \"intermediate_size\": 256, "
                             "\"num_hidden_layers\": 2, \"num_attention_heads\": 6, \"vocab_size\": 211, "
@@ -17,53 +15,10 @@ static const char llama[] = "{\"model_type\": \"llama\", \"hidden_size\": 96, \"
 static const char gpt2[] = "{\"model_type\": \"gpt2\", \"n_embd\": 64, \"n_head\": 4, \"n_layer\": 3, "
                            "\"n_positions\": 128, \"vocab_size\": 211}";
 
-/* Parses `base` with the fields of `change` set; a field set to the string "<absent>" is removed. */
-static omni_status parse(const char *base, const char *change, omni_model **out, omni_error *err) {
-    json_t *config = json_loads(base, 0, NULL), *changes = json_loads(change, 0, NULL), *value;
-    const char *field;
-    cr_assert(config && changes, "%s", change);
-    json_object_foreach(changes, field, value) {
-        if (json_is_string(value) && strcmp(json_string_value(value), "<absent>") == 0) {
-            json_object_del(config, field);
-        } else {
-            json_object_set(config, field, value);
-        }
-    }
-    char *text = json_dumps(config, 0);
-    omni_status status = omni_model_parse(text, strlen(text), "c.json", out, err);
-    free(text);
-    json_decref(config);
-    json_decref(changes);
-    return status;
-}
-
-static omni_model *parsed(const char *base, const char *change) {
-    omni_model *m;
-    omni_error err = {0};
-    cr_assert_eq(parse(base, change, &m, &err), OMNI_OK, "%s: %s", change, err.text);
-    return m;
-}
-
-static void refused(const char *base, const char *change, const char *words) {
-    omni_model *m = (omni_model *)&m;
-    omni_error err = {0};
-    cr_assert_eq(parse(base, change, &m, &err), OMNI_BAD_INPUT, "%s was accepted", change);
-    cr_assert_null(m);
-    cr_assert_eq(err.status, OMNI_BAD_INPUT);
-    cr_assert(strstr(err.text, words) != NULL, "%s: \"%s\" lacks \"%s\"", change, err.text, words);
-    cr_assert_eq(strncmp(err.text, "c.json: ", 8), 0, "%s", err.text);
-    cr_assert_null(strchr(err.text, '\n'));
-}
-
 /* --- what is drawn ---------------------------------------------------------------------------- */
 
 Test(model, the_pass_is_drawn_as_the_header_says) {
-    static const struct {
-        const char *name;
-        omni_op_kind kind;
-        omni_role role;
-        int in, out;
-    } want[] = {
+    static const drawn want[] = {
         {"attn_norm", OMNI_OP_NORM, OMNI_ROLE_NONE, OMNI_REG_X, OMNI_REG_H},
         {"qkv", OMNI_OP_PROJECTION, OMNI_ROLE_QKV, OMNI_REG_H, OMNI_REG_A},
         {"attention", OMNI_OP_ATTENTION, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_B},
@@ -84,22 +39,10 @@ Test(model, the_pass_is_drawn_as_the_header_says) {
         omni_model *m = parsed(bases[b], "{}");
         cr_assert_eq(m->layer_op_count, 10);
         cr_assert_eq(m->final_op_count, 4);
-        for (size_t i = 0; i < COUNT(want); i++) {
-            const omni_op *op = i < 10 ? &m->layer_ops[i] : &m->final_ops[i - 10];
-            cr_assert_str_eq(op->name, want[i].name);
-            cr_assert(op->kind == want[i].kind && op->role == want[i].role, "%s", op->name);
-            cr_assert(op->in == want[i].in && op->out == want[i].out, "%s", op->name);
-            cr_assert_eq(op->matrices > 0, op->kind == OMNI_OP_PROJECTION);
-        }
+        for (size_t i = 0; i < COUNT(want); i++)
+            check_drawn(i < 10 ? &m->layer_ops[i] : &m->final_ops[i - 10], &want[i]);
         omni_model_free(m);
     }
-}
-
-static void check_name(const omni_tensor_name *t, size_t i, size_t layer, const char *want) {
-    char buf[OMNI_NAME];
-    bool found = omni_tensor_name_format(t, i, layer, buf);
-    cr_assert_eq(found, want != NULL);
-    if (want) cr_assert_str_eq(buf, want);
 }
 
 Test(model, llama_golden) {
@@ -165,9 +108,9 @@ Test(model, gpt2_golden) {
 }
 
 Test(model, demos_and_the_other_golden_load) {
-    static const char *const paths[] = {"configs/demo/llama/", "configs/demo/gpt2",
-                                        "tests/golden/llama-tiny-mha"};
-    static const uint64_t parameters[] = {836736, 891648, 175680};
+    static const char *const paths[] = {"configs/demo/llama/", "configs/demo/gpt2", "configs/demo/bert",
+                                        "tests/golden/llama-tiny-mha", "tests/golden/bert-tiny"};
+    static const uint64_t parameters[] = {836736, 891648, 991744, 175680, 171968};
     for (size_t i = 0; i < COUNT(paths); i++) {
         omni_model *m;
         omni_error err = {0};
@@ -512,6 +455,8 @@ Test(model, the_tensors_are_those_of_the_checkpoint) {
     check_tensors("tests/golden/llama-tiny-gqa"); /* tied */
     check_tensors("tests/golden/llama-tiny-mha");
     check_tensors("configs/demo/gpt2");
+    check_tensors("tests/golden/bert-tiny");
+    check_tensors("configs/demo/bert"); /* both heads */
 }
 
 /* --- another depth, another type -------------------------------------------------------------- */
@@ -530,7 +475,8 @@ Test(model, a_rewritten_config_differs_in_two_fields) {
     static const struct {
         const char *path, *field;
     } cases[] = {{"configs/models/llama-2-70b.json", "num_hidden_layers"},
-                 {"configs/demo/gpt2/config.json", "n_layer"}};
+                 {"configs/demo/gpt2/config.json", "n_layer"},
+                 {"configs/models/bert-large-uncased.json", "num_hidden_layers"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *was = json_load_file(cases[i].path, 0, NULL), *is = rewritten(cases[i].path, 1, OMNI_F16);
         json_object_set_new(was, cases[i].field, json_integer(1));
