@@ -100,6 +100,10 @@ void *__wrap_aligned_alloc(size_t a, size_t n) {
     return __real_aligned_alloc(a, n);
 }
 
+size_t flow_allocations(void) {
+    return atomic_load(&allocations);
+}
+
 typedef struct census {
     size_t threads, pes, workers;
 } census;

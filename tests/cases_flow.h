@@ -49,4 +49,7 @@ omni_engine_options flow_options(flow *f);
 const char *flow_check_list(flow *f, const char *plans, size_t thin, size_t least);
 const char *flow_check_all(flow *f);
 
+/* Allocations that our code has made; counted in cases_engine.c. */
+size_t flow_allocations(void);
+
 #endif
