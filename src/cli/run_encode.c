@@ -56,9 +56,10 @@ static int32_t mask_in_tokenizer(const cli *c) {
     int32_t id = -1;
     json_array_foreach(json_object_get(root, "added_tokens"), i, token) {
         const char *content = json_string_value(json_object_get(token, "content"));
-        json_int_t number = json_integer_value(json_object_get(token, "id"));
-        if (content && strcmp(content, mask_token) == 0 && number >= 0 && number < INT32_MAX)
-            id = (int32_t)number;
+        const json_t *number = json_object_get(token, "id");
+        if (!content || strcmp(content, mask_token) != 0 || !json_is_integer(number)) continue;
+        if (json_integer_value(number) >= 0 && json_integer_value(number) < INT32_MAX)
+            id = (int32_t)json_integer_value(number);
     }
     json_decref(root);
     free(text);
