@@ -46,11 +46,11 @@ static omni_status parse(run *r, omni_error *err) {
     omni_status status = cli_number(r->c, OMNI_OPT_PES, 1, CLI_MOST_PES, &r->pes, err);
     if (!status) status = cli_number(r->c, OMNI_OPT_GEN, 1, INT32_MAX, &r->gen, err);
     if (!status) status = cli_check_fabric(r->c, err);
-    if (!status) status = parse_plans(r, err);
-    if (!status) status = parse_dump(r, err);
     if (!status) status = cli_open_model(r->c, err);
     if (!status) status = encode_check_options(r->c, err);
     if (!status && r->c->model->shape.encoder) r->gen = 0;
+    if (!status) status = parse_plans(r, err);
+    if (!status) status = parse_dump(r, err);
     if (!status) status = prompts_read(r->c, r->gen, &r->prompts, err);
     if (!status) status = cli_open_weights(r->c, err); /* they decide an encoder's heads */
     if (!status) status = encode_prepare(r, err);
