@@ -20,9 +20,11 @@ printf '{}' >"$T/m/config.json"
 run_m 'config.json: .*model_type'
 head -c 300 "$llama/config.json" >"$T/m/config.json"
 run_m 'config.json: not JSON'
+printf '{"model_type": "t5", "architectures": ["T5Model"]}' >"$T/m/config.json"
+run_m "model_type not supported: 't5' .*llama, gpt2, bert"
+refused 2 "model_type not supported: 't5'" plan "$T/m"
 printf '{"model_type": "bert", "architectures": ["BertModel"]}' >"$T/m/config.json"
-run_m "model_type not supported: 'bert' .*llama, gpt2"
-refused 2 "model_type not supported: 'bert'" plan "$T/m"
+run_m 'config.json: .*is missing'
 
 unsupported() { # SED-SCRIPT PATTERN
     config "$1"
