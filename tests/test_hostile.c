@@ -189,17 +189,15 @@ Test(hostile, what_is_nested_a_million_deep) {
 
 /* --- configs ---------------------------------------------------------------------------------- */
 
-Test(hostile, configs_that_no_model_has) {
-    static const char *const sizes[] = {"hidden_size",         "intermediate_size",      "num_hidden_layers",
-                                        "num_attention_heads", "num_key_value_heads",    "head_dim",
-                                        "vocab_size",          "max_position_embeddings"};
+/* All of them 8, but for one. */
+static void check_sizes(const char *family, const char *const sizes[]) {
     static const char *const values[] = {"0",  "-1",   "4611686018427387904", "1e3", "\"8\"", "[8]",
                                          "{}", "false"};
-    for (size_t i = 0; i < COUNT(sizes); i++) {
+    for (size_t i = 0; sizes[i]; i++) {
         for (size_t v = 0; v < COUNT(values); v++) {
             char text[512], field[64];
-            int used = snprintf(text, sizeof text, "{\"model_type\": \"llama\"");
-            for (size_t k = 0; k < COUNT(sizes); k++)
+            int used = snprintf(text, sizeof text, "{\"model_type\": \"%s\"", family);
+            for (size_t k = 0; sizes[k]; k++)
                 used += snprintf(text + used, sizeof text - (size_t)used, ", \"%s\": %s", sizes[k],
                                  k == i ? values[v] : "8");
             snprintf(text + used, sizeof text - (size_t)used, "}");
@@ -214,6 +212,17 @@ Test(hostile, configs_that_no_model_has) {
     }
 }
 
+Test(hostile, configs_that_no_model_has) {
+    check_sizes("llama", (const char *const[]){"hidden_size", "intermediate_size", "num_hidden_layers",
+                                               "num_attention_heads", "num_key_value_heads", "head_dim",
+                                               "vocab_size", "max_position_embeddings", NULL});
+    check_sizes("gpt2", (const char *const[]){"n_embd", "n_inner", "n_layer", "n_head", "vocab_size",
+                                              "n_positions", NULL});
+    check_sizes("bert", (const char *const[]){"hidden_size", "intermediate_size", "num_hidden_layers",
+                                              "num_attention_heads", "type_vocab_size", "vocab_size",
+                                              "max_position_embeddings", NULL});
+}
+
 /* --- a config and weights that are not of one model ------------------------------------------- */
 
 #define TINY(more)                                                                                           \
@@ -222,27 +231,46 @@ Test(hostile, configs_that_no_model_has) {
     "\"num_key_value_heads\": 2, \"vocab_size\": 211, \"max_position_embeddings\": 256, "                    \
     "\"tie_word_embeddings\": true, " more "}"
 
+#define BERT(types, more)                                                                                    \
+    "{\"model_type\": \"bert\", \"hidden_size\": 64, \"intermediate_size\": 256, \"num_attention_heads\": "  \
+    "4, "                                                                                                    \
+    "\"vocab_size\": 211, \"max_position_embeddings\": 64, \"type_vocab_size\": " types ", " more "}"
+
+static void check_binding(const char *from, const char *const cases[][2], size_t count) {
+    omni_weights *w;
+    omni_error err = {0};
+    cr_assert_eq(omni_weights_open_dir(from, &w, &err), OMNI_OK, "%s", err.text);
+    for (size_t i = 0; i < count; i++) {
+        omni_model *m;
+        err = (omni_error){0};
+        cr_assert_eq(omni_model_parse(cases[i][0], strlen(cases[i][0]), "c", &m, &err), OMNI_OK, "%s",
+                     err.text);
+        omni_bind_heads(m, w);
+        cr_assert_eq(omni_bind_all(m, w, &err), OMNI_BAD_INPUT);
+        cr_assert(strstr(err.text, cases[i][1]) != NULL, "\"%s\" lacks \"%s\"", err.text, cases[i][1]);
+        omni_model_free(m);
+    }
+    omni_weights_close(w);
+}
+
 Test(hostile, weights_that_the_config_does_not_describe) {
-    static const char *const cases[][2] = {
+    static const char *const llama[][2] = {
         {TINY("\"num_hidden_layers\": 3"), "tensor 'model.layers.2.input_layernorm.weight' is missing"},
         {TINY("\"num_hidden_layers\": 65536"), "tensor 'model.layers.2.input_layernorm.weight' is missing"},
         {TINY("\"num_hidden_layers\": 2, \"attention_bias\": true"), "self_attn.q_proj.bias' is missing"},
         {TINY("\"num_hidden_layers\": 2, \"mlp_bias\": true"), "mlp.gate_proj.bias' is missing"},
         {TINY("\"num_hidden_layers\": 2, \"head_dim\": 32"), "has shape [96, 96] (expected [192, 96])"},
     };
-    omni_weights *w;
-    omni_error err = {0};
-    cr_assert_eq(omni_weights_open_dir("tests/golden/llama-tiny-gqa", &w, &err), OMNI_OK, "%s", err.text);
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        omni_model *m;
-        err = (omni_error){0};
-        cr_assert_eq(omni_model_parse(cases[i][0], strlen(cases[i][0]), "c", &m, &err), OMNI_OK, "%s",
-                     err.text);
-        cr_assert_eq(omni_bind_all(m, w, &err), OMNI_BAD_INPUT);
-        cr_assert(strstr(err.text, cases[i][1]) != NULL, "\"%s\" lacks \"%s\"", err.text, cases[i][1]);
-        omni_model_free(m);
-    }
-    omni_weights_close(w);
+    static const char *const bert[][2] = {
+        {BERT("2", "\"num_hidden_layers\": 4"),
+         "'bert.encoder.layer.3.attention.self.query.weight' is missing"},
+        {BERT("2", "\"num_hidden_layers\": 65536"),
+         "'bert.encoder.layer.3.attention.self.query.weight' is missing"},
+        {BERT("3", "\"num_hidden_layers\": 3"), "has shape [2, 64] (expected [3, 64])"},
+        {BERT("1", "\"num_hidden_layers\": 3"), "has shape [2, 64] (expected [1, 64])"},
+    };
+    check_binding("tests/golden/llama-tiny-gqa", llama, COUNT(llama));
+    check_binding("tests/golden/bert-tiny", bert, COUNT(bert));
 }
 
 /* Quantized checkpoints keep whole numbers where weights should be. */

@@ -143,6 +143,10 @@ static void config(const uint8_t *data, size_t bytes) {
         require(omni_model_parameters(m) > 0 && s->heads % s->kv_heads == 0);
         if (s->rope_theta > 0 && inverse) omni_rope_inverse(s, inverse);
         require(omni_tensor_name_format(&m->embedding, 0, 0, name));
+        for (unsigned heads = 0; s->encoder && heads <= (OMNI_HEAD_POOLER | OMNI_HEAD_MLM); heads++) {
+            omni_model_set_heads(m, heads);
+            require(m->heads == heads && m->final_op_count >= 2 && omni_model_parameters(m) > 0);
+        }
         omni_free(inverse);
     }
     omni_model_free(m);
