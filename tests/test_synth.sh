@@ -49,6 +49,17 @@ expect 0 '"schema": "omnibus.synth/1"' "$program" synth tiny.json --out d --form
 expect 0 'dir,dtype,tensors,shards,bytes' "$program" synth tiny.json --out e --format csv
 expect 0 'usage' sh -c "'$program' synth --help | tr U u"
 
+# --- an encoder --------------------------------------------------------------------------------------
+cat >bert.json <<EOF
+{"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
+ "intermediate_size": 40, "vocab_size": 89, "max_position_embeddings": 32}
+EOF
+expect 0 '2 layers, 44 tensors in 1 file' "$program" synth bert.json --out f --layers 2
+expect 0 'sequence 0, position 1, masked: ' "$program" run f --pes 3 --prompt-ids 5,4,7 --token-types 0,1,1 --mask-id 4
+expect 0 '1 layers, 23 tensors' "$program" synth "$models/bert-base-uncased.json" --layers 1 --dtype bf16 --out base
+expect 0 'sequence 0, 3 tokens, hidden states [3, 768], pooled [768]:' "$program" run base --pes 2 --prompt-ids 101,7592,102
+rm -r base
+
 # --- what it refuses -------------------------------------------------------------------------------
 expect 2 'no --out (expected the directory to write)' "$program" synth tiny.json
 expect 2 'no CONFIG.json' "$program" synth --out x

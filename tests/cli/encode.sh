@@ -76,14 +76,18 @@ hold "another vector" eval '[ "$(at pooled.0.0)" != "$(cat "$T/zeros")" ]'
 hold "the types as given" same "$(at settings.token_types.0)" 0,0,0,0,1,1,1
 fine run "$bert" --prompt-ids 1,2,3 --ids-file "$T/ids" --token-types 0,1,0 --token-types 0,0,0,0,1,1,1 --format json
 hold "the second list for the file's first" eval '[ "$(at pooled.1.0)" != "$(cat "$T/zeros")" ]'
-types() { refused 2 "token-types: $1" run "$bert" --prompt-ids "$live" $2; } # PATTERN OPTIONS
-types 'more lists than sequences .*at most 1' '--token-types 0,0,0,0,0,0,0 --token-types 0'
-types '6 types for sequence 0 .*one per id: 7' '--token-types 0,0,0,0,0,0'
-types '8 types for sequence 0' '--token-types 0,0,0,0,0,0,0,0'
-types 'token type 2 .*expected 0 to 1' '--token-types 0,0,0,0,0,0,2'
-types "'-1'" '--token-types 0,0,0,0,0,0,-1'
-types "''" '--token-types 0,0,0,0,0,0,'
-types "'x'" '--token-types x'
+types() { # PATTERN OPTIONS...
+    why=$1
+    shift
+    refused 2 "token-types: $why" run "$bert" --prompt-ids "$live" "$@"
+}
+types 'more lists than sequences .*at most 1' --token-types 0,0,0,0,0,0,0 --token-types 0
+types '6 types for sequence 0 .*one per id: 7' --token-types 0,0,0,0,0,0
+types '8 types for sequence 0' --token-types 0,0,0,0,0,0,0,0
+types 'token type 2 .*expected 0 to 1' --token-types 0,0,0,0,0,0,2
+types "'-1'" --token-types 0,0,0,0,0,0,-1
+types "''" --token-types 0,0,0,0,0,0,
+types "'x'" --token-types x
 refused 2 'token-types: no value' run "$bert" --prompt-ids "$live" --token-types ''
 
 # Which id is masked: --mask-id, else vocab.txt, else tokenizer.json
