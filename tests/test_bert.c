@@ -152,8 +152,9 @@ Test(bert, what_changes_nothing_is_accepted) {
     static const char *const changes[] = {
         "{\"is_decoder\": false, \"add_cross_attention\": false, \"quantization_config\": null}",
         "{\"position_embedding_type\": \"absolute\", \"pruned_heads\": {}, \"chunk_size_feed_forward\": 4}",
-        "{\"hidden_dropout_prob\": 0.1, \"classifier_dropout\": null, \"use_cache\": true, \"pad_token_id\": "
-        "0}",
+        ("{\"hidden_dropout_prob\": 0.1, \"classifier_dropout\": null, \"use_cache\": true, "
+         "\"pad_token_id\": "
+         "0}"),
         "{\"type_vocab_size\": null, \"gradient_checkpointing\": false}",
     };
     for (size_t i = 0; i < COUNT(changes); i++) omni_model_free(parsed(bert, changes[i]));
