@@ -34,23 +34,40 @@ const char *omni_placement_name(omni_placement p);
 
 /* --- mesh ------------------------------------------------------------------------------------- */
 
-/* Axes from the outermost to the innermost; neighbouring ranks lie along the innermost:
- * rank = (group * stages + stage) * inner + index. Ranks beyond the mesh are idle. */
-typedef enum omni_axis { OMNI_AXIS_GROUP, OMNI_AXIS_STAGE, OMNI_AXIS_INNER, OMNI_AXES } omni_axis;
+/* Axes from the outermost to the innermost: group (batch), stage (layers), inner (what a method cuts); neighbouring
+ * ranks lie along the innermost. `used` ranks are split over the groups and a group's over the stages, each time as
+ * even as can be, so inner sizes may differ by one. Ranks from `used` on are idle. */
 typedef struct omni_mesh {
-    size_t pes;
-    size_t size[OMNI_AXES];
+    size_t pes, used;
+    size_t groups, stages;
 } omni_mesh;
 
-/* A bus piece that the plan uses: ranks [first, first + count). */
-typedef struct omni_piece {
-    size_t first, count;
-} omni_piece;
+/* Where a rank stands. */
+typedef struct omni_seat {
+    bool idle;
+    size_t group, stage;
+    size_t first, p; /* the ranks of its group and stage: [first, first + p) */
+    size_t index;    /* along the inner axis */
+} omni_seat;
+omni_seat omni_mesh_seat(const omni_mesh *mesh, size_t rank);
+/* The ranks of a stage of a group. */
+omni_range omni_mesh_ranks(const omni_mesh *mesh, size_t group, size_t stage);
+
+/* How the bus is cut while a message moves. All pieces of a cut work at the same time. */
+typedef enum omni_cut {
+    OMNI_CUT_STAGE,    /* a piece for each stage of each group */
+    OMNI_CUT_BOUNDARY, /* a stage and the next, of each group: (group, stage) names the first of the two */
+    OMNI_CUTS
+} omni_cut;
+omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage);
+/* Pieces are numbered: 0 .. omni_mesh_pieces - 1. */
+size_t omni_mesh_pieces(const omni_mesh *mesh);
+size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage);
 
 /* --- the plan as a user names it -------------------------------------------------------------- */
 
 typedef enum omni_key { OMNI_KEY_QKV, OMNI_KEY_ATTN, OMNI_KEY_O, OMNI_KEY_FFN, OMNI_METHOD_KEYS } omni_key;
-enum { OMNI_MAX_CYCLE = 16 };
+enum { OMNI_MAX_CYCLE = 16, OMNI_EACH_PE = 0 };
 
 /* How one layer is distributed. */
 typedef struct omni_methods {
@@ -64,6 +81,10 @@ typedef struct omni_plan_spec {
     size_t cycle;   /* layer l uses layer[l % cycle] */
     omni_methods layer[OMNI_MAX_CYCLE];
     bool whole;        /* `single`: everything on rank 0 */
+    size_t groups;     /* the batch is split over so many pieces of the bus; OMNI_EACH_PE: one for each PE */
+    size_t stages;     /* the layers are; OMNI_EACH_PE: one for each PE, at most one for each layer */
+    size_t stack;      /* with stages: sequences that go through a stage together */
+    size_t chunk;      /* with stages: most tokens of a sequence that do; 0: all */
     char missing[192]; /* not empty: known, but it cannot be compiled, and this says why */
 } omni_plan_spec;
 
@@ -92,6 +113,8 @@ const omni_named_plan *omni_named_plans(size_t *count);
 
 /* "qkv=out:attn=heads:o=in:ffn=out+in" and what is not a default. Returns buf. */
 const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
+/* ":groups=2:stages=3:stack=1:chunk=128", without what cuts nothing. Returns buf. */
+const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap);
 
 /* --- the compiled plan ------------------------------------------------------------------------ */
 
@@ -151,6 +174,7 @@ typedef enum omni_step_kind {
     OMNI_STEP_ALL_GATHER, /* each rank in turn broadcasts its slice */
     OMNI_STEP_SCATTER,    /* root sends each its slice */
     OMNI_STEP_COLLECT,    /* each sends the root its slice */
+    OMNI_STEP_HAND_OFF,   /* the root of a stage sends the root of the next */
     OMNI_STEP_KINDS
 } omni_step_kind;
 
@@ -168,15 +192,16 @@ enum { OMNI_NO_VALUE = -1, OMNI_FINAL_LAYER = -1, OMNI_STEP_INPUTS = 2 };
 
 typedef struct omni_step {
     omni_step_kind kind;
-    int layer;                     /* OMNI_FINAL_LAYER: after the layers */
-    const omni_op *op;             /* the op it belongs to; NULL for HOST_IN and the TAP behind it */
-    size_t rank_first, rank_count; /* who computes; for messages who takes part */
-    int in[OMNI_STEP_INPUTS];      /* values; see builder.c for what each kind takes */
+    int layer;                /* OMNI_FINAL_LAYER: after the layers */
+    const omni_op *op;        /* the op it belongs to; NULL for HOST_IN and the TAP behind it */
+    size_t stage;             /* whose ranks do it, in every group */
+    bool root_only;           /* compute: only index 0 does */
+    int in[OMNI_STEP_INPUTS]; /* values; see builder.c for what each kind takes */
     int out;
     size_t weight; /* MATMUL, NORM, NORM_APPLY: which entry of plan->weight; OMNI_NO_WEIGHT */
     /* messages: the route */
-    size_t segment; /* which piece of the cut bus */
-    size_t root;    /* rank that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
+    omni_cut cut;   /* of the bus */
+    size_t root;    /* index that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
     unsigned parts; /* bit j: part j of the value moves */
 } omni_step;
 
@@ -184,7 +209,7 @@ typedef struct omni_step {
 typedef struct omni_weight {
     const omni_op *op;
     size_t layer;
-    size_t rank_first, rank_count;
+    size_t stage;
     omni_value in;  /* split-in: the input's slices (one part); whole when not split */
     omni_value out; /* split-out: the output's slices */
     bool split_in, split_out;
@@ -197,8 +222,7 @@ typedef struct omni_plan {
     omni_plan_spec spec;
     const omni_model *model; /* outlives the plan */
     omni_mesh mesh;
-    size_t piece_count;
-    omni_piece *piece;
+    omni_range *block; /* [stages] the steps of each stage; behind them the hand-off from each to the next */
     size_t value_count, step_count, weight_count, storage_count;
     omni_value *value;
     omni_step *step;
@@ -219,8 +243,11 @@ omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error
 
 /* One forward pass: sequence s gets counts[s] new tokens at positions first[s], first[s] + 1, ... */
 typedef struct omni_extent {
-    size_t tokens, sequences;     /* tokens = sum of counts */
-    size_t marks;                 /* of the tokens, those for an MLM head; 0 for other models */
+    size_t tokens, sequences; /* tokens = sum of counts */
+    size_t sequence;          /* number of the first in the batch; 0 for a whole pass */
+    size_t open;              /* of the sequences, those whose last token comes in a later part; 0 likewise */
+    size_t marks;             /* of the tokens, those for an MLM head; 0 for other models */
+    const size_t *mark;       /* [marks] their rows, ascending; NULL: spread evenly over the sequences */
     const size_t *first, *counts; /* [sequences] */
 } omni_extent;
 
@@ -233,10 +260,32 @@ size_t omni_value_width(const omni_value *v, size_t p, size_t i);
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i);
 size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p);
 
+/* A pass is cut into parts: each group has its share of the sequences, and with stages a group's are taken `stack` at
+ * a time, a sequence of more than `chunk` tokens alone and chunk by chunk. Part m is in stage s in wave m + s of the
+ * pass: in a wave every stage executes its block, then the hand-offs. */
+typedef struct omni_part {
+    omni_extent extent;
+    size_t row;          /* of the pass: its first */
+    size_t mark;         /* likewise */
+    size_t first, count; /* a chunk's own, to which its extent points: it may not be copied */
+} omni_part;
+typedef struct omni_parts {
+    const omni_plan *plan;
+    omni_extent pass;
+    size_t sequence, end, taken, row, mark;
+} omni_parts;
+omni_parts omni_parts_begin(const omni_plan *plan, omni_extent pass, size_t group);
+bool omni_parts_next(omni_parts *it, omni_part *out); /* false: that was all */
+/* The sequences of a group; and what its largest part can hold, in passes up to that size. */
+omni_range omni_group_sequences(const omni_mesh *mesh, size_t sequences, size_t group);
+omni_extent omni_part_most(const omni_plan *plan, omni_extent most, size_t group);
+
 /* What one forward pass moves; and one step of it. */
 void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out);
 void omni_step_count(const omni_plan *plan, const omni_step *step, omni_extent extent, omni_counters *out);
 bool omni_step_is_message(const omni_step *step);
+/* The largest inner axis that there is. */
+size_t omni_plan_widest(const omni_plan *plan);
 
 /* --- keys and values -------------------------------------------------------------------------- */
 
@@ -257,7 +306,7 @@ omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i
 typedef struct omni_explain {
     int layer; /* this layer and, `stride` apart, `layers` in all do exactly the same */
     size_t layers, stride;
-    const omni_op *op; /* NULL: the input rows from the host port */
+    const omni_op *op; /* NULL: the input rows from the host port, or a hand-off between stages */
     char method[48];   /* "split-out (rows)", "by heads", "local", ... */
     omni_placement in, out;
     size_t step_first, step_count; /* its steps in the plan, transforms first */

@@ -37,6 +37,10 @@ json_t *cli_methods_json(const omni_plan_spec *s) {
     cli_set(&object, "gather", json_string(s->whole ? "whole" : text));
     switches(s, true, text, sizeof text);
     cli_set(&object, "edge", json_string(s->whole ? "whole" : text));
+    cli_set(&object, "groups", s->groups ? cli_size(s->groups) : json_string("each"));
+    cli_set(&object, "stages", s->stages ? cli_size(s->stages) : json_string("each"));
+    cli_set(&object, "stack", cli_size(s->stack));
+    cli_set(&object, "chunk", s->chunk ? cli_size(s->chunk) : json_string("all"));
     return object;
 }
 
@@ -48,6 +52,7 @@ const char *cli_methods_text(const omni_plan_spec *s, char *buf, size_t cap) {
         omni_methods_format(&s->layer[l], layer, sizeof layer);
         used += (size_t)snprintf(buf + used, cap - used, "%s%s", l ? " / " : "", layer);
     }
+    if (!s->whole && used < cap) omni_mesh_format(s, buf + used, cap - used);
     return buf;
 }
 

@@ -22,18 +22,23 @@ static uint64_t moved(const omni_counters *c) {
     return c->broadcast_bytes + c->tree_bytes + c->addressed_bytes + c->host_bytes;
 }
 
-/* "bus 0..3", "tree 0..3, 2 levels", "host port -> bus 0..3" */
+/* "bus 0..3", "tree 0..3, 2 levels", "host port -> bus 0..3"; of the first group, and how many others do the same on
+ * pieces of their own. */
 static void route_text(const omni_plan *plan, message *m) {
-    omni_piece piece = plan->piece[m->step->segment];
-    size_t last = piece.first + piece.count - 1, levels = omni_ceil_log2(piece.count);
+    omni_range piece = omni_mesh_piece(&plan->mesh, m->step->cut, 0, m->step->stage);
+    size_t first = piece.start, last = first + piece.count - 1, levels = omni_ceil_log2(piece.count);
     char bus[48];
-    snprintf(bus, sizeof bus, piece.count > 1 ? "%zu..%zu" : "%zu", piece.first, last);
+    snprintf(bus, sizeof bus, piece.count > 1 ? "%zu..%zu" : "%zu", first, last);
     switch (m->step->kind) {
     case OMNI_STEP_HOST_IN:
         snprintf(m->route, sizeof m->route, "host port -> bus %s", bus);
         break;
     case OMNI_STEP_HOST_OUT:
-        snprintf(m->route, sizeof m->route, "PE %zu -> host port", piece.first);
+        snprintf(m->route, sizeof m->route, "PE %zu -> host port", first);
+        break;
+    case OMNI_STEP_HAND_OFF:
+        snprintf(m->route, sizeof m->route, "bus %s, PE %zu -> PE %zu", bus, first,
+                 omni_mesh_ranks(&plan->mesh, 0, m->step->stage + 1).start);
         break;
     case OMNI_STEP_REDUCE:
     case OMNI_STEP_GATHER:
@@ -42,6 +47,10 @@ static void route_text(const omni_plan *plan, message *m) {
     default:
         snprintf(m->route, sizeof m->route, "bus %s", bus);
     }
+    size_t used = strlen(m->route), others = plan->mesh.groups - 1;
+    if (others)
+        snprintf(m->route + used, sizeof m->route - used, ", and %zu piece%s alike", others,
+                 others == 1 ? "" : "s");
 }
 
 static message message_of(const situation *s, const omni_step *step) {
@@ -52,14 +61,18 @@ static message message_of(const situation *s, const omni_step *step) {
     return m;
 }
 
+static bool is_hand_off(const situation *s, const omni_explain *row) {
+    return s->plan->step[row->step_first].kind == OMNI_STEP_HAND_OFF;
+}
+
 /* The i-th of the layers that a row stands for. */
 static size_t layer_at(const omni_explain *row, size_t i) {
     return (size_t)row->layer + i * row->stride;
 }
 
 /* "0", "1-3", "0,2", "0-30:2"; "in" for the input rows, "end" behind the layers */
-static const char *layers_text(const omni_explain *row, char buf[32]) {
-    if (!row->op)
+static const char *layers_text(const situation *s, const omni_explain *row, char buf[32]) {
+    if (!row->op && !is_hand_off(s, row))
         snprintf(buf, 32, "in");
     else if (row->layer == OMNI_FINAL_LAYER)
         snprintf(buf, 32, "end");
@@ -74,12 +87,12 @@ static const char *layers_text(const omni_explain *row, char buf[32]) {
     return buf;
 }
 
-static const char *op_name(const omni_explain *row) {
-    return row->op ? row->op->name : "input rows";
+static const char *op_name(const situation *s, const omni_explain *row) {
+    return row->op ? row->op->name : is_hand_off(s, row) ? "hand-off" : "input rows";
 }
 
-static const char *method_name(const omni_explain *row) {
-    return row->op ? row->method : "from the host port";
+static const char *method_name(const situation *s, const omni_explain *row) {
+    return row->op ? row->method : is_hand_off(s, row) ? "to the next stage" : "from the host port";
 }
 
 /* --- JSON and CSV ----------------------------------------------------------------------------- */
@@ -99,12 +112,12 @@ static json_t *message_json(const message *m) {
 
 static json_t *op_json(const planning *k, const situation *s, const omni_explain *row) {
     json_t *object = json_object();
-    bool layer = row->op && row->layer != OMNI_FINAL_LAYER;
+    bool layer = (row->op || is_hand_off(s, row)) && row->layer != OMNI_FINAL_LAYER;
     cli_set(&object, "layer", layer ? json_integer(row->layer) : json_null());
     cli_set(&object, "layers", json_integer(layer ? (json_int_t)row->layers : 1));
     cli_set(&object, "stride", json_integer((json_int_t)row->stride));
-    cli_set(&object, "op", omni_json_string(op_name(row)));
-    cli_set(&object, "method", omni_json_string(method_name(row)));
+    cli_set(&object, "op", omni_json_string(op_name(s, row)));
+    cli_set(&object, "method", omni_json_string(method_name(s, row)));
     cli_set(&object, "in", row->op ? json_string(omni_placement_name(row->in)) : json_null());
     cli_set(&object, "out", json_string(omni_placement_name(row->out)));
     cli_set(&object, "weight_bytes", cli_size(plan_weight_bytes(k->c, s->plan, row)));
@@ -126,9 +139,10 @@ static void add_csv(planning *k, const situation *s, const json_t *op, const jso
 /* --- page ------------------------------------------------------------------------------------- */
 
 /* Pair transfers times payload; else everything that it moves. */
-static void add_moved(omni_table *t, const omni_step *step, const omni_counters *c) {
+static void add_moved(omni_table *t, const situation *s, const omni_step *step, const omni_counters *c) {
     char text[32];
-    size_t pairs = step->rank_count - 1;
+    const omni_mesh *mesh = &s->plan->mesh;
+    size_t pairs = mesh->groups == 1 ? omni_mesh_ranks(mesh, 0, step->stage).count - 1 : 0;
     if (step->kind == OMNI_STEP_REDUCE && pairs > 1)
         omni_table_cell(t, "%zu x %s", pairs, omni_format_bytes(text, sizeof text, moved(c) / pairs));
     else
@@ -138,9 +152,9 @@ static void add_moved(omni_table *t, const omni_step *step, const omni_counters 
 static void add_op_cells(omni_table *t, const planning *k, const situation *s, const omni_explain *row) {
     char layers[32], bytes[32];
     uint64_t weights = plan_weight_bytes(k->c, s->plan, row);
-    omni_table_cell(t, "%s", layers_text(row, layers));
-    omni_table_cell(t, "%s", op_name(row));
-    omni_table_cell(t, "%s", method_name(row));
+    omni_table_cell(t, "%s", layers_text(s, row, layers));
+    omni_table_cell(t, "%s", op_name(s, row));
+    omni_table_cell(t, "%s", method_name(s, row));
     omni_table_cell(t, "%s%s%s", row->op ? omni_placement_name(row->in) : "", row->op ? " -> " : "-> ",
                     omni_placement_name(row->out));
     omni_table_cell(t, "%s", weights ? omni_format_bytes(bytes, sizeof bytes, weights) : "");
@@ -149,8 +163,8 @@ static void add_op_cells(omni_table *t, const planning *k, const situation *s, c
 static void add_message_cells(omni_table *t, const situation *s, const message *m) {
     omni_table_cell(t, "%s", omni_step_name(m->step->kind));
     omni_table_cell(t, "%s", m->route);
-    add_moved(t, m->step, &m->prefill);
-    if (!s->encoder) add_moved(t, m->step, &m->decode);
+    add_moved(t, s, m->step, &m->prefill);
+    if (!s->encoder) add_moved(t, s, m->step, &m->decode);
 }
 
 static void add_blank(omni_table *t, size_t cells) {

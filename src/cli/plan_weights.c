@@ -23,7 +23,7 @@ static uint64_t bytes_on(const cli *c, const omni_weight *w, size_t p, size_t in
 }
 
 uint64_t plan_weight_bytes(const cli *c, const omni_plan *plan, const omni_explain *row) {
-    size_t p = plan->mesh.size[OMNI_AXIS_INNER];
+    size_t p = omni_mesh_ranks(&plan->mesh, 0, plan->step[row->step_first].stage).count;
     uint64_t most = 0;
     for (size_t index = 0; index < p; index++) {
         uint64_t bytes = 0;

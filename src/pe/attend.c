@@ -22,25 +22,27 @@ static void rotate_kept(const omni_engine *e, const pe_kv *kv, size_t slot, size
         rotate(e, kv->k + (h * kv->capacity + slot) * e->o.model->shape.head_dim, 1, position);
 }
 
-void exec_kv_append(worker *w, pe *x, const omni_step *s) {
+void exec_kv_append(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
     const omni_value *v = engine_value(e, s->in[0]);
     omni_kv kind = e->o.plan->kv[s->layer];
-    omni_range heads = omni_kv_heads(kind, shape, e->p, x->index);
+    size_t p = x->seat.p, index = x->seat.index;
+    omni_range heads = omni_kv_heads(kind, shape, p, index);
     omni_range cols = {heads.start * shape->head_dim, heads.count * shape->head_dim};
     if (heads.count == 0) return;
-    operand k = pe_operand(x, v, 1, cols, e->p), val = pe_operand(x, v, 2, cols, e->p);
+    operand k = pe_operand(x, v, 1, cols), val = pe_operand(x, v, 2, cols);
     size_t share_row = 0; /* rows of a token share stand one after the other */
-    for (size_t q = 0; q < e->o.sequences; q++) {
-        const pe_kv *kv = &x->kv[(size_t)s->layer * e->o.sequences + q];
-        size_t first = e->pass.first[q], stride = omni_kv_stride(kind, e->p),
-               from = omni_kv_first(kind, e->p, x->index, q);
-        size_t slot = omni_kv_tokens(kind, e->p, x->index, q, first);
-        size_t end = omni_kv_tokens(kind, e->p, x->index, q, first + e->pass.counts[q]);
+    for (size_t i = 0; i < part->extent.sequences; i++) {
+        size_t q = part->extent.sequence + i, first = part->extent.first[i];
+        const pe_kv *kv = pe_kv_of(x, (size_t)s->layer, q);
+        size_t stride = omni_kv_stride(kind, p), from = omni_kv_first(kind, p, index, q);
+        size_t slot = omni_kv_tokens(kind, p, index, q, first);
+        size_t end = omni_kv_tokens(kind, p, index, q, first + part->extent.counts[i]);
         for (; slot < end; slot++, share_row++) {
             size_t position = from + slot * stride;
-            size_t row = v->rows == OMNI_ROWS_TOKEN_SHARE ? share_row : e->pass.row[q] + position - first;
+            size_t row =
+                v->rows == OMNI_ROWS_TOKEN_SHARE ? share_row : part_row(&e->pass, part, i) + position - first;
             keep(kv->k, kv->capacity, slot, k.data + row * k.ld, heads.count, shape->head_dim);
             keep(kv->v, kv->capacity, slot, val.data + row * val.ld, heads.count, shape->head_dim);
             rotate_kept(e, kv, slot, heads.count, position);
@@ -52,36 +54,38 @@ void exec_kv_append(worker *w, pe *x, const omni_step *s) {
 static omni_range query_heads(const omni_engine *e, const pe *x, const omni_step *s) {
     const omni_shape *shape = &e->o.model->shape;
     if (e->o.plan->kv[s->layer] == OMNI_KV_TOKENS) return (omni_range){0, shape->heads};
-    omni_range cols = pe_stored(x, engine_value(e, s->out), 0, e->p);
+    omni_range cols = pe_stored(x, engine_value(e, s->out), 0);
     return (omni_range){cols.start / shape->head_dim, cols.count / shape->head_dim};
 }
 
-static omni_attention attention_over(worker *w, pe *x, const omni_step *s, omni_range heads,
-                                     size_t sequence) {
+/* Of the i-th sequence of the part. */
+static omni_attention attention_over(worker *w, pe *x, const omni_step *s, const omni_part *part,
+                                     omni_range heads, size_t i) {
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
     const omni_value *out = engine_value(e, s->out);
     omni_kv kind = e->o.plan->kv[s->layer];
-    const pe_kv *kv = &x->kv[(size_t)s->layer * e->o.sequences + sequence];
-    size_t row = e->pass.row[sequence], width = heads.count * shape->head_dim;
+    size_t p = x->seat.p, index = x->seat.index, sequence = part->extent.sequence + i;
+    const pe_kv *kv = pe_kv_of(x, (size_t)s->layer, sequence);
+    size_t row = part_row(&e->pass, part, i), width = heads.count * shape->head_dim;
     operand q =
-        pe_operand(x, engine_value(e, s->in[0]), 0, (omni_range){heads.start * shape->head_dim, width}, e->p);
-    operand y = {.data = x->storage[out->storage], .ld = omni_value_width(out, e->p, x->index)};
-    size_t length = e->pass.first[sequence] + e->pass.counts[sequence];
+        pe_operand(x, engine_value(e, s->in[0]), 0, (omni_range){heads.start * shape->head_dim, width});
+    operand y = {.data = x->storage[out->storage], .ld = omni_value_width(out, p, index)};
+    size_t first = part->extent.first[i], length = first + part->extent.counts[i];
     omni_attention a = {
         .q = q.data + row * q.ld,
         .ldq = q.ld,
-        .queries = e->pass.counts[sequence],
-        .query_first = shape->encoder ? length - 1 : e->pass.first[sequence], /* an encoder's see all keys */
+        .queries = part->extent.counts[i],
+        .query_first = shape->encoder ? length - 1 : first, /* an encoder's see all keys */
         .heads = heads.count,
         .head_dim = shape->head_dim,
         .kv_of = w->kv_of,
         .k = kv->k,
         .v = kv->v,
         .capacity = kv->capacity,
-        .keys = omni_kv_tokens(kind, e->p, x->index, sequence, length),
-        .key_first = omni_kv_first(kind, e->p, x->index, sequence),
-        .key_stride = omni_kv_stride(kind, e->p),
+        .keys = omni_kv_tokens(kind, p, index, sequence, length),
+        .key_first = omni_kv_first(kind, p, index, sequence),
+        .key_stride = omni_kv_stride(kind, p),
         .scale = (float)omni_attention_scale(shape, (size_t)s->layer),
         .out = y.data + row * y.ld,
         .ldo = y.ld,
@@ -92,8 +96,7 @@ static omni_attention attention_over(worker *w, pe *x, const omni_step *s, omni_
         a.sum = a.max + heads.count;
         a.ldms = y.ld;
     }
-    for (size_t i = 0; i < a.queries; i++)
-        rotate(e, q.data + (row + i) * q.ld, heads.count, e->pass.first[sequence] + i);
+    for (size_t r = 0; r < a.queries; r++) rotate(e, q.data + (row + r) * q.ld, heads.count, first + r);
     return a;
 }
 
@@ -111,24 +114,24 @@ static void run_in_blocks(const omni_engine *e, omni_attention a) {
     }
 }
 
-void exec_attention(worker *w, pe *x, const omni_step *s) {
+void exec_attention(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
     omni_range heads = query_heads(e, x, s);
     size_t share = shape->heads / shape->kv_heads;
-    size_t kv_first = omni_kv_heads(e->o.plan->kv[s->layer], shape, e->p, x->index).start;
+    size_t kv_first = omni_kv_heads(e->o.plan->kv[s->layer], shape, x->seat.p, x->seat.index).start;
     for (size_t h = 0; h < heads.count; h++) w->kv_of[h] = (uint32_t)((heads.start + h) / share - kv_first);
-    for (size_t q = 0; heads.count && q < e->o.sequences; q++) {
-        omni_attention a = attention_over(w, x, s, heads, q);
+    for (size_t i = 0; heads.count && i < part->extent.sequences; i++) {
+        omni_attention a = attention_over(w, x, s, part, heads, i);
         run_in_blocks(e, a);
     }
 }
 
-void exec_attention_finish(worker *w, pe *x, const omni_step *s) {
+void exec_attention_finish(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
     const omni_value *in = engine_value(e, s->in[0]), *out = engine_value(e, s->out);
-    omni_attention_finish(x->storage[in->storage], omni_value_width(in, e->p, x->index),
-                          e->pass.extent.tokens, shape->heads, shape->head_dim, x->storage[out->storage],
-                          omni_value_width(out, e->p, x->index));
+    omni_attention_finish(x->storage[in->storage], omni_value_width(in, x->seat.p, x->seat.index),
+                          part->extent.tokens, shape->heads, shape->head_dim, x->storage[out->storage],
+                          omni_value_width(out, x->seat.p, x->seat.index));
 }

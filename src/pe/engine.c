@@ -29,7 +29,7 @@ static uint64_t shared_bytes(const omni_engine *e) {
     if (o->taps) add_product(&sum, o->max_tokens, (s->layers + 1) * s->hidden, sizeof(float));
     if (o->taps) add_product(&sum, tap_logit_rows(o), s->vocab, sizeof(float));
     add_product(&sum, e->workers, 1, worker_scratch_bytes(o));
-    add_product(&sum, o->plan->piece_count, 2 * RING_SLOTS, RING_SLOT_BYTES);
+    add_product(&sum, omni_mesh_pieces(&o->plan->mesh), 2 * RING_SLOTS, RING_SLOT_BYTES);
     return sum;
 }
 
@@ -37,10 +37,11 @@ static uint64_t shared_bytes(const omni_engine *e) {
 static omni_status check_memory(const omni_engine *e, omni_error *err) {
     uint64_t wanted = shared_bytes(e), available = omni_topo_memory_available();
     for (size_t r = 0; r < e->pes && wanted <= available; r++) {
-        omni_memory m;
-        omni_status st = omni_engine_plan_memory(&e->o, r, &m, err);
+        pe x;
+        omni_status st = pe_layout(&e->o, r, &x, err);
+        wanted += x.memory.resident_bytes + pe_table_bytes(&e->o, &x);
+        pe_free(&x);
         if (st != OMNI_OK) return st;
-        wanted += m.resident_bytes + (r < e->p ? pe_table_bytes(&e->o) : sizeof(pe));
     }
     if (wanted <= available) return OMNI_OK;
     char a[32], b[32];
@@ -110,30 +111,38 @@ static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
     e->pass.counts = omni_alloc_array(n, sizeof(size_t));
     e->pass.row = omni_alloc_array(n, sizeof(size_t));
     e->pass.mark = omni_alloc_array(e->o.max_marks, sizeof(size_t));
+    e->pass.part_first = omni_alloc_array(e->o.plan->mesh.groups + 1, sizeof(size_t));
     e->length = omni_alloc_array(n, sizeof(size_t));
     e->rows =
         omni_alloc_array(e->o.max_tokens + 1, s->hidden * sizeof(float)); /* the last: what is added to one */
-    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->pass.mark || !e->length || !e->rows ||
-        !create_rope(e))
+    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->pass.mark || !e->pass.part_first ||
+        !e->length || !e->rows || !create_rope(e))
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the host port's rows");
     return bind_host_port(e, err);
 }
 
+static omni_segment segment_of(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage) {
+    omni_range piece = omni_mesh_piece(mesh, cut, group, stage);
+    return (omni_segment){piece.start, piece.count};
+}
+
 static omni_status create_fabric(omni_engine *e, omni_error *err) {
-    const omni_plan *plan = e->o.plan;
-    omni_segment *segments = omni_alloc_array(plan->piece_count, sizeof *segments);
+    const omni_mesh *mesh = &e->o.plan->mesh;
+    omni_segment *segments = omni_alloc_array(omni_mesh_pieces(mesh), sizeof *segments);
     if (!segments) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the bus pieces");
-    for (size_t i = 0; i < plan->piece_count; i++)
-        segments[i] = (omni_segment){plan->piece[i].first, plan->piece[i].count};
+    for (size_t cut = 0; cut < OMNI_CUTS; cut++)
+        for (size_t g = 0; g < mesh->groups; g++)
+            for (size_t s = 0; s + (cut == OMNI_CUT_BOUNDARY) < mesh->stages; s++)
+                segments[omni_mesh_piece_number(mesh, (omni_cut)cut, g, s)] =
+                    segment_of(mesh, (omni_cut)cut, g, s);
     omni_fabric_options f = {.kind = e->o.fabric ? e->o.fabric : "shm",
                              .pes = e->pes,
                              .workers = e->workers,
                              .segments = segments,
-                             .segment_count = plan->piece_count,
+                             .segment_count = omni_mesh_pieces(mesh),
                              .ring_slots = RING_SLOTS,
                              .slot_bytes = RING_SLOT_BYTES,
                              .wait = e->wait,
-
                              .stop = e->o.stop};
     omni_status st = omni_fabric_create(&f, &e->fabric, err);
     omni_free(segments);
@@ -173,7 +182,6 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     if (!e) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the engine");
     e->o = *o;
     e->pes = o->plan->mesh.pes;
-    e->p = o->plan->mesh.size[OMNI_AXIS_INNER];
     size_t places = omni_topo_cpus(o->topo), parallel = omni_topo_parallel(o->topo);
     e->workers = o->workers ? o->workers : e->pes < places ? e->pes : places;
     e->wait = omni_wait_policy_for(e->workers, parallel);
@@ -214,6 +222,8 @@ void omni_engine_free(omni_engine *e) {
     omni_free(e->pass.counts);
     omni_free(e->pass.row);
     omni_free(e->pass.mark);
+    omni_free(e->pass.part_first);
+    omni_free(e->pass.part);
     omni_free(e->length);
     omni_free(e->rows);
     omni_free(e->embed_norm_weight);
@@ -251,6 +261,7 @@ static omni_status set_marks(omni_engine *e, const omni_encode *io, omni_error *
         e->pass.mark[i] = io->mark[i];
     }
     e->pass.extent.marks = io->marks;
+    e->pass.extent.mark = e->pass.mark;
     return OMNI_OK;
 }
 
@@ -276,7 +287,8 @@ static omni_status set_pass(omni_engine *e, const omni_encode *io, omni_error *e
     if (!st && io->types) st = check_ids(io->types, row, "token type", e->o.model->shape.types, err);
     e->pass.extent = (omni_extent){
         .tokens = row, .sequences = e->o.sequences, .first = e->pass.first, .counts = e->pass.counts};
-    return st ? st : set_marks(e, io, err);
+    if (!st) st = set_marks(e, io, err);
+    return st ? st : pass_cut(&e->pass, e->o.plan, err);
 }
 
 /* One row of a table of the host port. */
@@ -317,22 +329,54 @@ static omni_status embed(omni_engine *e, const omni_encode *io, omni_error *err)
     return st;
 }
 
-/* One result of the plan, in its order; an empty one is not sent. */
-static bool await(omni_engine *e, void *dst, size_t bytes) {
-    return bytes == 0 || omni_fabric_host_await(e->fabric, 0, dst, bytes);
+/* The rows of the parts that enter in this wave. */
+static bool send_rows(omni_engine *e, size_t wave) {
+    const omni_mesh *mesh = &e->o.plan->mesh;
+    size_t hidden = e->o.model->shape.hidden;
+    for (size_t g = 0; g < mesh->groups; g++) {
+        const omni_part *part = pass_part(&e->pass, g, 0, wave);
+        if (part && !omni_fabric_host_send(e->fabric, omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, 0),
+                                           e->rows + part->row * hidden,
+                                           part->extent.tokens * hidden * sizeof(float)))
+            return false;
+    }
+    return true;
 }
 
-/* `tokens` of them come back, behind an encoder's pooled rows. */
-static omni_status pass(omni_engine *e, const omni_encode *io, size_t tokens, omni_error *err) {
-    size_t row_bytes = e->o.model->shape.hidden * sizeof(float);
+/* The results of a part, in the plan's order: pooled rows, then token ids. */
+static bool await_part(omni_engine *e, const omni_encode *io, size_t piece, const omni_part *part) {
+    size_t hidden = e->o.model->shape.hidden;
+    const omni_extent *x = &part->extent;
+    size_t first = io->pooled ? part->mark : x->sequence,
+           tokens = io->pooled ? x->marks : x->sequences - x->open;
+    return (!io->pooled || omni_fabric_host_await(e->fabric, piece, io->pooled + x->sequence * hidden,
+                                                  x->sequences * hidden * sizeof *io->pooled)) &&
+           omni_fabric_host_await(e->fabric, piece, io->predicted + first, tokens * sizeof *io->predicted);
+}
+
+/* Those of the parts that leave the last stage in this wave. */
+static bool await_results(omni_engine *e, const omni_encode *io, size_t wave) {
+    const omni_mesh *mesh = &e->o.plan->mesh;
+    size_t last = mesh->stages - 1;
+    for (size_t g = 0; g < mesh->groups; g++) {
+        const omni_part *part = pass_part(&e->pass, g, last, wave);
+        if (part && !await_part(e, io, omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, last), part))
+            return false;
+    }
+    return true;
+}
+
+/* Wave by wave, as the workers go: they may not be left with results that nobody takes. */
+static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) {
     omni_status st = set_pass(e, io, err);
     if (st == OMNI_OK) st = embed(e, io, err);
     if (st != OMNI_OK) return st;
+    tap_begin(e);
     omni_word_publish(&e->go, ++e->passes);
-    bool ok = omni_fabric_host_send(e->fabric, 0, e->rows, e->pass.extent.tokens * row_bytes) &&
-              await(e, io->pooled, io->pooled ? e->o.sequences * row_bytes : 0) &&
-              await(e, io->predicted, tokens * sizeof *io->predicted) &&
-              omni_barrier_wait(e->done, e->host_wait, e->o.stop);
+    bool ok = true;
+    for (size_t wave = 0; wave < e->pass.waves && ok; wave++)
+        ok = send_rows(e, wave) && await_results(e, io, wave);
+    ok = ok && omni_barrier_wait(e->done, e->host_wait, e->o.stop);
     if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
     for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += io->counts[q];
     return OMNI_OK;
@@ -344,14 +388,14 @@ omni_status omni_engine_forward(omni_engine *e, const int32_t *ids, const size_t
     if (e->o.model->shape.encoder)
         return omni_error_set(err, OMNI_BAD_INPUT, "%s models are encoders: they decide no next token",
                               e->o.model->family);
-    return pass(e, &io, e->o.sequences, err);
+    return pass(e, &io, err);
 }
 
 omni_status omni_engine_encode(omni_engine *e, const omni_encode *io, omni_error *err) {
     if (!e->o.model->shape.encoder)
         return omni_error_set(err, OMNI_BAD_INPUT, "%s models are no encoders", e->o.model->family);
     memset(e->length, 0, e->o.sequences * sizeof *e->length); /* every pass is a whole sequence */
-    return pass(e, io, io->marks, err);
+    return pass(e, io, err);
 }
 
 void omni_engine_reset(omni_engine *e) {

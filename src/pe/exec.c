@@ -6,33 +6,34 @@
 
 #include "pe/pe.h"
 
-omni_range pe_stored(const pe *x, const omni_value *v, size_t j, size_t p) {
-    return v->compact ? omni_value_owned(v, j, p, x->index) : (omni_range){0, v->part[j].width};
+omni_range pe_stored(const pe *x, const omni_value *v, size_t j) {
+    return v->compact ? omni_value_owned(v, j, x->seat.p, x->seat.index) : (omni_range){0, v->part[j].width};
 }
 
-operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want, size_t p) {
+operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want) {
     size_t offset = 0;
-    for (size_t i = 0; i < j; i++) offset += pe_stored(x, v, i, p).count;
+    for (size_t i = 0; i < j; i++) offset += pe_stored(x, v, i).count;
     float *base = x->storage[v->storage];
-    if (want.count) offset += want.start - pe_stored(x, v, j, p).start;
-    return (operand){.data = base ? base + offset : NULL, .ld = omni_value_width(v, p, x->index)};
+    if (want.count) offset += want.start - pe_stored(x, v, j).start;
+    return (operand){.data = base ? base + offset : NULL,
+                     .ld = omni_value_width(v, x->seat.p, x->seat.index)};
 }
 
 /* All of a value as the PE stores it. */
 static operand stored(const omni_engine *e, const pe *x, int value) {
     const omni_value *v = engine_value(e, value);
-    return (operand){.data = x->storage[v->storage], .ld = omni_value_width(v, e->p, x->index)};
+    return (operand){.data = x->storage[v->storage], .ld = omni_value_width(v, x->seat.p, x->seat.index)};
 }
 
-static size_t rows_of(const omni_engine *e, const pe *x, int value) {
-    return omni_rows_count(engine_value(e, value)->rows, e->pass.extent, e->p, x->index);
+static size_t rows_of(const omni_engine *e, const pe *x, int value, const omni_part *part) {
+    return omni_rows_count(engine_value(e, value)->rows, part->extent, x->seat.p, x->seat.index);
 }
 
-static void run_matmul(worker *w, pe *x, const omni_step *s) {
+static void run_matmul(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const pe_weight *mine = &x->weight[s->weight];
-    operand y = stored(e, x, s->out), in = pe_operand(x, engine_value(e, s->in[0]), 0, mine->in, e->p);
-    size_t rows = rows_of(e, x, s->out);
+    operand y = stored(e, x, s->out), in = pe_operand(x, engine_value(e, s->in[0]), 0, mine->in);
+    size_t rows = rows_of(e, x, s->out, part);
     if (mine->out == 0) return;
     for (size_t r = 0; r < rows && omni_stop_get(e->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
         size_t n = rows - r < MATMUL_ROWS ? rows - r : MATMUL_ROWS;
@@ -41,84 +42,84 @@ static void run_matmul(worker *w, pe *x, const omni_step *s) {
     if (mine->bias) omni_bias_add(y.data, y.ld, rows, mine->out, mine->bias);
 }
 
-static void run_norm(worker *w, pe *x, const omni_step *s) {
+static void run_norm(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const pe_weight *mine = &x->weight[s->weight];
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
-    omni_norm_rows(s->op->norm, in.data, in.ld, rows_of(e, x, s->in[0]), y.ld, e->o.model->shape.norm_eps,
-                   mine->norm_weight, mine->norm_bias, y.data, y.ld);
+    omni_norm_rows(s->op->norm, in.data, in.ld, rows_of(e, x, s->in[0], part), y.ld,
+                   e->o.model->shape.norm_eps, mine->norm_weight, mine->norm_bias, y.data, y.ld);
 }
 
-static void run_norm_stats(worker *w, pe *x, const omni_step *s) {
+static void run_norm_stats(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
-    omni_norm_stats(s->op->norm, in.data, in.ld, rows_of(e, x, s->in[0]), in.ld, y.data);
+    omni_norm_stats(s->op->norm, in.data, in.ld, rows_of(e, x, s->in[0], part), in.ld, y.data);
 }
 
-static void run_norm_finish(worker *w, pe *x, const omni_step *s) {
+static void run_norm_finish(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
-    omni_norm_finish(s->op->norm, stored(e, x, s->in[0]).data, rows_of(e, x, s->in[0]),
+    omni_norm_finish(s->op->norm, stored(e, x, s->in[0]).data, rows_of(e, x, s->in[0], part),
                      stored(e, x, s->out).data);
 }
 
-static void run_norm_apply(worker *w, pe *x, const omni_step *s) {
+static void run_norm_apply(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const pe_weight *mine = &x->weight[s->weight];
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
-    omni_norm_apply(s->op->norm, in.data, in.ld, rows_of(e, x, s->in[0]), y.ld, e->o.model->shape.hidden,
-                    stored(e, x, s->in[1]).data, e->o.model->shape.norm_eps, mine->norm_weight,
-                    mine->norm_bias, y.data, y.ld);
+    omni_norm_apply(s->op->norm, in.data, in.ld, rows_of(e, x, s->in[0], part), y.ld,
+                    e->o.model->shape.hidden, stored(e, x, s->in[1]).data, e->o.model->shape.norm_eps,
+                    mine->norm_weight, mine->norm_bias, y.data, y.ld);
 }
 
-static void run_activation(worker *w, pe *x, const omni_step *s) {
+static void run_activation(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
-    omni_activate(s->op->activation, y.data, y.ld, in.data, in.ld, rows_of(e, x, s->out), y.ld);
+    omni_activate(s->op->activation, y.data, y.ld, in.data, in.ld, rows_of(e, x, s->out, part), y.ld);
 }
 
 /* Folded into addends: who has columns of the stream adds them, once over all ranks. Otherwise everyone adds
  * his own. */
-static void run_residual(worker *w, pe *x, const omni_step *s) {
+static void run_residual(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const omni_value *branch = engine_value(e, s->in[0]), *stream = engine_value(e, s->in[1]);
     bool folded = branch->at.kind == OMNI_PARTIAL;
-    if (folded && !stream->compact && x->rank != s->root) return;
-    omni_range cols = pe_stored(x, folded ? stream : branch, 0, e->p);
-    operand y = pe_operand(x, branch, 0, cols, e->p), in = pe_operand(x, stream, 0, cols, e->p);
-    if (cols.count) omni_add(y.data, y.ld, in.data, in.ld, rows_of(e, x, s->in[0]), cols.count);
+    if (folded && !stream->compact && x->seat.index != s->root) return;
+    omni_range cols = pe_stored(x, folded ? stream : branch, 0);
+    operand y = pe_operand(x, branch, 0, cols), in = pe_operand(x, stream, 0, cols);
+    if (cols.count) omni_add(y.data, y.ld, in.data, in.ld, rows_of(e, x, s->in[0], part), cols.count);
 }
 
 /* The i-th row that is kept. */
-static size_t picked(const omni_engine *e, omni_pick pick, size_t i) {
-    if (pick == OMNI_PICK_MARKED) return e->pass.mark[i];
-    return e->pass.row[i] + (pick == OMNI_PICK_LAST ? e->pass.counts[i] - 1 : 0);
+static size_t picked(const omni_engine *e, const omni_part *part, omni_pick pick, size_t i) {
+    if (pick == OMNI_PICK_MARKED) return part->extent.mark[i] - part->row;
+    return part_row(&e->pass, part, i) + (pick == OMNI_PICK_LAST ? part->extent.counts[i] - 1 : 0);
 }
 
-static void run_rows(worker *w, pe *x, const omni_step *s) {
+static void run_rows(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
     if (y.ld == 0) return;
-    for (size_t i = 0; i < rows_of(e, x, s->out); i++)
-        memcpy(y.data + i * y.ld, in.data + picked(e, s->op->pick, i) * in.ld, y.ld * sizeof(float));
+    for (size_t i = 0; i < rows_of(e, x, s->out, part); i++)
+        memcpy(y.data + i * y.ld, in.data + picked(e, part, s->op->pick, i) * in.ld, y.ld * sizeof(float));
 }
 
-static void run_argmax(worker *w, pe *x, const omni_step *s) {
+static void run_argmax(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     omni_engine *e = w->engine;
     const omni_value *v = engine_value(e, s->in[0]);
     operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
-    size_t first = pe_stored(x, v, 0, e->p).start;
-    for (size_t i = 0; i < rows_of(e, x, s->in[0]); i++) {
+    size_t first = pe_stored(x, v, 0).start;
+    for (size_t i = 0; i < rows_of(e, x, s->in[0], part); i++) {
         omni_best best = omni_argmax(in.data + i * in.ld, in.ld, first);
         memcpy(y.data + i * y.ld, &best, sizeof best);
     }
-    if (e->o.taps) tap_logits(e, x, s);
+    if (e->o.taps) tap_logits(e, x, s, part);
 }
 
-static void run_tap(worker *w, pe *x, const omni_step *s) {
-    if (w->engine->o.taps) tap_state(w->engine, x, s);
+static void run_tap(worker *w, pe *x, const omni_step *s, const omni_part *part) {
+    if (w->engine->o.taps) tap_state(w->engine, x, s, part);
 }
 
-static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *) = {
+static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *, const omni_part *) = {
     [OMNI_STEP_MATMUL] = run_matmul,
     [OMNI_STEP_NORM] = run_norm,
     [OMNI_STEP_NORM_STATS] = run_norm_stats,
@@ -134,22 +135,64 @@ static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *)
     [OMNI_STEP_TAP] = run_tap,
 };
 
-bool exec_pass(worker *w) {
+/* One step, for those of the worker's ranks that stand in one group and stage. */
+static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const omni_part *part) {
+    const omni_engine *e = w->engine;
+    if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
+    if (omni_step_is_message(s)) return exec_message(w, s, part, own);
+    for (size_t k = 0; k < own->ranks.count; k++) {
+        pe *x = &e->pe[own->ranks.start + k];
+        if (omni_stop_get(e->o.stop) != OMNI_OK) return false; /* many PEs of one worker take long */
+        if (!s->root_only || x->seat.index == 0) compute[s->kind](w, x, s, part);
+    }
+    return true;
+}
+
+static bool carries_stage(const worker *w, size_t stage) {
+    for (size_t i = 0; i < w->shares; i++)
+        if (w->share[i].stage == stage) return true;
+    return false;
+}
+
+/* Step by step, group by group: the same order of messages for everybody. */
+static bool exec_block(worker *w, size_t stage, size_t wave) {
+    const omni_engine *e = w->engine;
+    omni_range block = e->o.plan->block[stage];
+    if (!carries_stage(w, stage)) return true;
+    for (size_t i = block.start; i < block.start + block.count; i++) {
+        for (size_t k = 0; k < w->shares; k++) {
+            const pe_share *own = &w->share[k];
+            const omni_part *part = own->stage == stage ? pass_part(&e->pass, own->group, stage, wave) : NULL;
+            if (part && !exec_step(w, &e->o.plan->step[i], own, part)) return false;
+        }
+    }
+    return true;
+}
+
+/* Of a stage to the next, group by group. A worker may carry ranks of both: it acts once. */
+static bool exec_hand_offs(worker *w, size_t stage, size_t wave) {
     const omni_engine *e = w->engine;
     const omni_plan *plan = e->o.plan;
-    for (size_t i = 0; i < plan->step_count; i++) {
-        const omni_step *s = &plan->step[i];
-        if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
-        if (omni_step_is_message(s)) {
-            if (!exec_message(w, s)) return false;
-            continue;
-        }
-        for (size_t k = 0; k < w->ranks.count; k++) {
-            pe *x = &e->pe[w->ranks.start + k];
-            if (omni_stop_get(e->o.stop) != OMNI_OK) return false; /* many PEs of one worker take long */
-            if (x->rank >= s->rank_first && x->rank < s->rank_first + s->rank_count)
-                compute[s->kind](w, x, s);
-        }
+    const omni_step *s = &plan->step[plan->step_count - (plan->mesh.stages - 1) + stage];
+    for (size_t k = 0; k < w->shares; k++) {
+        const pe_share *own = &w->share[k];
+        bool again = k > 0 && own->group == w->share[k - 1].group && own->stage == stage + 1 &&
+                     w->share[k - 1].stage == stage;
+        if ((own->stage != stage && own->stage != stage + 1) || again) continue;
+        const omni_part *part = pass_part(&e->pass, own->group, stage, wave);
+        if (part && !exec_hand_off(w, s, part, own->group)) return false;
+    }
+    return true;
+}
+
+bool exec_pass(worker *w) {
+    const omni_engine *e = w->engine;
+    size_t stages = e->o.plan->mesh.stages;
+    for (size_t wave = 0; wave < e->pass.waves; wave++) {
+        for (size_t s = 0; s < stages; s++)
+            if (!exec_block(w, s, wave)) return false;
+        for (size_t s = 0; s + 1 < stages; s++)
+            if (!exec_hand_offs(w, s, wave)) return false;
     }
     return true;
 }

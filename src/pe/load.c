@@ -84,12 +84,13 @@ omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
 static omni_status load_projection(const omni_engine_options *o, const pe *x, const omni_weight *w,
                                    pe_weight *mine, omni_error *err) {
     const omni_tensor *t[OMNI_MAX_PARTS];
-    size_t p = o->plan->mesh.size[OMNI_AXIS_INNER], at = 0;
+    size_t at = 0;
     omni_dtype dtype = pe_bind_matrices(o, w, t);
     omni_status st = OMNI_OK;
     for (size_t j = 0; j < w->op->matrices && st == OMNI_OK; j++) {
         const omni_matrix *m = &w->op->matrix[j];
-        omni_range out = w->split_out ? omni_value_owned(&w->out, j, p, x->index) : (omni_range){0, m->out};
+        omni_range out =
+            w->split_out ? omni_value_owned(&w->out, j, x->seat.p, x->seat.index) : (omni_range){0, m->out};
         shard s = {.m = m, .t = t[j], .out = out, .in = mine->in, .packed_out = at};
         omni_range bias = {m->out_offset + out.start, out.count};
         if (mine->matrix) st = load_shard(o, mine, &s, dtype, err);
@@ -102,8 +103,9 @@ static omni_status load_projection(const omni_engine_options *o, const pe *x, co
 
 static omni_status load_norm(const omni_engine_options *o, const pe *x, const omni_weight *w, pe_weight *mine,
                              omni_error *err) {
-    size_t p = o->plan->mesh.size[OMNI_AXIS_INNER], hidden = o->model->shape.hidden;
-    omni_range cols = w->out.compact ? omni_value_owned(&w->out, 0, p, x->index) : (omni_range){0, hidden};
+    size_t hidden = o->model->shape.hidden;
+    omni_range cols =
+        w->out.compact ? omni_value_owned(&w->out, 0, x->seat.p, x->seat.index) : (omni_range){0, hidden};
     if (cols.count == 0) return OMNI_OK;
     omni_status st = load_vector(o, &w->op->norm_weight, w->layer, hidden, cols, mine->norm_weight, err);
     if (!mine->norm_bias || st != OMNI_OK) return st;
@@ -112,8 +114,9 @@ static omni_status load_norm(const omni_engine_options *o, const pe *x, const om
 
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err) {
     omni_status st = OMNI_OK;
-    for (size_t i = 0; !x->idle && i < o->plan->weight_count && st == OMNI_OK; i++) {
+    for (size_t i = 0; !x->seat.idle && i < o->plan->weight_count && st == OMNI_OK; i++) {
         const omni_weight *w = &o->plan->weight[i];
+        if (w->stage != x->seat.stage) continue;
         if (w->op->kind == OMNI_OP_NORM)
             st = load_norm(o, x, w, &x->weight[i], err);
         else

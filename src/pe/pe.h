@@ -5,9 +5,9 @@
  *     |                          pe: one arena [ weights | keys and values | activations ]
  *   host port (the caller's thread): embeds, sends the rows in, awaits the tokens
  *
- * A forward pass: the caller fills `pass`, publishes `go`; every worker walks the plan's steps; all meet at
- * `done`. So `pass` has one writer, between `done` and `go`, and the barrier and the word order it for the
- * readers.
+ * A forward pass: the caller fills `pass`, publishes `go`; every worker walks the plan's steps, part by part of the
+ * pass; all meet at `done`. So `pass` has one writer, between `done` and `go`, and the barrier and the word order it
+ * for the readers.
  */
 #ifndef PE_PE_H
 #define PE_PE_H
@@ -38,14 +38,14 @@ typedef struct pe_kv {
 
 typedef struct pe {
     size_t rank;
-    size_t index; /* along the inner axis, of p */
-    bool idle;    /* beyond the mesh */
+    omni_seat seat;
     char *arena;
     size_t arena_bytes;
     omni_memory memory;
-    pe_weight *weight; /* [plan->weight_count] */
-    float **storage;   /* [plan->storage_count] */
-    pe_kv *kv;         /* [layers][sequences] */
+    pe_weight *weight;            /* [plan->weight_count]; those of its stage are set */
+    float **storage;              /* [plan->storage_count]; likewise */
+    omni_range layers, sequences; /* whose keys and values it may hold */
+    pe_kv *kv;                    /* [layers][sequences] */
 } pe;
 
 /* The pass under way; read-only while workers run. */
@@ -54,7 +54,17 @@ typedef struct pe_pass {
     size_t *first, *counts; /* [sequences] */
     size_t *row;            /* [sequences] first row of each sequence */
     size_t *mark;           /* [max_marks] rows for the MLM head */
+    omni_part *part;        /* group by group */
+    size_t parts;           /* room for so many */
+    size_t *part_first;     /* [groups + 1] where a group's begin */
+    size_t waves;
 } pe_pass;
+
+/* The neighbouring ranks of one group and stage that a worker carries. */
+typedef struct pe_share {
+    size_t group, stage;
+    omni_range ranks;
+} pe_share;
 
 typedef struct worker {
     _Alignas(OMNI_CACHE_LINE) omni_engine *engine;
@@ -62,6 +72,8 @@ typedef struct worker {
     pthread_t thread;
     bool started;
     omni_range ranks;
+    pe_share *share; /* [shares] in the order of the ranks */
+    size_t shares;
     omni_error error; /* of its set-up; read by the caller behind the start line */
     bool unbound;     /* binding was refused */
     unsigned cpu;
@@ -77,7 +89,6 @@ typedef struct worker {
 struct omni_engine {
     omni_engine_options o;
     size_t *capacity; /* own copy */
-    size_t p;         /* ranks on the inner axis */
     size_t pes, workers;
     pe *pe;         /* [pes] */
     worker *worker; /* [workers] */
@@ -96,8 +107,7 @@ struct omni_engine {
     float *embed_norm_weight, *embed_norm_bias;       /* [hidden]; NULL likewise */
     /* taps */
     float **tap;                      /* [layers+1][max_tokens, hidden] */
-    uint64_t *tap_hash;               /* [layers+1][pes] of REPLICATED states */
-    bool *tap_replicated;             /* [layers+1] */
+    uint64_t *tap_hash;               /* [layers+1][pes] of REPLICATED states; 0: it has none */
     float *logits;                    /* [tap_logit_rows, vocab] */
     float *final_weight, *final_bias; /* [hidden] */
     const omni_op *final_norm;        /* NULL: an encoder */
@@ -110,8 +120,8 @@ static inline const omni_value *engine_value(const omni_engine *e, int v) {
 
 /* layout.c: fills weight, storage, kv and memory for one PE; with arena NULL only sizes are right. */
 omni_status pe_layout(const omni_engine_options *o, size_t rank, pe *out, omni_error *err);
-size_t pe_table_bytes(const omni_engine_options *o); /* of the tables beside the arena */
-void pe_place(const omni_engine_options *o, pe *x);
+size_t pe_table_bytes(const omni_engine_options *o, const pe *x); /* of the tables beside the arena */
+bool pe_place(const omni_engine_options *o, pe *x); /* the same with the arena; false: no memory for it */
 void pe_free(pe *x);
 
 /* load.c: copies this PE's shards out of the checkpoint. */
@@ -132,25 +142,40 @@ enum { MATMUL_ROWS = 576, ATTENTION_QUERIES = 256 };
 
 /* exec.c, message.c, attend.c: one step of the pass. False: stopped. */
 bool exec_pass(worker *w);
-bool exec_message(worker *w, const omni_step *s);
-void exec_kv_append(worker *w, pe *x, const omni_step *s);
-void exec_attention(worker *w, pe *x, const omni_step *s);
-void exec_attention_finish(worker *w, pe *x, const omni_step *s);
+/* For the ranks `own` that the worker carries in the message's piece, one step for all of them. */
+bool exec_message(worker *w, const omni_step *s, const omni_part *part, const pe_share *own);
+bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t group);
+void exec_kv_append(worker *w, pe *x, const omni_step *s, const omni_part *part);
+void exec_attention(worker *w, pe *x, const omni_step *s, const omni_part *part);
+void exec_attention_finish(worker *w, pe *x, const omni_step *s, const omni_part *part);
+
+/* pass.c: cuts the pass into its parts. */
+omni_status pass_cut(pe_pass *pass, const omni_plan *plan, omni_error *err);
+/* The part of a group that is in a stage in that wave; NULL: none. */
+const omni_part *pass_part(const pe_pass *pass, size_t group, size_t stage, size_t wave);
+/* First row of the i-th sequence of a part, within the part. */
+static inline size_t part_row(const pe_pass *pass, const omni_part *part, size_t i) {
+    return i == 0 ? 0 : pass->row[part->extent.sequence + i] - pass->row[part->extent.sequence];
+}
+static inline pe_kv *pe_kv_of(const pe *x, size_t layer, size_t sequence) {
+    return &x->kv[(layer - x->layers.start) * x->sequences.count + (sequence - x->sequences.start)];
+}
 
 /* Where features `want` of part j of a value lie in a PE's memory, and floats between rows. */
 typedef struct operand {
     float *data;
     size_t ld;
 } operand;
-operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want, size_t p);
+operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want);
 /* Features of part j that the PE stores. */
-omni_range pe_stored(const pe *x, const omni_value *v, size_t j, size_t p);
+omni_range pe_stored(const pe *x, const omni_value *v, size_t j);
 
 /* tap.c */
+void tap_begin(omni_engine *e); /* of a pass: no state is hashed yet */
 size_t tap_logit_rows(const omni_engine_options *o);
 omni_status taps_create(omni_engine *e, omni_error *err);
 void taps_free(omni_engine *e);
-void tap_state(omni_engine *e, const pe *x, const omni_step *s);
-void tap_logits(omni_engine *e, const pe *x, const omni_step *s);
+void tap_state(omni_engine *e, const pe *x, const omni_step *s, const omni_part *part);
+void tap_logits(omni_engine *e, const pe *x, const omni_step *s, const omni_part *part);
 
 #endif

@@ -21,6 +21,11 @@ static omni_status load_final_norm(const omni_engine *e, omni_error *err) {
     return load_vector(e, &e->final_norm->norm_bias, e->final_bias, err);
 }
 
+void tap_begin(omni_engine *e) {
+    size_t hashes = (e->o.model->shape.layers + 1) * e->pes;
+    if (e->o.taps) memset(e->tap_hash, 0, hashes * sizeof *e->tap_hash);
+}
+
 size_t tap_logit_rows(const omni_engine_options *o) {
     return o->model->shape.encoder ? o->max_marks : o->sequences;
 }
@@ -32,11 +37,10 @@ omni_status taps_create(omni_engine *e, omni_error *err) {
     bool ok = omni_size_mul(e->o.max_tokens, s->hidden, &state);
     e->tap = omni_alloc_array(layers, sizeof *e->tap);
     e->tap_hash = omni_alloc_array(layers * e->pes, sizeof *e->tap_hash);
-    e->tap_replicated = omni_alloc_array(layers, sizeof *e->tap_replicated);
     e->logits = omni_alloc_array(tap_logit_rows(&e->o), s->vocab * sizeof *e->logits);
     e->final_weight = omni_alloc_array(s->hidden, sizeof *e->final_weight);
     e->final_bias = omni_alloc_array(s->hidden, sizeof *e->final_bias);
-    ok = ok && e->tap && e->tap_hash && e->tap_replicated && e->logits && e->final_weight && e->final_bias;
+    ok = ok && e->tap && e->tap_hash && e->logits && e->final_weight && e->final_bias;
     for (size_t l = 0; ok && l < layers; l++)
         ok = (e->tap[l] = omni_alloc_array(state, sizeof(float))) != NULL;
     if (!ok)
@@ -52,15 +56,14 @@ void taps_free(omni_engine *e) {
     for (size_t l = 0; e->tap && l <= e->o.model->shape.layers; l++) omni_free(e->tap[l]);
     omni_free(e->tap);
     omni_free(e->tap_hash);
-    omni_free(e->tap_replicated);
     omni_free(e->logits);
     omni_free(e->final_weight);
     omni_free(e->final_bias);
 }
 
-/* FNV-1a over 32-bit words. */
-static uint64_t hash_rows(const float *x, size_t floats) {
-    uint64_t h = 14695981039346656037u;
+/* FNV-1a over 32-bit words, on from what came before. */
+static uint64_t hash_rows(uint64_t before, const float *x, size_t floats) {
+    uint64_t h = before ^ 14695981039346656037u;
     for (size_t i = 0; i < floats; i++) {
         uint32_t bits;
         memcpy(&bits, &x[i], sizeof bits);
@@ -69,25 +72,28 @@ static uint64_t hash_rows(const float *x, size_t floats) {
     return h;
 }
 
-void tap_state(omni_engine *e, const pe *x, const omni_step *s) {
+void tap_state(omni_engine *e, const pe *x, const omni_step *s, const omni_part *part) {
     const omni_value *v = engine_value(e, s->in[0]);
     size_t layer = s->op ? (size_t)s->layer + 1 : 0, hidden = e->o.model->shape.hidden,
-           tokens = e->pass.extent.tokens;
-    omni_range cols = pe_stored(x, v, 0, e->p);
-    operand in = pe_operand(x, v, 0, cols, e->p);
-    if (x->index == 0) e->tap_replicated[layer] = !v->compact;
-    if (!v->compact) e->tap_hash[layer * e->pes + x->rank] = hash_rows(in.data, tokens * hidden);
-    if (cols.count && (v->compact || x->index == 0))
-        omni_copy(e->tap[layer] + cols.start, hidden, in.data, in.ld, tokens, cols.count);
+           tokens = part->extent.tokens;
+    omni_range cols = pe_stored(x, v, 0);
+    operand in = pe_operand(x, v, 0, cols);
+    uint64_t *hash = &e->tap_hash[layer * e->pes + x->rank];
+    if (v->at.kind == OMNI_REPLICATED) *hash = hash_rows(*hash, in.data, tokens * hidden);
+    if (cols.count && (v->compact || x->seat.index == 0))
+        omni_copy(e->tap[layer] + part->row * hidden + cols.start, hidden, in.data, in.ld, tokens,
+                  cols.count);
 }
 
-void tap_logits(omni_engine *e, const pe *x, const omni_step *s) {
+void tap_logits(omni_engine *e, const pe *x, const omni_step *s, const omni_part *part) {
     const omni_value *v = engine_value(e, s->in[0]);
-    omni_range cols = pe_stored(x, v, 0, e->p);
-    operand in = pe_operand(x, v, 0, cols, e->p);
+    omni_range cols = pe_stored(x, v, 0);
+    operand in = pe_operand(x, v, 0, cols);
+    size_t vocab = e->o.model->shape.vocab;
+    size_t first = v->rows == OMNI_ROWS_MARKS ? part->mark : part->extent.sequence;
     if (cols.count)
-        omni_copy(e->logits + cols.start, e->o.model->shape.vocab, in.data, in.ld,
-                  omni_rows_count(v->rows, e->pass.extent, e->p, x->index), cols.count);
+        omni_copy(e->logits + first * vocab + cols.start, vocab, in.data, in.ld,
+                  omni_rows_count(v->rows, part->extent, x->seat.p, x->seat.index), cols.count);
 }
 
 const float *omni_engine_tap(const omni_engine *e, size_t layer) {
@@ -111,9 +117,8 @@ void omni_engine_final_norm(const omni_engine *e, float *y) {
 
 bool omni_engine_replicas_agree(const omni_engine *e, size_t *layer) {
     for (size_t l = 0; l <= e->o.model->shape.layers; l++) {
-        if (!e->tap_replicated[l]) continue;
-        for (size_t r = 1; r < e->p; r++) {
-            if (e->tap_hash[l * e->pes + r] == e->tap_hash[l * e->pes]) continue;
+        for (size_t r = 0; r < e->pes && !e->pe[r].seat.idle; r++) {
+            if (e->tap_hash[l * e->pes + r] == e->tap_hash[l * e->pes + e->pe[r].seat.first]) continue;
             *layer = l;
             return false;
         }

@@ -40,7 +40,8 @@ static omni_status map_arena(worker *w, pe *x) {
     x->arena = mem;
     w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, place_of(w), mem, bytes);
     omni_status st = touch(w, mem, bytes);
-    if (st == OMNI_OK) pe_place(&w->engine->o, x);
+    if (st == OMNI_OK && !pe_place(&w->engine->o, x))
+        st = omni_error_set(&w->error, OMNI_RUN_FAILED, "PE %zu: no memory to lay it out", x->rank);
     return st;
 }
 
@@ -76,9 +77,23 @@ static omni_status allocate_scratch(worker *w) {
     w->tokens = omni_alloc_array(o->sequences + o->max_marks, sizeof *w->tokens);
     w->views = omni_alloc_array(w->ranks.count, sizeof *w->views);
     w->buffers = omni_alloc_array(w->ranks.count, sizeof *w->buffers);
-    if (w->matmul_scratch && w->attention_scratch && w->kv_of && w->tokens && w->views && w->buffers)
+    w->share = omni_alloc_array(w->ranks.count, sizeof *w->share);
+    if (w->matmul_scratch && w->attention_scratch && w->kv_of && w->tokens && w->views && w->buffers &&
+        w->share)
         return OMNI_OK;
     return omni_error_set(&w->error, OMNI_RUN_FAILED, "worker %zu: no memory for its scratch", w->index);
+}
+
+/* Its ranks, cut where a group or a stage ends; idle ones are in none. */
+static void find_shares(worker *w) {
+    const omni_mesh *mesh = &w->engine->o.plan->mesh;
+    size_t end = w->ranks.start + w->ranks.count;
+    for (size_t r = w->ranks.start; r < end && r < mesh->used;) {
+        omni_seat seat = omni_mesh_seat(mesh, r);
+        size_t last = seat.first + seat.p < end ? seat.first + seat.p : end;
+        w->share[w->shares++] = (pe_share){seat.group, seat.stage, {r, last - r}};
+        r = last;
+    }
 }
 
 static void set_up(worker *w) {
@@ -91,6 +106,7 @@ static void set_up(worker *w) {
     pthread_setname_np(pthread_self(), name);
     w->unbound = !omni_topo_bind_thread(e->o.topo, place_of(w));
     omni_status st = allocate_scratch(w);
+    if (st == OMNI_OK) find_shares(w);
     for (size_t i = 0; i < w->ranks.count && st == OMNI_OK; i++) {
         pe *x = &e->pe[w->ranks.start + i];
         st = map_arena(w, x);
@@ -168,6 +184,8 @@ void team_stop(omni_engine *e) {
         omni_free(w->tokens);
         omni_free(w->views);
         omni_free(w->buffers);
+        omni_free(w->share);
+        w->share = NULL;
         w->matmul_scratch = w->attention_scratch = NULL;
         w->kv_of = NULL;
         w->tokens = NULL;

@@ -9,34 +9,15 @@
  * addends and completed at once for whoever reads the stream next.
  *
  * One rank on the axis is the plain case: everything is REPLICATED there and no transform finds anything to
- * do.
+ * do. Where inner sizes differ, the steps are those of the widest; a lone rank meets messages to itself.
+ *
+ * Groups all execute the same steps. A stage is a block of steps; the residual stream leaves it at its root and
+ * enters the next at that one's root, where the algebra takes it on.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/plan.h"
-
-typedef struct builder {
-    omni_plan *plan;
-    const omni_model *model;
-    size_t p;                      /* ranks on the inner axis; they are 0..p-1 */
-    size_t values, steps, weights; /* capacities */
-    size_t groups;                 /* storage groups handed out */
-    bool out_of_memory;
-    int reg[OMNI_REGS];
-    const omni_op *op; /* the one at hand ... */
-    int layer;         /* ... and its layer */
-    size_t at;         /* ... and its place in the walk */
-} builder;
-
-/* Part of a value that is to be brought to a placement; `value` is where it is now, and then. */
-typedef struct request {
-    unsigned parts;
-    omni_placement to;
-    int value;
-} request;
-
-enum { ALL_PARTS = (1 << OMNI_MAX_PARTS) - 1, ROOT_RANK = 0 };
+#include "plan/builder.h"
 
 /* --- the walk over the ops -------------------------------------------------------------------- */
 
@@ -51,13 +32,13 @@ static const omni_op *op_at(const builder *b, size_t at, int *layer) {
 }
 
 /* What is behind the layers follows the last layer's choices. */
-static const omni_methods *methods_of(const builder *b, int layer) {
+const omni_methods *methods_of(const builder *b, int layer) {
     const omni_plan_spec *spec = &b->plan->spec;
     size_t l = layer == OMNI_FINAL_LAYER ? b->model->shape.layers - 1 : (size_t)layer;
     return &spec->layer[l % spec->cycle];
 }
 
-static bool cut_along_in(const builder *b, const omni_op *op, int layer) {
+bool cut_along_in(const builder *b, const omni_op *op, int layer) {
     static const struct {
         omni_key key;
         size_t matrix;
@@ -71,19 +52,27 @@ static bool cut_along_in(const builder *b, const omni_op *op, int layer) {
     return table[methods_of(b, layer)->choice[governs[op->role].key]].split_in[governs[op->role].matrix];
 }
 
-static bool attention_by_tokens(const builder *b, int layer) {
+bool attention_by_tokens(const builder *b, int layer) {
     return methods_of(b, layer)->choice[OMNI_KEY_ATTN] == METHOD_ATTN_TOKENS;
 }
 
-static omni_placement taken_by(const builder *b, const omni_op *op, int layer) {
+omni_placement taken_by(const builder *b, const omni_op *op, int layer) {
     return cut_along_in(b, op, layer) ? SHARDED(FEATURE) : REPLICATED;
 }
 
-/* What the next reader of a register, behind place `at`, takes. */
-static omni_placement needed_after(const builder *b, size_t at, int reg) {
+/* The first op of the next stage, or what is behind the last op. */
+static size_t stage_end(const builder *b) {
+    if (b->stage + 1 == b->plan->mesh.stages) return op_count(b);
+    return omni_split(b->model->shape.layers, b->plan->mesh.stages, b->stage + 1).start *
+           b->model->layer_op_count;
+}
+
+/* What the next reader of a register, behind place `at`, takes. A hand-off takes the root's. */
+omni_placement needed_after(const builder *b, size_t at, int reg) {
     for (size_t i = at + 1; i < op_count(b); i++) {
         int layer;
         const omni_op *op = op_at(b, i, &layer);
+        if (i == stage_end(b)) return ROOT;
         if (op->in != reg) continue;
         if (op->kind == OMNI_OP_PROJECTION) return taken_by(b, op, layer);
         if (op->kind == OMNI_OP_NORM) return needed_after(b, i, op->out);
@@ -107,7 +96,7 @@ static bool grow(builder *b, void **array, size_t *capacity, size_t count, size_
     return true;
 }
 
-static omni_value *value_of(const builder *b, int v) {
+omni_value *value_of(const builder *b, int v) {
     return &b->plan->value[v];
 }
 
@@ -120,27 +109,26 @@ static int add_value(builder *b, omni_value v) {
 }
 
 /* A tensor of its own. */
-static int new_value(builder *b, omni_value v) {
+int new_value(builder *b, omni_value v) {
     v.storage = b->groups++;
     return add_value(b, v);
 }
 
 /* The same buffers under another placement: updated in place. */
-static int same_storage(builder *b, int from, omni_placement at) {
+int same_storage(builder *b, int from, omni_placement at) {
     omni_value v = *value_of(b, from);
     v.at = at;
     return add_value(b, v);
 }
 
-static omni_step *add_step(builder *b, omni_step_kind kind, int in, int out) {
+omni_step *add_step(builder *b, omni_step_kind kind, int in, int out) {
     static omni_step lost; /* where writes go when memory ran out; the plan is then thrown away */
     if (!grow(b, (void **)&b->plan->step, &b->steps, b->plan->step_count, sizeof(omni_step))) return &lost;
     omni_step *s = &b->plan->step[b->plan->step_count++];
     *s = (omni_step){.kind = kind,
                      .layer = b->layer,
                      .op = b->op,
-                     .rank_first = 0,
-                     .rank_count = b->p,
+                     .stage = b->stage,
                      .in = {in, OMNI_NO_VALUE},
                      .out = out,
                      .weight = OMNI_NO_WEIGHT,
@@ -150,9 +138,9 @@ static omni_step *add_step(builder *b, omni_step_kind kind, int in, int out) {
 }
 
 /* Runs where the value is: at the root alone when it is ROOT. */
-static omni_step *add_step_where(builder *b, omni_step_kind kind, int in, int out) {
+omni_step *add_step_where(builder *b, omni_step_kind kind, int in, int out) {
     omni_step *s = add_step(b, kind, in, out);
-    if (value_of(b, in)->at.kind == OMNI_ROOT) s->rank_count = 1;
+    s->root_only = value_of(b, in)->at.kind == OMNI_ROOT;
     return s;
 }
 
@@ -163,12 +151,12 @@ static void cut_part(omni_value *v, size_t j, size_t units, size_t unit, size_t 
 }
 
 /* Features one by one, as even as can be. */
-static void cut_features(omni_value *v) {
+void cut_features(omni_value *v) {
     for (size_t j = 0; j < v->parts; j++) cut_part(v, j, v->part[j].width, 1, 1);
 }
 
 /* Whole heads: query heads are split, keys and values follow them. */
-static void cut_heads(const builder *b, omni_value *v) {
+void cut_heads(const builder *b, omni_value *v) {
     const omni_shape *s = &b->model->shape;
     for (size_t j = 0; j < v->parts; j++) {
         if (v->part[j].width == 0)
@@ -178,11 +166,24 @@ static void cut_heads(const builder *b, omni_value *v) {
     }
 }
 
-static omni_value one_part(const char *name, omni_rows rows, omni_placement at, size_t width) {
+omni_value one_part(const char *name, omni_rows rows, omni_placement at, size_t width) {
     omni_value v = {.name = name, .rows = rows, .at = at, .parts = 1, .compact = at.kind == OMNI_SHARDED};
     v.part[0].width = width;
     cut_features(&v);
     return v;
+}
+
+size_t add_weight(builder *b, const omni_value *in, const omni_value *out, bool split_in, bool split_out) {
+    if (!grow(b, (void **)&b->plan->weight, &b->weights, b->plan->weight_count, sizeof(omni_weight)))
+        return 0;
+    b->plan->weight[b->plan->weight_count] = (omni_weight){.op = b->op,
+                                                           .layer = b->layer < 0 ? 0 : (size_t)b->layer,
+                                                           .stage = b->stage,
+                                                           .in = *in,
+                                                           .out = *out,
+                                                           .split_in = split_in,
+                                                           .split_out = split_out};
+    return b->plan->weight_count++;
 }
 
 /* --- transforms ------------------------------------------------------------------------------- */
@@ -223,7 +224,7 @@ static bool same_message(const request *r, const omni_transform *t, size_t k, si
 }
 
 /* Brings the parts of a value where they are asked for, message by message, sharing what can be shared. */
-static void satisfy_parts(builder *b, int value, request *r, size_t n) {
+void satisfy_parts(builder *b, int value, request *r, size_t n) {
     const omni_methods *m = methods_of(b, b->layer);
     omni_transform t[OMNI_MAX_PARTS];
     for (size_t i = 0; i < n; i++) {
@@ -246,164 +247,11 @@ static void satisfy_parts(builder *b, int value, request *r, size_t n) {
     }
 }
 
-static int satisfy(builder *b, int value, omni_placement to) {
+int satisfy(builder *b, int value, omni_placement to) {
     if (b->p == 1) return value;
     request r = {.parts = ALL_PARTS, .to = to};
     satisfy_parts(b, value, &r, 1);
     return r.value;
-}
-
-/* --- one function per kind of op -------------------------------------------------------------- */
-
-static size_t add_weight(builder *b, const omni_value *in, const omni_value *out, bool split_in,
-                         bool split_out) {
-    if (!grow(b, (void **)&b->plan->weight, &b->weights, b->plan->weight_count, sizeof(omni_weight)))
-        return 0;
-    b->plan->weight[b->plan->weight_count] = (omni_weight){.op = b->op,
-                                                           .layer = b->layer < 0 ? 0 : (size_t)b->layer,
-                                                           .rank_first = 0,
-                                                           .rank_count = b->p,
-                                                           .in = *in,
-                                                           .out = *out,
-                                                           .split_in = split_in,
-                                                           .split_out = split_out};
-    return b->plan->weight_count++;
-}
-
-/* Over SHARDED features: statistics, one reduction of them, one broadcast, then everyone his own columns. */
-static int norm_over_shards(builder *b, int x) {
-    omni_norm norm = b->op->norm;
-    size_t up = norm == OMNI_NORM_RMS ? 1 : 3, down = norm == OMNI_NORM_RMS ? 1 : 2;
-    omni_value v = one_part("statistics", value_of(b, x)->rows, PARTIAL, up);
-    v.combine = norm == OMNI_NORM_RMS ? OMNI_COMBINE_SUM : OMNI_COMBINE_MOMENTS;
-    int stats = new_value(b, v);
-    add_step(b, OMNI_STEP_NORM_STATS, x, stats);
-    int root = satisfy(b, stats, ROOT);
-    if (up != down) {
-        int final = new_value(b, one_part("moments", v.rows, ROOT, down));
-        add_step_where(b, OMNI_STEP_NORM_FINISH, root, final);
-        root = final;
-    }
-    int everywhere = satisfy(b, root, REPLICATED);
-    omni_value h = *value_of(b, x);
-    h.name = "normed";
-    int out = new_value(b, h);
-    add_step(b, OMNI_STEP_NORM_APPLY, x, out)->in[1] = everywhere;
-    return out;
-}
-
-static void build_norm(builder *b) {
-    int x = b->reg[b->op->in] = satisfy(b, b->reg[b->op->in], needed_after(b, b->at, b->op->out));
-    bool sharded = value_of(b, x)->at.kind == OMNI_SHARDED;
-    int out;
-    if (sharded) {
-        out = norm_over_shards(b, x);
-    } else {
-        omni_value h = *value_of(b, x);
-        h.name = "normed";
-        out = new_value(b, h);
-        add_step(b, OMNI_STEP_NORM, x, out);
-    }
-    size_t weight = add_weight(b, value_of(b, x), value_of(b, out), false, sharded);
-    if (b->plan->step_count) b->plan->step[b->plan->step_count - 1].weight = weight;
-    b->reg[b->op->out] = out;
-}
-
-static void build_projection(builder *b) {
-    bool split_in = b->p > 1 && cut_along_in(b, b->op, b->layer), split_out = b->p > 1 && !split_in;
-    int x = b->reg[b->op->in] = satisfy(b, b->reg[b->op->in], taken_by(b, b->op, b->layer));
-    omni_value in = *value_of(b, x);
-    if (!in.compact) cut_features(&in);
-    bool heads = b->op->role == OMNI_ROLE_QKV && !attention_by_tokens(b, b->layer);
-    omni_value y = {.name = b->op->name, .rows = in.rows, .parts = b->op->matrices, .compact = split_out};
-    for (size_t j = 0; j < y.parts; j++) y.part[j].width = b->op->matrix[j].out;
-    cut_features(&y);
-    if (split_out && heads) cut_heads(b, &y);
-    y.at = split_in ? PARTIAL : heads ? SHARDED(HEAD) : SHARDED(FEATURE);
-    int out = b->reg[b->op->out] = new_value(b, y);
-    add_step(b, OMNI_STEP_MATMUL, x, out)->weight = add_weight(b, &in, &y, split_in, split_out);
-}
-
-static void build_attention_by_heads(builder *b, int qkv) {
-    const omni_shape *s = &b->model->shape;
-    b->plan->kv[b->layer] = b->p > 1 ? OMNI_KV_HEADS : OMNI_KV_WHOLE;
-    qkv = satisfy(b, qkv, SHARDED(HEAD));
-    add_step(b, OMNI_STEP_KV_APPEND, qkv, OMNI_NO_VALUE);
-    omni_value y = one_part("attention", OMNI_ROWS_TOKENS, SHARDED(HEAD), s->heads * s->head_dim);
-    cut_heads(b, &y);
-    b->reg[b->op->out] = new_value(b, y);
-    add_step(b, OMNI_STEP_ATTENTION, qkv, b->reg[b->op->out]);
-}
-
-/* Queries to everyone, keys and values to those who keep them; log-sum-exp partials are merged by a
- * reduction. */
-static void build_attention_by_tokens(builder *b, int qkv) {
-    const omni_shape *s = &b->model->shape;
-    b->plan->kv[b->layer] = OMNI_KV_TOKENS;
-    request r[2] = {{.parts = 1, .to = REPLICATED}, {.parts = 6, .to = SHARDED(TOKEN)}};
-    satisfy_parts(b, qkv, r, 2);
-    add_step(b, OMNI_STEP_KV_APPEND, r[1].value, OMNI_NO_VALUE);
-    omni_value y = {.name = "log-sum-exp",
-                    .rows = OMNI_ROWS_TOKENS,
-                    .at = PARTIAL,
-                    .combine = OMNI_COMBINE_LSE,
-                    .parts = 3};
-    y.part[0].width = s->heads * s->head_dim;
-    y.part[1].width = y.part[2].width = s->heads;
-    cut_features(&y);
-    int lse = new_value(b, y);
-    add_step(b, OMNI_STEP_ATTENTION, r[0].value, lse);
-    lse = satisfy(b, lse, ROOT);
-    b->reg[b->op->out] = new_value(b, one_part("attention", OMNI_ROWS_TOKENS, ROOT, s->heads * s->head_dim));
-    add_step_where(b, OMNI_STEP_ATTENTION_FINISH, lse, b->reg[b->op->out]);
-}
-
-static void build_attention(builder *b) {
-    bool by_tokens = b->p > 1 && attention_by_tokens(b, b->layer);
-    (by_tokens ? build_attention_by_tokens : build_attention_by_heads)(b, b->reg[b->op->in]);
-}
-
-/* Between a reduction and its broadcast it runs at the root. */
-static void build_activation(builder *b) {
-    int x = b->reg[b->op->in];
-    if (value_of(b, x)->at.kind == OMNI_PARTIAL) x = satisfy(b, x, ROOT);
-    omni_value y = *value_of(b, x);
-    y.name = "activated";
-    y.parts = 1;
-    b->reg[b->op->out] = new_value(b, y);
-    add_step_where(b, OMNI_STEP_ACTIVATION, x, b->reg[b->op->out]);
-}
-
-/* Folded into the addends when the branch is PARTIAL, then completed for the next reader; otherwise added
- * where both are. */
-static void build_residual(builder *b) {
-    int branch = b->reg[b->op->in], sum = same_storage(b, branch, value_of(b, branch)->at);
-    value_of(b, sum)->name = "x";
-    add_step(b, OMNI_STEP_RESIDUAL, branch, sum)->in[1] = b->reg[OMNI_REG_X];
-    if (value_of(b, sum)->at.kind == OMNI_PARTIAL) sum = satisfy(b, sum, needed_after(b, b->at, OMNI_REG_X));
-    b->reg[b->op->out] = sum;
-}
-
-static void build_rows(builder *b) {
-    omni_value y = *value_of(b, b->reg[b->op->in]);
-    y.rows = b->op->pick == OMNI_PICK_MARKED ? OMNI_ROWS_MARKS : OMNI_ROWS_SEQUENCES;
-    int out = new_value(b, y);
-    add_step(b, OMNI_STEP_ROWS, b->reg[b->op->in], out);
-    b->reg[b->op->out] = out;
-}
-
-static void build_result(builder *b) {
-    add_step(b, OMNI_STEP_HOST_OUT, satisfy(b, b->reg[b->op->in], ROOT), OMNI_NO_VALUE);
-}
-
-static void build_argmax(builder *b) {
-    omni_rows rows = value_of(b, b->reg[b->op->in])->rows;
-    omni_value y = one_part("best", rows, PARTIAL, sizeof(uint64_t) / sizeof(float));
-    y.combine = OMNI_COMBINE_ARGMAX;
-    int best = new_value(b, y);
-    add_step(b, OMNI_STEP_ARGMAX, b->reg[b->op->in], best);
-    best = satisfy(b, best, ROOT);
-    add_step(b, OMNI_STEP_HOST_OUT, best, OMNI_NO_VALUE);
 }
 
 static void build_op(builder *b) {
@@ -424,32 +272,62 @@ static void build_input(builder *b) {
     add_step(b, OMNI_STEP_TAP, x, OMNI_NO_VALUE);
 }
 
-static void build_all(builder *b) {
-    build_input(b);
-    for (b->at = 0; b->at < op_count(b) && !b->out_of_memory; b->at++) {
+/* From the ops behind the last stage's, or from the input, to the end of this one's. */
+static void build_stage(builder *b) {
+    omni_range *block = &b->plan->block[b->stage];
+    block->start = b->plan->step_count;
+    if (b->stage == 0) build_input(b);
+    for (; b->at < stage_end(b) && !b->out_of_memory; b->at++) {
         b->op = op_at(b, b->at, &b->layer);
         build_op(b);
         bool layer_ends = b->layer >= 0 && (b->at + 1) % b->model->layer_op_count == 0;
-        if (layer_ends) add_step(b, OMNI_STEP_TAP, b->reg[OMNI_REG_X], OMNI_NO_VALUE);
+        if (layer_ends) add_step_where(b, OMNI_STEP_TAP, b->reg[OMNI_REG_X], OMNI_NO_VALUE);
     }
+    if (b->stage + 1 < b->plan->mesh.stages) b->reg[OMNI_REG_X] = satisfy(b, b->reg[OMNI_REG_X], ROOT);
+    block->count = b->plan->step_count - block->start;
+}
+
+/* The stream as it enters the next stage: another tensor, for the stages work on different parts of the pass. */
+static omni_step hand_off(builder *b) {
+    int out = b->reg[OMNI_REG_X];
+    omni_step s = {.kind = OMNI_STEP_HAND_OFF,
+                   .layer = b->layer,
+                   .stage = b->stage,
+                   .in = {out, OMNI_NO_VALUE},
+                   .weight = OMNI_NO_WEIGHT,
+                   .cut = OMNI_CUT_BOUNDARY,
+                   .root = ROOT_RANK,
+                   .parts = ALL_PARTS};
+    s.out = b->reg[OMNI_REG_X] = new_value(b, one_part("x", OMNI_ROWS_TOKENS, ROOT, b->model->shape.hidden));
+    return s;
+}
+
+static void build_all(builder *b) {
+    size_t stages = b->plan->mesh.stages;
+    omni_step *between = calloc(stages, sizeof *between);
+    b->out_of_memory = !between;
+    for (b->stage = 0; b->stage < stages && !b->out_of_memory; b->stage++) {
+        build_stage(b);
+        if (b->stage + 1 < stages) between[b->stage] = hand_off(b);
+    }
+    for (size_t s = 0; s + 1 < stages && !b->out_of_memory; s++)
+        *add_step(b, OMNI_STEP_HAND_OFF, between[s].in[0], between[s].out) = between[s];
+    free(between);
 }
 
 /* --- the public face -------------------------------------------------------------------------- */
 
-static omni_status allocate_plan(const omni_model *model, const omni_plan_spec *spec, size_t pes,
+static omni_status allocate_plan(const omni_model *model, const omni_plan_spec *spec, const omni_mesh *mesh,
                                  omni_plan **out) {
     omni_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return OMNI_RUN_FAILED;
     *out = plan;
     plan->spec = *spec;
     plan->model = model;
-    plan->mesh = (omni_mesh){.pes = pes, .size = {1, 1, spec->whole ? 1 : pes}};
+    plan->mesh = *mesh;
     plan->kv = calloc(model->shape.layers, sizeof *plan->kv);
-    plan->piece = calloc(1, sizeof *plan->piece);
-    if (!plan->kv || !plan->piece) return OMNI_RUN_FAILED;
-    plan->piece[0] = (omni_piece){.first = 0, .count = plan->mesh.size[OMNI_AXIS_INNER]};
-    plan->piece_count = 1;
-    return OMNI_OK;
+    plan->block = calloc(mesh->stages, sizeof *plan->block);
+    return plan->kv && plan->block ? OMNI_OK : OMNI_RUN_FAILED;
 }
 
 omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spec, size_t pes,
@@ -460,9 +338,12 @@ omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spe
     if (pes == 0)
         return omni_error_set(err, OMNI_BAD_INPUT, "plan '%s': no PEs (expected at least 1)", spec->name);
     omni_plan *plan = NULL;
-    omni_status st = allocate_plan(model, spec, pes, &plan);
+    omni_mesh mesh;
+    omni_status st = mesh_lay(model, spec, pes, &mesh, err);
+    if (st != OMNI_OK) return st;
+    st = allocate_plan(model, spec, &mesh, &plan);
     if (st == OMNI_OK) {
-        builder b = {.plan = plan, .model = model, .p = plan->mesh.size[OMNI_AXIS_INNER]};
+        builder b = {.plan = plan, .model = model, .p = omni_plan_widest(plan)};
         build_all(&b);
         st = b.out_of_memory ? OMNI_RUN_FAILED : storage_assign(plan, err);
     }
@@ -480,6 +361,6 @@ void omni_plan_free(omni_plan *plan) {
     free(plan->step);
     free(plan->weight);
     free(plan->kv);
-    free(plan->piece);
+    free(plan->block);
     free(plan);
 }

@@ -21,9 +21,9 @@ typedef struct cell {
 typedef struct prover {
     const omni_plan *plan;
     const omni_step *step;
-    size_t p;
-    cell *cells;        /* [storage][rank][part] */
-    bool *kv;           /* [rank]: keys and values of this layer were appended */
+    size_t p;           /* ranks of the stage at hand */
+    cell *cells;        /* [storage][index][part] */
+    bool *kv;           /* [index]: keys and values of this layer were appended */
     const char *reason; /* what could not be proved */
 } prover;
 
@@ -100,10 +100,14 @@ static bool all_slices(prover *c, int v, unsigned parts) {
     return true;
 }
 
+/* Who takes part in the step. */
+static size_t ranks_of(const prover *c) {
+    return c->step->root_only ? 1 : c->p;
+}
+
 /* Everyone of the step has the value as it is stored: whole, or his slice. */
 static bool everyone_has(prover *c, int v) {
-    const omni_step *s = c->step;
-    for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++)
+    for (size_t r = 0; r < ranks_of(c); r++)
         if (!complete_as_stored(c, v, r)) return false;
     return true;
 }
@@ -131,7 +135,7 @@ static bool prove_same_columns(prover *c) {
     const omni_step *s = c->step;
     if (!everyone_has(c, s->in[0])) return false;
     if (s->in[1] != OMNI_NO_VALUE && !everyone_has(c, s->in[1])) return false;
-    for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++) {
+    for (size_t r = 0; r < ranks_of(c); r++) {
         for (size_t j = 0; j < value_at(c, s->out)->parts; j++)
             if (!covers(held(c, value_at(c, s->in[0]), j, r), held(c, value_at(c, s->out), j, r)))
                 return fail(c, "a step yields columns whose input it does not have");
@@ -144,16 +148,16 @@ static bool prove_same_columns(prover *c) {
  */
 static bool prove_row_summary(prover *c) {
     const omni_step *s = c->step;
-    if (!(c->p > 1 ? all_slices(c, s->in[0], 1) : everyone_has(c, s->in[0]))) return false;
-    for (size_t r = 0; r < c->p; r++) put_as_stored(c, s->out, r, c->p > 1 ? ADDEND : COMPLETE);
+    bool lone = omni_plan_widest(c->plan) == 1;
+    if (!(lone ? everyone_has(c, s->in[0]) : all_slices(c, s->in[0], 1))) return false;
+    for (size_t r = 0; r < c->p; r++) put_as_stored(c, s->out, r, lone ? COMPLETE : ADDEND);
     return true;
 }
 
 static bool prove_root_only(prover *c) {
     const omni_step *s = c->step;
     if (!everyone_has(c, s->in[0])) return false;
-    for (size_t r = s->rank_first; r < s->rank_first + s->rank_count; r++)
-        put_as_stored(c, s->out, r, COMPLETE);
+    for (size_t r = 0; r < ranks_of(c); r++) put_as_stored(c, s->out, r, COMPLETE);
     return true;
 }
 
@@ -255,17 +259,19 @@ static bool prove_from_slices(prover *c) {
     return true;
 }
 
+static bool prove_hand_off(prover *c) {
+    return complete_as_stored(c, c->step->in[0], c->step->root);
+}
+
 /* One writer per piece, who is in it, as are all who take part; chunks are copied out, so one slot is pinned.
  */
 static bool prove_route(prover *c, size_t ring_slots) {
     const omni_step *s = c->step;
-    if (s->segment >= c->plan->piece_count)
+    bool boundary = s->kind == OMNI_STEP_HAND_OFF;
+    if (s->cut != (boundary ? OMNI_CUT_BOUNDARY : OMNI_CUT_STAGE) ||
+        s->stage + boundary >= c->plan->mesh.stages)
         return fail(c, "a route over a piece of the bus that does not exist");
-    omni_piece piece = c->plan->piece[s->segment];
-    if (s->rank_first != piece.first || s->rank_count != piece.count)
-        return fail(c, "a message whose readers are not its piece");
-    if (s->root < piece.first || s->root >= piece.first + piece.count)
-        return fail(c, "a writer outside its piece");
+    if (s->root >= c->p) return fail(c, "a writer outside its piece");
     return ring_slots >= 2 || fail(c, "the ring cannot hold what is pinned");
 }
 
@@ -291,30 +297,55 @@ static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
     [OMNI_STEP_ALL_GATHER] = prove_from_slices,
     [OMNI_STEP_SCATTER] = prove_from_root,
     [OMNI_STEP_COLLECT] = prove_from_slices,
+    [OMNI_STEP_HAND_OFF] = prove_hand_off,
 };
 
-omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err) {
-    size_t p = plan->mesh.size[OMNI_AXIS_INNER], cells;
-    prover c = {.plan = plan, .p = p};
+static omni_status prove_step(prover *c, size_t i, size_t ring_slots, omni_error *err) {
+    c->step = &c->plan->step[i];
+    bool ok = !omni_step_is_message(c->step) || prove_route(c, ring_slots);
+    if (ok && proofs[c->step->kind](c)) return OMNI_OK;
+    return omni_error_set(err, OMNI_RUN_FAILED, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
+                          c->plan->spec.name, c->plan->mesh.pes, i, omni_step_name(c->step->kind),
+                          c->step->layer, c->reason);
+}
+
+/* A stage of p ranks: at its beginning the root has what was handed to it, at its end what it hands on. */
+static omni_status prove_stage(prover *c, size_t stage, size_t ring_slots, omni_error *err) {
+    const omni_plan *plan = c->plan;
+    omni_range block = plan->block[stage];
+    size_t between = plan->step_count - (plan->mesh.stages - 1) + stage; /* the hand-off to the next */
     omni_status st = OMNI_OK;
-    c.cells = omni_size_mul(plan->storage_count * OMNI_MAX_PARTS, p, &cells)
+    for (size_t i = 0; i < plan->storage_count * c->p * OMNI_MAX_PARTS; i++)
+        c->cells[i] = (cell){.value = OMNI_NO_VALUE};
+    if (stage > 0) put_as_stored(c, plan->step[between - 1].out, 0, COMPLETE);
+    for (size_t i = block.start; i < block.start + block.count && !st; i++)
+        st = prove_step(c, i, ring_slots, err);
+    return !st && stage + 1 < plan->mesh.stages ? prove_step(c, between, ring_slots, err) : st;
+}
+
+/* Groups execute the same steps: those with stages of the same sizes need one proof. There are at most two sizes of
+ * a group, the first one's and the last one's. */
+static omni_status prove_group(prover *c, size_t group, size_t ring_slots, omni_error *err) {
+    omni_status st = OMNI_OK;
+    for (size_t s = 0; s < c->plan->mesh.stages && !st; s++) {
+        c->p = omni_mesh_ranks(&c->plan->mesh, group, s).count;
+        st = prove_stage(c, s, ring_slots, err);
+    }
+    return st;
+}
+
+omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err) {
+    size_t most = omni_plan_widest(plan), last = plan->mesh.groups - 1, cells;
+    prover c = {.plan = plan};
+    omni_status st = OMNI_OK;
+    c.cells = omni_size_mul(plan->storage_count * OMNI_MAX_PARTS, most, &cells)
                   ? calloc(cells + 1, sizeof *c.cells)
                   : NULL;
-    c.kv = calloc(p, sizeof *c.kv);
-    if (!c.cells || !c.kv) {
+    c.kv = calloc(most, sizeof *c.kv);
+    if (!c.cells || !c.kv)
         st = omni_error_set(err, OMNI_RUN_FAILED, "no memory to prove plan '%s'", plan->spec.name);
-        goto out;
-    }
-    for (size_t i = 0; i < cells; i++) c.cells[i].value = OMNI_NO_VALUE;
-    for (size_t i = 0; i < plan->step_count; i++) {
-        c.step = &plan->step[i];
-        bool ok = !omni_step_is_message(c.step) || prove_route(&c, ring_slots);
-        if (ok && proofs[c.step->kind](&c)) continue;
-        st = omni_error_set(err, OMNI_RUN_FAILED, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
-                            plan->spec.name, p, i, omni_step_name(c.step->kind), c.step->layer, c.reason);
-        break;
-    }
-out:
+    if (!st) st = prove_group(&c, 0, ring_slots, err);
+    if (!st && last > 0) st = prove_group(&c, last, ring_slots, err);
     free(c.cells);
     free(c.kv);
     return st;

@@ -28,6 +28,7 @@ const char *omni_step_name(omni_step_kind kind) {
         [OMNI_STEP_ALL_GATHER] = "bus all-gather",
         [OMNI_STEP_SCATTER] = "scatter",
         [OMNI_STEP_COLLECT] = "gather on the bus",
+        [OMNI_STEP_HAND_OFF] = "hand-off",
     };
     return names[kind];
 }
@@ -82,12 +83,17 @@ static void count_addressed(const traffic *t, const omni_value *cut, uint64_t *k
     }
 }
 
-void omni_step_count(const omni_plan *plan, const omni_step *s, omni_extent extent, omni_counters *c) {
+/* In one piece, for one part of the pass. */
+static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omni_extent extent,
+                        omni_counters *c) {
     *c = (omni_counters){0};
-    traffic t = {.parts = s->parts, .p = s->rank_count, .extent = extent};
+    traffic t = {.parts = s->parts, .p = p, .extent = extent};
     if (s->in[0] != OMNI_NO_VALUE) t.in = &plan->value[s->in[0]];
     if (s->out != OMNI_NO_VALUE) t.out = &plan->value[s->out];
-    if (t.in && omni_rows_count(t.in->rows, extent, t.p, 0) == 0) return; /* empty messages are not sent */
+    const omni_value *moves = t.in ? t.in : t.out;
+    bool host = s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT;
+    bool alone = p == 1 && !host && s->kind != OMNI_STEP_HAND_OFF;
+    if (alone || !moves || omni_rows_count(moves->rows, extent, p, 0) == 0) return; /* nothing is sent */
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
         c->host_messages = 1;
@@ -120,16 +126,37 @@ void omni_step_count(const omni_plan *plan, const omni_step *s, omni_extent exte
     case OMNI_STEP_COLLECT:
         count_addressed(&t, t.in, &c->gather_messages, c);
         break;
+    case OMNI_STEP_HAND_OFF:
+        c->addressed_messages = 1;
+        c->addressed_bytes = whole_bytes(&t);
+        break;
     default:
         break;
     }
 }
 
-void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out) {
-    *out = (omni_counters){0};
-    for (size_t i = 0; i < plan->step_count; i++) {
-        omni_counters c;
-        omni_step_count(plan, &plan->step[i], extent, &c);
-        omni_counters_add(out, &c);
+/* Steps [first, first + count), over all groups and parts. */
+static void count_steps(const omni_plan *plan, omni_range steps, omni_extent extent, omni_counters *sum) {
+    *sum = (omni_counters){0};
+    for (size_t g = 0; g < plan->mesh.groups; g++) {
+        omni_parts it = omni_parts_begin(plan, extent, g);
+        omni_part part;
+        while (omni_parts_next(&it, &part)) {
+            for (size_t i = steps.start; i < steps.start + steps.count; i++) {
+                const omni_step *s = &plan->step[i];
+                omni_counters c;
+                if (!omni_step_is_message(s)) continue;
+                count_piece(plan, s, omni_mesh_ranks(&plan->mesh, g, s->stage).count, part.extent, &c);
+                omni_counters_add(sum, &c);
+            }
+        }
     }
+}
+
+void omni_step_count(const omni_plan *plan, const omni_step *s, omni_extent extent, omni_counters *out) {
+    count_steps(plan, (omni_range){(size_t)(s - plan->step), 1}, extent, out);
+}
+
+void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out) {
+    count_steps(plan, (omni_range){0, plan->step_count}, extent, out);
 }

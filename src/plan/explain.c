@@ -13,7 +13,7 @@ static void method_text(const omni_plan *plan, const omni_op *op, int layer, cha
     size_t count, l = layer == OMNI_FINAL_LAYER ? plan->model->shape.layers - 1 : (size_t)layer;
     const omni_methods *m = &plan->spec.layer[l % plan->spec.cycle];
     const char *text = "local";
-    if (plan->mesh.size[OMNI_AXIS_INNER] == 1) {
+    if (omni_plan_widest(plan) == 1) {
         text = "whole";
     } else if (op && op->kind == OMNI_OP_ATTENTION) {
         text = omni_method_table(OMNI_KEY_ATTN, &count)[m->choice[OMNI_KEY_ATTN]].help;
@@ -109,7 +109,8 @@ static size_t fold_layers(const omni_plan *plan, omni_explain *rows, size_t coun
     for (size_t at = 0; at < count;) {
         block b = block_at(rows, count, at);
         at += b.count;
-        bool layer = rows[b.first].op && rows[b.first].layer >= 0;
+        bool input = !rows[b.first].op && plan->step[rows[b.first].step_first].kind != OMNI_STEP_HAND_OFF;
+        bool layer = !input && rows[b.first].layer >= 0;
         block *same = layer ? find_same(plan, rows, kept, blocks, b) : NULL;
         if (same) {
             add_layer(rows, same, rows[b.first].layer);

@@ -24,13 +24,13 @@ omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i
 }
 
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i) {
-    if (rows == OMNI_ROWS_SEQUENCES) return extent.sequences;
+    if (rows == OMNI_ROWS_SEQUENCES) return extent.sequences - extent.open;
     if (rows == OMNI_ROWS_MARKS) return extent.marks;
     if (rows == OMNI_ROWS_TOKENS) return extent.tokens;
     size_t n = 0;
     for (size_t s = 0; s < extent.sequences; s++) {
-        n += omni_kv_tokens(OMNI_KV_TOKENS, p, i, s, extent.first[s] + extent.counts[s]);
-        n -= omni_kv_tokens(OMNI_KV_TOKENS, p, i, s, extent.first[s]);
+        n += omni_kv_tokens(OMNI_KV_TOKENS, p, i, extent.sequence + s, extent.first[s] + extent.counts[s]);
+        n -= omni_kv_tokens(OMNI_KV_TOKENS, p, i, extent.sequence + s, extent.first[s]);
     }
     return n;
 }

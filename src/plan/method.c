@@ -52,8 +52,8 @@ static const omni_named_plan named[] = {
     {"workflow2", "qkv=in:attn=tokens:o=in:ffn=out+in", "distributed input, full output"},
     {"alternate", "workflow1/workflow2", "the two as one cycle, layer by layer"},
     {"lockstep", NULL, "weights broadcast to everyone"},
-    {"replica", NULL, "the whole model on every PE, batch over PEs"},
-    {"pipeline", NULL, "layers over PEs"},
+    {"replica", "megatron:groups=each", "the whole model on every PE, batch over PEs"},
+    {"pipeline", "megatron:stages=each", "layers over PEs, sequences and chunks of long ones in flight"},
 };
 
 const char *omni_key_name(omni_key key) {
@@ -68,6 +68,26 @@ const omni_method *omni_method_table(omni_key key, size_t *count) {
 const omni_named_plan *omni_named_plans(size_t *count) {
     *count = sizeof named / sizeof *named;
     return named;
+}
+
+const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
+    const struct {
+        const char *key;
+        size_t value, neutral;
+    } part[] = {{"groups", s->groups, 1},
+                {"stages", s->stages, 1},
+                {"stack", s->stack, s->stages == 1 ? s->stack : 1},
+                {"chunk", s->chunk, s->stages == 1 ? s->chunk : SIZE_MAX}};
+    size_t used = 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < sizeof part / sizeof *part && used < cap; i++) {
+        if (part[i].value == part[i].neutral) continue;
+        used += (size_t)snprintf(buf + used, cap - used, ":%s=", part[i].key);
+        if (used >= cap) break;
+        used += part[i].value ? (size_t)snprintf(buf + used, cap - used, "%zu", part[i].value)
+                              : (size_t)snprintf(buf + used, cap - used, "%s", i < 2 ? "each" : "all");
+    }
+    return buf;
 }
 
 const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap) {

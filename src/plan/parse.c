@@ -3,9 +3,11 @@
  *   plan   = layer { "/" layer }          cycles over the layers
  *   layer  = [ name ] { ":" key "=" value }   parts left out keep megatron's
  *
- * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. What is
- * known but not built yet parses, and says so in spec.missing: lists show it as skipped.
+ * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. Parts that cut
+ * the mesh (groups, stages, ...) hold for all layers, wherever they stand. What is known but not built yet parses, and
+ * says so in spec.missing: lists show it as skipped.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,17 +18,38 @@ static const struct {
     const char *key, *off, *on;
 } switches[] = {{"gather", "tree", "bus"}, {"edge", "bcast", "scatter"}};
 
-/* Parts that are contracts of the command line but not built yet; their neutral value does nothing. */
+/* Parts that cut the mesh: a number, or what its least value is called. */
 static const struct {
-    const char *key, *neutral;
-} later[] = {{"groups", "1"}, {"stages", "1"}, {"stack", "1"}, {"wire", "f32"}};
+    const char *key, *least; /* least: the name of 0; NULL: there is none */
+    size_t field, initial;
+} numbers[] = {
+    {"groups", "each", offsetof(omni_plan_spec, groups), 1},
+    {"stages", "each", offsetof(omni_plan_spec, stages), 1},
+    {"stack", NULL, offsetof(omni_plan_spec, stack), 1},
+    {"chunk", "all", offsetof(omni_plan_spec, chunk), 128},
+};
+enum { SWITCHES = sizeof switches / sizeof *switches, NUMBERS = sizeof numbers / sizeof *numbers };
 
-enum { SEEN_SWITCH = OMNI_METHOD_KEYS, SEEN_LATER = SEEN_SWITCH + 2, SEEN_KEYS = SEEN_LATER + 4, WORD = 64 };
+/* Parts that are contracts of the command line but not built yet; their neutral value does nothing. */
+static const struct { const char *key, *neutral; } later[] = {{"wire", "f32"}};
+enum { LATER = sizeof later / sizeof *later };
+
+enum {
+    SEEN_SWITCH = OMNI_METHOD_KEYS,
+    SEEN_LATER = SEEN_SWITCH + SWITCHES,
+    SEEN_NUMBER = SEEN_LATER + LATER,
+    SEEN_KEYS = SEEN_NUMBER + NUMBERS,
+    WORD = 64,
+    MOST_NUMBER = 1 << 24
+};
 
 typedef struct parser {
     omni_plan_spec *spec;
     const char *whole_text;
     omni_error *err;
+    size_t depth;            /* inside a name's own parts */
+    bool mesh_seen[NUMBERS]; /* by the user */
+    const char *mesh_name;   /* a name that cuts the mesh */
 } parser;
 
 static omni_status bad(parser *p, const char *what, const char *word, const char *expected) {
@@ -64,36 +87,62 @@ static omni_status set_method(parser *p, omni_methods *m, omni_key key, const ch
     return bad(p, "unknown value", value, names_of(key, text, sizeof text));
 }
 
+/* A part that cuts the mesh. Whoever writes it twice means nothing. */
+static omni_status set_number(parser *p, size_t k, const char *value) {
+    size_t *field = (size_t *)((char *)p->spec + numbers[k].field);
+    const char *least = numbers[k].least;
+    char expected[WORD];
+    if (p->depth == 0 && p->mesh_seen[k]) return bad(p, "repeated key", numbers[k].key, "each key once");
+    p->mesh_seen[k] |= p->depth == 0;
+    if (least && strcmp(value, least) == 0) {
+        *field = 0;
+        return OMNI_OK;
+    }
+    if (omni_parse_size(value, MOST_NUMBER, field) && *field > 0) return OMNI_OK;
+    snprintf(expected, sizeof expected, "a number from 1 on%s%s", least ? ", or " : "", least ? least : "");
+    char what[WORD];
+    snprintf(what, sizeof what, "%s is", numbers[k].key);
+    return bad(p, what, value, expected);
+}
+
+static omni_status set_switch(parser *p, omni_methods *m, size_t layers, size_t k, const char *value) {
+    bool on = strcmp(value, switches[k].on) == 0;
+    if (!on && strcmp(value, switches[k].off) != 0)
+        return bad(p, "unknown value", value, k ? "bcast, scatter" : "tree, bus");
+    for (size_t l = 0; l < layers; l++) *(k ? &m[l].edge_scatter : &m[l].gather_bus) = on;
+    return OMNI_OK;
+}
+
+static void set_later(parser *p, size_t k, const char *value) {
+    char what[2 * WORD], nearest[2 * WORD];
+    snprintf(what, sizeof what, "%s=%s", later[k].key, value);
+    snprintf(nearest, sizeof nearest, "%s=%s", later[k].key, later[k].neutral);
+    if (strcmp(value, later[k].neutral) != 0) not_built(p, what, nearest);
+}
+
 /* Finds key, marks it seen (a second time is an error), sets its value in every layer of the block. */
 static omni_status set_part(parser *p, omni_methods *m, size_t layers, const char *key, const char *value,
                             bool *seen) {
     size_t id = SEEN_KEYS;
     for (size_t k = 0; k < OMNI_METHOD_KEYS; k++)
         if (strcmp(key, omni_key_name((omni_key)k)) == 0) id = k;
-    for (size_t k = 0; k < 2; k++)
+    for (size_t k = 0; k < SWITCHES; k++)
         if (strcmp(key, switches[k].key) == 0) id = SEEN_SWITCH + k;
-    for (size_t k = 0; k < 4; k++)
+    for (size_t k = 0; k < LATER; k++)
         if (strcmp(key, later[k].key) == 0) id = SEEN_LATER + k;
-    if (id == SEEN_KEYS) return bad(p, "unknown key", key, "qkv, attn, o, ffn, gather, edge");
+    for (size_t k = 0; k < NUMBERS; k++)
+        if (strcmp(key, numbers[k].key) == 0) id = SEEN_NUMBER + k;
+    if (id == SEEN_KEYS)
+        return bad(p, "unknown key", key, "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk");
     if (seen[id]) return bad(p, "repeated key", key, "each key once");
     seen[id] = true;
 
+    if (id >= SEEN_NUMBER) return set_number(p, id - SEEN_NUMBER, value);
     if (id >= SEEN_LATER) {
-        const char *neutral = later[id - SEEN_LATER].neutral;
-        char what[2 * WORD], nearest[2 * WORD];
-        snprintf(what, sizeof what, "%s=%s", key, value);
-        snprintf(nearest, sizeof nearest, "%s=%s", key, neutral);
-        if (strcmp(value, neutral) != 0) not_built(p, what, nearest);
+        set_later(p, id - SEEN_LATER, value);
         return OMNI_OK;
     }
-    if (id >= SEEN_SWITCH) {
-        size_t k = id - SEEN_SWITCH;
-        bool on = strcmp(value, switches[k].on) == 0;
-        if (!on && strcmp(value, switches[k].off) != 0)
-            return bad(p, "unknown value", value, k ? "bcast, scatter" : "tree, bus");
-        for (size_t l = 0; l < layers; l++) *(k ? &m[l].edge_scatter : &m[l].gather_bus) = on;
-        return OMNI_OK;
-    }
+    if (id >= SEEN_SWITCH) return set_switch(p, m, layers, id - SEEN_SWITCH, value);
     omni_status st = OMNI_OK;
     for (size_t l = 0; l < layers && st == OMNI_OK; l++) st = set_method(p, &m[l], (omni_key)id, value);
     return st;
@@ -111,6 +160,14 @@ static const char *take_word(const char *text, const char *stops, char word[WORD
 
 static omni_status parse_cycle(parser *p, const char *text);
 
+static omni_status parse_named(parser *p, const omni_named_plan *plan) {
+    p->depth++;
+    omni_status st = parse_cycle(p, plan->text);
+    p->depth--;
+    if (strstr(plan->text, "=each")) p->mesh_name = plan->name;
+    return st;
+}
+
 static omni_status set_name(parser *p, const char *name, size_t *first) {
     size_t count;
     const omni_named_plan *plan = omni_named_plans(&count);
@@ -118,7 +175,7 @@ static omni_status set_name(parser *p, const char *name, size_t *first) {
         if (strcmp(plan[i].name, name) != 0) continue;
         *first = p->spec->cycle;
         if (!plan[i].text) not_built(p, name, "megatron");
-        if (plan[i].text && plan[i].text[0]) return parse_cycle(p, plan[i].text);
+        if (plan[i].text && plan[i].text[0]) return parse_named(p, &plan[i]);
         p->spec->whole |= plan[i].text != NULL; /* single has no parts */
         p->spec->layer[p->spec->cycle++] = (omni_methods){.choice = {0, METHOD_ATTN_HEADS, 1, 2}};
         return OMNI_OK;
@@ -181,9 +238,12 @@ omni_status omni_plan_parse(const char *text, omni_plan_spec *out, omni_error *e
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "plan '%.40s': empty or too long (expected a name or key=value parts)", text);
     snprintf(out->name, sizeof out->name, "%s", text);
+    for (size_t k = 0; k < NUMBERS; k++) *(size_t *)((char *)out + numbers[k].field) = numbers[k].initial;
     parser p = {.spec = out, .whole_text = text, .err = err};
     omni_status st = parse_cycle(&p, text);
     if (st != OMNI_OK) return st;
+    if (p.mesh_name && strchr(text, '/'))
+        return bad(&p, "in a cycle:", p.mesh_name, "it alone: it distributes all layers alike");
     if (out->whole && (out->cycle > 1 || strcmp(text, "single") != 0))
         not_built(&p, "'single' in a cycle or with parts of its own", "single");
     return OMNI_OK;

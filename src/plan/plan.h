@@ -14,6 +14,10 @@ enum { METHOD_ATTN_HEADS, METHOD_ATTN_TOKENS }; /* rows of the attn table that t
 /* A tensor at `at` can be used where `want` is asked for, without moving anything. */
 bool placement_satisfies(omni_placement at, omni_placement want);
 
+/* What the user asked for on so many PEs, or the sentence that says why it cannot be. */
+omni_status mesh_lay(const omni_model *model, const omni_plan_spec *spec, size_t pes, omni_mesh *mesh,
+                     omni_error *err);
+
 /* Gives every value a buffer: values whose lifetimes don't overlap and whose shapes are the same share one.
  * On entry `storage` numbers groups of values that are updated in place. */
 omni_status storage_assign(omni_plan *plan, omni_error *err);

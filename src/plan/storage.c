@@ -1,6 +1,7 @@
 /* storage.c: which buffer holds which value. A linear scan: a value takes the first free buffer of its own
  * shape, or the free one that fits best, and its buffer is free again behind its last use. Layers repeat, so
- * a few buffers serve them all. On each rank a buffer is as large as the largest of its values there.
+ * a few buffers serve them all. On each rank a buffer is as large as the largest of its values there. What a
+ * hand-off delivers is used in the next wave, by steps that stand before it: it has a buffer of its own.
  */
 #include <stdlib.h>
 
@@ -81,8 +82,14 @@ omni_status storage_assign(omni_plan *plan, omni_error *err) {
         note_use(plan, groups, plan->step[s].out, s);
     }
     for (size_t s = 0; s < plan->step_count; s++) {
+        if (plan->step[s].kind != OMNI_STEP_HAND_OFF) continue;
+        group *g = &groups[plan->value[plan->step[s].out].storage];
+        g->last = SIZE_MAX;
+        g->buffer = take_buffer(plan, groups, g, holder, &buffers, 0);
+    }
+    for (size_t s = 0; s < plan->step_count; s++) {
         int v = plan->step[s].out;
-        if (v == OMNI_NO_VALUE) continue;
+        if (v == OMNI_NO_VALUE || plan->step[s].kind == OMNI_STEP_HAND_OFF) continue;
         group *g = &groups[plan->value[v].storage];
         if (g->first == s) g->buffer = take_buffer(plan, groups, g, holder, &buffers, s);
     }
