@@ -47,8 +47,11 @@ static const char *record_run(flow *f, size_t workers, float *out, size_t *used)
 }
 
 static const char *same_bits_for_any_workers(void) {
-    static const char *const plans[] = {"megatron",  "workflow1",        "workflow2",
-                                        "alternate", "o=out:gather=bus", "workflow2:edge=scatter"};
+    static const char *const plans[] = {"megatron",          "workflow1",
+                                        "workflow2",         "alternate",
+                                        "o=out:gather=bus",  "workflow2:edge=scatter",
+                                        "replica",           "pipeline:chunk=3",
+                                        "megatron:groups=2", "workflow2:groups=2:stages=2"};
     static const size_t workers[] = {2, 2, 3, 5, 7};
     enum { MOST = 1 << 16 };
     float *one = malloc(MOST * sizeof *one), *other = malloc(MOST * sizeof *other);
@@ -62,6 +65,49 @@ static const char *same_bits_for_any_workers(void) {
             bad = record_run(&f, workers[k], other, &used_other);
             if (!bad && (used != used_other || memcmp(one, other, used * sizeof *one) != 0))
                 bad = verdict("%s: %zu workers give other bits than one", plans[i], workers[k]);
+        }
+    }
+    if (!one || !other) bad = "no memory";
+    free(one);
+    free(other);
+    return flow_close(&f, bad);
+}
+
+#define SPLIT_OUT "qkv=out:attn=heads:o=out:ffn=out+out"
+
+/* What only splits outputs, sequences or layers adds up every sum as one PE does; what splits inputs or positions does
+ * not. The README says which is which. */
+static const char *same_bits_as_single(void) {
+    static const struct {
+        const char *plan;
+        bool same;
+    } rows[] = {{"replica", true},
+                {"pipeline", true},
+                {"pipeline:stack=2:chunk=2", true},
+                {SPLIT_OUT, true},
+                {SPLIT_OUT ":gather=bus", true},
+                {SPLIT_OUT ":groups=2:stages=2", true},
+                {"megatron", false},
+                {"workflow1", false},
+                {"workflow2", false},
+                {"alternate", false},
+                {"qkv=in:attn=heads:o=out:ffn=out+out", false},
+                {"qkv=out:attn=tokens:o=out:ffn=out+out", false}};
+    enum { MOST = 1 << 16 };
+    float *one = malloc(MOST * sizeof *one), *other = malloc(MOST * sizeof *other);
+    flow f;
+    const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
+    for (size_t pes = 4; pes < 8 && !bad && one && other; pes++) {
+        size_t used, used_other;
+        if (!flow_plan(&f, "single", pes)) bad = verdict("%s", f.err.text);
+        if (!bad) bad = record_run(&f, 1, one, &used);
+        for (size_t i = 0; i < COUNT(rows) && !bad; i++) {
+            if (!flow_plan(&f, rows[i].plan, pes)) bad = verdict("%s", f.err.text);
+            if (!bad) bad = record_run(&f, 2, other, &used_other);
+            bool same = !bad && used == used_other && memcmp(one, other, used * sizeof *one) == 0;
+            if (!bad && same != rows[i].same)
+                bad = verdict("%s on %zu PEs: %s bits as single", rows[i].plan, pes,
+                              same ? "the same" : "not the same");
         }
     }
     if (!one || !other) bad = "no memory";
@@ -315,9 +361,9 @@ static const char *what_cannot_run_is_refused(void) {
     o.max_tokens = SIZE_MAX / 8;
     if (!bad) bad = expect_refusal(&f, &o, OMNI_BAD_INPUT, "are available");
     o = good;
-    f.plan->step[f.plan->step_count - 2].segment = 7; /* of the last message to a piece that is not there */
+    f.plan->step[f.plan->step_count - 2].cut = OMNI_CUT_BOUNDARY; /* a lone stage has none */
     if (!bad) bad = expect_refusal(&f, &o, OMNI_RUN_FAILED, "a piece of the bus that does not exist");
-    f.plan->step[f.plan->step_count - 2].segment = 0;
+    f.plan->step[f.plan->step_count - 2].cut = OMNI_CUT_STAGE;
     omni_engine *e = NULL;
     int32_t ids[8] = {1, 2, 3, 211}, next;
     size_t counts = 4;
@@ -362,6 +408,7 @@ static const char *a_checkpoint_that_does_not_fit_is_refused(void) {
 
 static const omni_case cases[] = {
     {"same_bits_for_any_workers", same_bits_for_any_workers},
+    {"same_bits_as_single", same_bits_as_single},
     {"threads_are_workers_and_the_caller", threads_are_workers_and_the_caller},
     {"no_allocation_after_set_up", no_allocation_after_set_up},
     {"the_null_fabric_runs_to_the_end", the_null_fabric_runs_to_the_end},

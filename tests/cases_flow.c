@@ -48,15 +48,19 @@ omni_engine_options flow_options(flow *f) {
 
 /* --- against the truth ------------------------------------------------------------------------ */
 
-static const char *check_one(flow *f, const char *text, size_t pes, size_t workers) {
+static const char *check_one(flow *f, const char *text, size_t pes, size_t workers, size_t *ran) {
     omni_check_result r;
     omni_error err = {0};
-    if (!flow_plan(f, text, pes)) return verdict("%s on %zu PEs: %s", text, pes, f->err.text);
+    f->err = err;
+    if (!flow_plan(f, text, pes)) /* one that does not fit is skipped */
+        return f->err.status == OMNI_BAD_INPUT ? NULL : verdict("%s on %zu PEs: %s", text, pes, f->err.text);
+    ++*ran;
     omni_engine_options o = flow_options(f);
     o.workers = workers;
     if (omni_check_case(&o, f->truth, &r, &err) != OMNI_OK)
         return verdict("%s on %zu PEs: %s", text, pes, err.text);
-    if (r.argmax_compared == 0) return verdict("%s on %zu PEs: no arg-max was compared", text, pes);
+    if (r.argmax_compared == 0 && !f->model->shape.encoder)
+        return verdict("%s on %zu PEs: no arg-max was compared", text, pes);
     return r.passed ? NULL : verdict("%s on %zu PEs: %s", text, pes, r.first_bad);
 }
 
@@ -69,8 +73,8 @@ const char *flow_check_list(flow *f, const char *plans, size_t thin, size_t leas
     for (size_t i = 0; i < count && !bad; i += thin) {
         omni_plan_spec spec;
         if (omni_plan_parse(list[i], &spec, &f->err) != OMNI_OK) bad = verdict("%s", f->err.text);
-        for (size_t k = 0; k < PES_COUNT && !bad && !spec.missing[0]; k++, ran++)
-            bad = check_one(f, list[i], PES[k], PES[k] < 3 ? PES[k] : 2 + k % 2);
+        for (size_t k = 0; k < PES_COUNT && !bad; k++)
+            bad = check_one(f, list[i], PES[k], PES[k] < 3 ? PES[k] : 2 + k % 2, &ran);
     }
     omni_plan_list_free(list, count);
     return bad || ran >= least ? bad : verdict("only %zu cases ran", ran);

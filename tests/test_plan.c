@@ -243,9 +243,8 @@ static bool fault_found(const omni_model *m, const char *text, size_t pes, size_
         planted = message;
         s->root = pes;
         break;
-    case 3: /* somebody is not told */
-        planted = message;
-        s->rank_count--;
+    case 3: /* another stage's ranks do it */
+        s->stage++;
         break;
     case 4: /* two values in one buffer; behind an encoder's last layer nobody else wants it */
         planted = (s->kind == OMNI_STEP_NORM || s->kind == OMNI_STEP_NORM_APPLY) &&
@@ -254,7 +253,7 @@ static bool fault_found(const omni_model *m, const char *text, size_t pes, size_
         break;
     case 5: /* a piece that does not exist */
         planted = message;
-        s->segment = 7;
+        s->cut = OMNI_CUT_BOUNDARY;
         break;
     case 6: /* half a message */
         planted = message && s->parts != 1 && plan->value[s->in[0] < 0 ? s->out : s->in[0]].parts == 3 &&

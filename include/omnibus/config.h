@@ -20,6 +20,7 @@ typedef enum omni_option_id {
     OMNI_OPT_PES,
     OMNI_OPT_PLAN,
     OMNI_OPT_DECODE_PLAN,
+    OMNI_OPT_RESIDENT,
     OMNI_OPT_PROMPT_IDS,
     OMNI_OPT_IDS_FILE,
     OMNI_OPT_TOKEN_TYPES,

@@ -90,7 +90,7 @@ bool omni_fabric_known(const char *kind);
 /* Rank `writer` of the segment sends src to every other rank of the segment; src is used only by the writer's
  * worker. Every own view must have src's payload size; own[writer's] is not touched (the writer has its bytes
  * already) unless it points elsewhere than src (its payload begins at another byte): then it is filled too.
- * Readers may pass NULL for src. */
+ * Readers may pass NULL for src. An own view without a base is not filled: that rank lets the message pass. */
 bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                            const omni_view *own);
 

@@ -39,6 +39,9 @@ omni_packed *omni_packed_init(void *mem, size_t out, size_t in, omni_dtype dtype
 void omni_packed_put(omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, const void *src,
                      size_t src_out, size_t src_in);
 
+/* The inverse, for one place: W[out0 .. out0+nout)[in0 .. in0+nin) row after row into dst. */
+void omni_packed_get(const omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, void *dst);
+
 /* Scratch for products of up to m rows with any of the handles with up to `in` inputs; 128-byte aligned. */
 size_t omni_matmul_scratch_bytes(size_t m, size_t in);
 

@@ -36,6 +36,12 @@ typedef struct omni_engine_options {
     const omni_model *model;
     const omni_weights *weights;
     const omni_plan *plan;
+    const omni_plan *const
+        *later; /* [laters] plans that omni_engine_switch may change to; same model and PEs */
+    const size_t
+        *later_from; /* [laters] ascending: the positions from which on decode is under them; NULL: from 0 */
+    size_t laters;
+    bool resident; /* every PE keeps its weights in the forms of all plans; else they move with the plan */
     const omni_topo *topo;
     size_t workers;         /* 0: one per PE, at most one per place */
     const char *fabric;     /* NULL: "shm" */
@@ -50,6 +56,7 @@ typedef struct omni_engine_options {
 
 typedef struct omni_memory {
     uint64_t weight_bytes, kv_bytes, activation_bytes, resident_bytes; /* resident: the arena as mapped */
+    uint64_t peak_bytes; /* the most that was mapped at any time: while a plan changes, two arenas */
 } omni_memory;
 
 typedef struct omni_engine omni_engine;
@@ -79,12 +86,23 @@ typedef struct omni_encode {
 } omni_encode;
 omni_status omni_engine_encode(omni_engine *e, const omni_encode *io, omni_error *err);
 
+/* From the next pass on under plan 0 (`plan`) or 1, 2, ... (`later`). The sequences so far are kept: their keys and
+ * values, and unless `resident` the weights, move over a bus of all PEs to where that plan has them. A later plan's
+ * passes take one token for each sequence. */
+omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err);
+/* The plan, 0 or 1, 2, ..., that is due for the next decode step: the last one whose position the longest sequence has
+ * reached. */
+size_t omni_engine_due(const omni_engine *e);
+/* What a switch to that plan would move now; and what all switches have moved. */
+void omni_engine_switch_count(const omni_engine *e, size_t plan, omni_counters *out);
+void omni_engine_switch_counters(const omni_engine *e, omni_counters *out);
+
 void omni_engine_reset(omni_engine *e); /* forget all sequences: lengths go to 0; counters stay */
 
 size_t omni_engine_workers(const omni_engine *e);
 unsigned omni_engine_cpu(const omni_engine *e, size_t worker); /* os index it was pinned to */
 void omni_engine_memory(const omni_engine *e, size_t rank, omni_memory *out);
-/* Of everything since creation; take differences for a phase. Only between forwards. */
+/* Of all passes since creation; take differences for a phase. Only between forwards. */
 void omni_engine_counters(const omni_engine *e, omni_counters *out);
 /* One line if binding threads or memory was refused, NULL otherwise. */
 const char *omni_engine_warning(const omni_engine *e);

@@ -300,6 +300,63 @@ size_t omni_kv_tokens(omni_kv kv, size_t p, size_t i, size_t sequence,
  * grouped queries and more ranks than key-value heads, neighbours keep the same one). */
 omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i);
 
+/* --- changing the plan between passes --------------------------------------------------------- */
+
+/* The parts of an entry of plan->weight that are held and moved apart. */
+typedef enum omni_piece_kind {
+    OMNI_PIECE_MATRIX,
+    OMNI_PIECE_BIAS,
+    OMNI_PIECE_NORM_WEIGHT,
+    OMNI_PIECE_NORM_BIAS,
+    OMNI_PIECE_KINDS
+} omni_piece_kind;
+
+/* What a rank holds of it: outputs of each matrix, and inputs (vectors: one). Nothing: no outputs. */
+typedef struct omni_region {
+    omni_range out[OMNI_MAX_PARTS];
+    omni_range in;
+} omni_region;
+omni_region omni_weight_region(const omni_plan *plan, size_t weight, omni_piece_kind kind, size_t rank);
+size_t omni_region_rows(const omni_region *r); /* outputs of all matrices */
+omni_region omni_region_meet(const omni_region *a, const omni_region *b);
+
+/* The keys and values of a sequence of `length` positions in a layer that a rank holds. Nothing: no tokens. */
+typedef struct omni_kv_region {
+    omni_range heads;
+    size_t first, stride, tokens; /* positions first, first + stride, ... */
+} omni_kv_region;
+omni_kv_region omni_plan_kv(const omni_plan *plan, size_t layer, size_t sequence, size_t sequences,
+                            size_t length, size_t rank);
+
+/* From one compiled plan to another of the same model and PEs: every weight and every key and value that a rank
+ * needs and has not is taken from the first group's rank that holds it (the one group that has the sequence), as one
+ * broadcast on the whole bus, or addressed where only one rank needs it. What a rank has, it copies. */
+enum { OMNI_SWITCH_ROWS = 64 }; /* most outputs of weights in a message */
+typedef struct omni_switch {
+    const omni_plan *from, *to;
+    const size_t *length; /* [sequences] */
+    size_t sequences;
+    bool weights;               /* move them, too */
+    size_t at, sub, index, row; /* how far it is */
+} omni_switch;
+
+typedef struct omni_switch_message {
+    bool kv;
+    size_t weight; /* of either plan: they list the same ones */
+    omni_piece_kind kind;
+    omni_region region; /* the owner's, without what an earlier owner sent */
+    size_t row, rows;   /* of the region's outputs, one matrix after the other */
+    size_t layer, sequence;
+    omni_kv_region keys; /* likewise the owner's */
+    size_t owner;
+    size_t readers, reader; /* ranks that need it; the last of them */
+} omni_switch_message;
+omni_switch omni_switch_begin(const omni_plan *from, const omni_plan *to, const size_t *length,
+                              size_t sequences, bool weights);
+bool omni_switch_next(omni_switch *it, omni_switch_message *out); /* false: that was all */
+/* Does a rank take this message's data; not the owner, and not who has all it needs. */
+bool omni_switch_takes(const omni_switch *it, const omni_switch_message *m, size_t rank);
+
 /* --- explaining ------------------------------------------------------------------------------- */
 
 /* One op of one layer (or of the end, or the input): what the table of `plan --explain` shows. */

@@ -65,13 +65,15 @@ typedef struct omni_check_result {
     bool passed;
     double max_abs, rel_max, row_rel, nmse; /* the worst over all compared tensors */
     size_t argmax_compared, argmax_matched;
-    double decode_logit_rel;       /* worst rel_max of logits alone */
-    char first_bad[160];           /* "prompt 1, layer 3: rel_max 2.1e-3 > 1e-5"; empty when passed */
-    omni_counters prefill, decode; /* what really moved; the case fails where the plan's own count differs */
-    char warning[160];             /* omni_engine_warning; empty: none */
+    double decode_logit_rel; /* worst rel_max of logits alone */
+    char first_bad[160];     /* "prompt 1, layer 3: rel_max 2.1e-3 > 1e-5"; empty when passed */
+    omni_counters prefill,
+        decode;              /* what really moved; the case fails where the plan's own count differs ... */
+    omni_counters transform; /* ... as does what moved while the plan changed */
+    char warning[160];       /* omni_engine_warning; empty: none */
 } omni_check_result;
 
-/* o: model, weights, plan, topo, workers, fabric and stop are used; the rest follows from the truth. All
+/* o: model, weights, plan and later plans, topo, workers, fabric and stop are used; the rest follows from the truth. All
  * prompts run at once, as one ragged batch; the truth's tokens are fed back (teacher forcing). Returns
  * OMNI_OK when the comparison took place, whatever its result. */
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,

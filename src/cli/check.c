@@ -49,9 +49,8 @@ static omni_status lay_out_cases(check *k, omni_error *err) {
     for (size_t i = 0; i < k->plans; i++)
         for (size_t d = 0; d < decodes; d++)
             for (size_t n = 0; n < k->pes_count; n++)
-                *x++ = (check_case){.plan = &k->plan[i],
-                                    .decode = k->decodes ? &k->decode[d] : &k->plan[i],
-                                    .pes = k->pes[n]};
+                *x++ = (check_case){
+                    .plan = &k->plan[i], .decode = k->decodes ? &k->decode[d] : NULL, .pes = k->pes[n]};
     return OMNI_OK;
 }
 
@@ -59,39 +58,49 @@ static omni_status parse(check *k, omni_error *err) {
     const char *later = cli_value(k->c, OMNI_OPT_DECODE_PLAN);
     omni_status status = cli_check_fabric(k->c, err);
     if (!status) status = cli_plans(cli_value(k->c, OMNI_OPT_PLAN), &k->plan, &k->plans, err);
-    if (!status && later) status = cli_plans(later, &k->decode, &k->decodes, err);
+    if (!status && later) status = cli_schedules(later, &k->decode, &k->decodes, err);
     if (!status) status = cli_numbers(k->c, OMNI_OPT_PES, 1, CLI_MOST_PES, &k->pes, &k->pes_count, err);
     return status ? status : lay_out_cases(k, err);
 }
 
-/* Built and run, or skipped with the reason when the plan does not fit; anything else ends the command. */
-static omni_status compile_and_run(check *k, check_case *x, omni_error *why) {
-    omni_plan *plan = NULL;
-    omni_status status = omni_plan_compile(k->c->model, x->plan, x->pes, &plan, why);
+static omni_status run_plans(check *k, check_case *x, const omni_plan *plan, const omni_plan **later,
+                             omni_error *why) {
     omni_engine_options o = {.model = k->c->model,
                              .weights = k->c->weights,
                              .plan = plan,
+                             .later = later,
+                             .later_from = x->decode ? x->decode->from : NULL,
+                             .laters = x->decode ? x->decode->count : 0,
+                             .resident = omni_settings_flag(k->c->settings, OMNI_OPT_RESIDENT),
                              .topo = k->c->topo,
                              .fabric = cli_value(k->c, OMNI_OPT_FABRIC),
                              .stop = &cli_stop};
-    if (!status) status = omni_check_case(&o, k->truth, &x->result, why);
+    omni_status status = omni_check_case(&o, k->truth, &x->result, why);
     if (!status && k->not_finite[0]) {
         x->result.passed = false;
         memcpy(x->result.first_bad, k->not_finite, sizeof k->not_finite);
     }
     if (!status && x->result.warning[0] && !k->warned) cli_note(k->c, "%s", x->result.warning);
     k->warned |= x->result.warning[0] != '\0';
+    return status;
+}
+
+/* Built and run, or skipped with the reason when a plan does not fit; anything else ends the command. */
+static omni_status compile_and_run(check *k, check_case *x, omni_error *why) {
+    omni_plan *plan = NULL;
+    const omni_plan **later = NULL;
+    omni_status status = omni_plan_compile(k->c->model, x->plan, x->pes, &plan, why);
+    if (!status && x->decode) status = cli_schedule_compile(k->c->model, x->decode, x->pes, &later, why);
+    if (!status) status = run_plans(k, x, plan, later, why);
+    if (x->decode) cli_schedule_drop(x->decode, later);
     omni_plan_free(plan);
     return status;
 }
 
 static omni_status run_case(check *k, check_case *x, omni_error *err) {
     omni_error why = {0};
-    if (!cli_same_plan(x->plan, x->decode)) {
-        snprintf(x->skipped, sizeof x->skipped,
-                 k->c->model->shape.encoder
-                     ? "an encoder has no decode phase"
-                     : "changing the plan between prefill and decode is not built yet");
+    if (x->decode && k->c->model->shape.encoder) {
+        snprintf(x->skipped, sizeof x->skipped, "an encoder has no decode phase");
         return OMNI_OK;
     }
     omni_status status = compile_and_run(k, x, &why);
@@ -143,7 +152,7 @@ static void close_check(check *k) {
     omni_free(k->cases);
     omni_free(k->pes);
     omni_free(k->plan);
-    omni_free(k->decode);
+    cli_schedules_free(k->decode, k->decodes);
 }
 
 omni_status cli_check(cli *c, omni_error *err) {

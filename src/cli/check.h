@@ -6,7 +6,8 @@
 #include "omnibus/verify.h"
 
 typedef struct check_case {
-    const omni_plan_spec *plan, *decode;
+    const omni_plan_spec *plan;
+    const cli_schedule *decode; /* NULL: as the plan */
     size_t pes;
     char skipped[400]; /* why; empty: it ran */
     omni_check_result result;
@@ -14,7 +15,8 @@ typedef struct check_case {
 
 typedef struct check {
     cli *c;
-    omni_plan_spec *plan, *decode; /* [plans], [decodes]; decodes = 0: as the plan */
+    omni_plan_spec *plan; /* [plans] */
+    cli_schedule *decode; /* [decodes]; decodes = 0: as the plan */
     size_t plans, decodes;
     size_t *pes; /* [pes_count] */
     size_t pes_count;

@@ -9,6 +9,10 @@ void check_tally(const check *k, size_t *passed, size_t *failed, size_t *skipped
     }
 }
 
+static const char *decode_name(const check_case *x) {
+    return x->decode ? x->decode->name : x->plan->name;
+}
+
 /* --- JSON ------------------------------------------------------------------------------------- */
 
 /* What a skipped case has no value of is null. */
@@ -24,7 +28,7 @@ static json_t *case_json(const check_case *x) {
     const omni_check_result *r = &x->result;
     json_t *object = json_object();
     cli_set(&object, "plan", omni_json_string(x->plan->name));
-    cli_set(&object, "decode_plan", omni_json_string(x->decode->name));
+    cli_set(&object, "decode_plan", omni_json_string(decode_name(x)));
     cli_set(&object, "pes", cli_size(x->pes));
     cli_set(&object, "max_abs", measured(x, r->max_abs));
     cli_set(&object, "rel_max", measured(x, r->rel_max));
@@ -34,6 +38,8 @@ static json_t *case_json(const check_case *x) {
     cli_set(&object, "argmax_compared", cli_size(r->argmax_compared));
     cli_set(&object, "argmax_matched", cli_size(r->argmax_matched));
     cli_set(&object, "passed", truth_of(x, r->passed));
+    cli_set(&object, "transform",
+            x->skipped[0] || !x->decode ? json_null() : omni_json_counters(&r->transform));
     cli_set(&object, "skipped", omni_json_string(x->skipped[0] ? x->skipped : NULL));
     cli_set(&object, "first_bad", omni_json_string(r->first_bad[0] ? r->first_bad : NULL));
     return object;
@@ -44,7 +50,7 @@ static json_t *case_json(const check_case *x) {
 static void add_row(omni_table *t, const check_case *x) {
     const omni_check_result *r = &x->result;
     omni_table_cell(t, "%s", x->plan->name);
-    omni_table_cell(t, "%s", x->decode->name);
+    omni_table_cell(t, "%s", decode_name(x));
     omni_table_cell(t, "%zu", x->pes);
     if (x->skipped[0]) {
         for (size_t i = 0; i < 5; i++) omni_table_cell(t, "-");

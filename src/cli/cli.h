@@ -81,6 +81,21 @@ void cli_note(const cli *c, const char *format, ...) __attribute__((format(print
 
 /* Plans of a list, parsed. Free with omni_free. A name that does not exist is an error. */
 omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err);
+/* A --decode-plan: plans and the positions from which on they are used, "P,Q@2048". */
+typedef struct cli_schedule {
+    char name[256];       /* as typed */
+    omni_plan_spec *spec; /* [count] */
+    size_t *from;         /* [count] ascending */
+    size_t count;
+} cli_schedule;
+/* A list of them: an entry with a position belongs to the one before it. Free with cli_schedules_free. */
+omni_status cli_schedules(const char *list, cli_schedule **out, size_t *count, omni_error *err);
+void cli_schedules_free(cli_schedule *list, size_t count);
+/* Compiled for so many PEs; NULL entries when it failed. Free with cli_schedule_drop. */
+omni_status cli_schedule_compile(const omni_model *model, const cli_schedule *s, size_t pes,
+                                 const omni_plan ***out, omni_error *err);
+void cli_schedule_drop(const cli_schedule *s, const omni_plan **plans);
+
 /* The same distribution, whatever it is called. */
 bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b);
 

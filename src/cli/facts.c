@@ -63,15 +63,19 @@ json_t *cli_memory_json(const omni_memory *m) {
     cli_set(&object, "weight_bytes", cli_size(m->weight_bytes));
     cli_set(&object, "kv_bytes", cli_size(m->kv_bytes));
     cli_set(&object, "activation_bytes", cli_size(m->activation_bytes));
+    cli_set(&object, "peak_bytes", cli_size(m->peak_bytes));
     cli_set(&object, "resident_bytes", cli_size(m->resident_bytes));
     return object;
 }
 
-static void add_memory(omni_table *t, const char *name, const omni_memory *m) {
-    const uint64_t bytes[] = {m->weight_bytes, m->kv_bytes, m->activation_bytes, m->resident_bytes};
+/* peak: with a column for it */
+static void add_memory(omni_table *t, const char *name, const omni_memory *m, bool peak) {
+    const uint64_t bytes[] = {m->weight_bytes, m->kv_bytes, m->activation_bytes, m->resident_bytes,
+                              m->peak_bytes};
     char text[32];
     omni_table_cell(t, "%s", name);
-    for (size_t i = 0; i < 4; i++) omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, bytes[i]));
+    for (size_t i = 0; i < (peak ? 5 : 4); i++)
+        omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, bytes[i]));
 }
 
 static uint64_t pick(uint64_t a, uint64_t b, int want) {
@@ -86,25 +90,28 @@ static omni_memory fold(const omni_memory *ranks, size_t count, int want) {
         m.kv_bytes = pick(m.kv_bytes, ranks[i].kv_bytes, want);
         m.activation_bytes = pick(m.activation_bytes, ranks[i].activation_bytes, want);
         m.resident_bytes = pick(m.resident_bytes, ranks[i].resident_bytes, want);
+        m.peak_bytes = pick(m.peak_bytes, ranks[i].peak_bytes, want);
     }
     return m;
 }
 
 void cli_draw_memory(const omni_memory *ranks, size_t count, omni_text *page) {
     enum { EACH = 8 };
-    static const char *const headers[] = {"memory", ">weights", ">kv", ">activations", ">resident"};
-    omni_table *t = omni_table_create(headers, 5);
+    static const char *const headers[] = {"memory", ">weights", ">kv", ">activations", ">resident", ">peak"};
+    bool peak = false; /* only a change of plans makes one */
+    for (size_t i = 0; i < count; i++) peak |= ranks[i].peak_bytes != ranks[i].resident_bytes;
+    omni_table *t = omni_table_create(headers, peak ? 6 : 5);
     for (size_t i = 0; count <= EACH && i < count; i++) {
         char name[32];
         snprintf(name, sizeof name, "PE %zu", i);
-        add_memory(t, name, &ranks[i]);
+        add_memory(t, name, &ranks[i], peak);
     }
     omni_memory least = fold(ranks, count, -1), most = fold(ranks, count, 1), sum = fold(ranks, count, 0);
     if (count > EACH) {
-        add_memory(t, "least of a PE", &least);
-        add_memory(t, "most of a PE", &most);
+        add_memory(t, "least of a PE", &least, peak);
+        add_memory(t, "most of a PE", &most, peak);
     }
-    if (count > 1) add_memory(t, "sum", &sum);
+    if (count > 1) add_memory(t, "sum", &sum, peak);
     omni_table_draw(t, page);
     omni_table_free(t);
 }

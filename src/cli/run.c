@@ -19,15 +19,17 @@
 
 static omni_status parse_plans(run *r, omni_error *err) {
     const char *text = cli_value(r->c, OMNI_OPT_PLAN), *later = cli_value(r->c, OMNI_OPT_DECODE_PLAN);
-    omni_plan_spec decode;
     omni_status status = omni_plan_parse(text, &r->spec, err);
-    if (status || !later) return status;
-    status = omni_plan_parse(later, &decode, err);
-    if (status || cli_same_plan(&r->spec, &decode)) return status;
-    return omni_error_set(
-        err, OMNI_BAD_INPUT,
-        "--decode-plan: changing the plan between prefill and decode is not built yet (expected "
-        "the same as --plan)");
+    if (status) return status;
+    if (!later && omni_settings_flag(r->c->settings, OMNI_OPT_RESIDENT))
+        return omni_error_set(err, OMNI_BAD_INPUT, "--resident without --decode-plan (expected both)");
+    if (!later) return OMNI_OK;
+    status = cli_schedules(later, &r->decode_plan, &r->schedules, err);
+    if (!status && r->schedules > 1)
+        status = omni_error_set(
+            err, OMNI_BAD_INPUT,
+            "--decode-plan: %zu plans for the same position (expected one, or P,Q@POSITION)", r->schedules);
+    return status;
 }
 
 static omni_status parse_dump(run *r, omni_error *err) {
@@ -55,6 +57,8 @@ static omni_status parse(run *r, omni_error *err) {
     if (!status) status = cli_open_weights(r->c, err); /* they decide an encoder's heads */
     if (!status) status = encode_prepare(r, err);
     if (!status) status = omni_plan_compile(r->c->model, &r->spec, r->pes, &r->plan, err);
+    if (!status && r->decode_plan)
+        status = cli_schedule_compile(r->c->model, r->decode_plan, r->pes, &r->later, err);
     return status;
 }
 
@@ -82,6 +86,10 @@ static omni_status create_engine(run *r, omni_error *err) {
     omni_engine_options o = {.model = c->model,
                              .weights = c->weights,
                              .plan = r->plan,
+                             .later = r->later,
+                             .later_from = r->decode_plan ? r->decode_plan->from : NULL,
+                             .laters = r->decode_plan ? r->decode_plan->count : 0,
+                             .resident = omni_settings_flag(c->settings, OMNI_OPT_RESIDENT),
                              .topo = c->topo,
                              .fabric = cli_value(c, OMNI_OPT_FABRIC),
                              .sequences = r->prompts.count,
@@ -145,7 +153,16 @@ static omni_status prefill(run *r, omni_error *err) {
     return OMNI_OK;
 }
 
+static omni_status change_plan(run *r, omni_error *err) {
+    uint64_t start = omni_clock_ns();
+    omni_status status = omni_engine_switch(r->engine, omni_engine_due(r->engine), err);
+    r->transform_ns += omni_clock_ns() - start;
+    return status;
+}
+
 static omni_status decode_step(run *r, size_t step, omni_error *err) {
+    omni_status changed = r->decode_plan ? change_plan(r, err) : OMNI_OK;
+    if (changed) return changed;
     for (size_t i = 0; i < r->prompts.count; i++) {
         r->counts[i] = 1;
         r->feed[i] = r->next[i];
@@ -169,12 +186,16 @@ static omni_status generate(run *r, omni_error *err) {
     if (status) return status;
     omni_engine_counters(r->engine, &r->total);
     r->decode = omni_counters_between(&r->prefill, &r->total);
+    omni_engine_switch_counters(r->engine, &r->transform);
+    omni_counters_add(&r->total, &r->transform);
     return cli_stopped(err);
 }
 
 static void close_run(run *r) {
     omni_engine_free(r->engine);
     omni_plan_free(r->plan);
+    if (r->decode_plan) cli_schedule_drop(r->decode_plan, r->later);
+    cli_schedules_free(r->decode_plan, r->schedules);
     dump_free(r);
     encode_free(r);
     prompts_free(&r->prompts);

@@ -44,6 +44,9 @@ typedef struct run {
     prompts prompts;
     omni_plan_spec spec;
     omni_plan *plan;
+    cli_schedule *decode_plan; /* [schedules], which is 1; NULL: as the plan */
+    size_t schedules;
+    const omni_plan **later; /* its plans */
     omni_engine *engine;
     size_t *counts;    /* [count] tokens of the next pass */
     int32_t *feed;     /* [tokens] ids of the next pass */
@@ -54,8 +57,8 @@ typedef struct run {
     size_t decoded;    /* tokens of the decode phase, without those of ended sequences */
     encoded encoded;
     dump dump;
-    uint64_t load_ns, prefill_ns, decode_ns;
-    omni_counters prefill, decode, total;
+    uint64_t load_ns, prefill_ns, transform_ns, decode_ns;
+    omni_counters prefill, decode, transform, total;
 } run;
 
 uint64_t dump_bytes(const run *r); /* what dump_prepare will allocate: the engine's memory check counts it */

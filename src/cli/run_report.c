@@ -35,9 +35,8 @@ static json_t *array_json(const run *r) {
 
 static json_t *plan_json(const run *r) {
     json_t *object = json_object();
-    const char *later = cli_value(r->c, OMNI_OPT_DECODE_PLAN);
     cli_set(&object, "name", omni_json_string(r->spec.name));
-    cli_set(&object, "decode_name", omni_json_string(later ? later : r->spec.name));
+    cli_set(&object, "decode_name", omni_json_string(r->decode_plan ? r->decode_plan->name : r->spec.name));
     cli_set(&object, "methods", cli_methods_json(&r->spec));
     return object;
 }
@@ -46,6 +45,7 @@ static json_t *timing_json(const run *r) {
     json_t *object = json_object();
     cli_set(&object, "load_s", omni_json_number(seconds(r->load_ns)));
     cli_set(&object, "prefill_s", omni_json_number(seconds(r->prefill_ns)));
+    cli_set(&object, "transform_s", omni_json_number(seconds(r->transform_ns)));
     cli_set(&object, "decode_s", omni_json_number(seconds(r->decode_ns)));
     cli_set(&object, "prefill_tokens_per_s", omni_json_number(rate(r->prompts.tokens, r->prefill_ns)));
     cli_set(&object, "decode_tokens_per_s", omni_json_number(rate(r->decoded, r->decode_ns)));
@@ -53,11 +53,10 @@ static json_t *timing_json(const run *r) {
 }
 
 static json_t *fabric_json(const run *r) {
-    const omni_counters none = {0};
     json_t *object = json_object();
     cli_set(&object, "prefill", omni_json_counters(&r->prefill));
     cli_set(&object, "decode", omni_json_counters(&r->decode));
-    cli_set(&object, "transform", omni_json_counters(&none));
+    cli_set(&object, "transform", omni_json_counters(&r->transform));
     cli_set(&object, "total", omni_json_counters(&r->total));
     return object;
 }
@@ -104,8 +103,14 @@ static void draw_head(const run *r, omni_text *page) {
                   workers == 1 ? "" : "s", workers == 1 ? "" : "s");
     for (size_t w = 0; w < workers; w++)
         omni_text_add(page, "%s%u", w ? "," : "", omni_engine_cpu(r->engine, w));
-    omni_text_add(page, "\nplan   %s: %s\n\n", r->spec.name,
+    omni_text_add(page, "\nplan   %s: %s\n", r->spec.name,
                   cli_methods_text(&r->spec, methods, sizeof methods));
+    for (size_t i = 0; r->decode_plan && i < r->decode_plan->count; i++) {
+        const omni_plan_spec *d = &r->decode_plan->spec[i];
+        omni_text_add(page, "decode %s, from position %zu on: %s\n", d->name, r->decode_plan->from[i],
+                      cli_methods_text(d, methods, sizeof methods));
+    }
+    omni_text_add(page, "\n");
 }
 
 static void draw_tokens(const run *r, omni_text *page) {
@@ -142,6 +147,7 @@ static void draw_timing(const run *r, omni_text *page) {
     add_phase(t, "load", 0, r->load_ns);
     bool encoder = r->c->model->shape.encoder;
     add_phase(t, encoder ? "encode" : "prefill", r->prompts.tokens, r->prefill_ns);
+    if (r->decode_plan) add_phase(t, "transform", 0, r->transform_ns);
     if (!encoder) add_phase(t, "decode", r->decoded, r->decode_ns);
     omni_table_draw(t, page);
     omni_table_free(t);
@@ -149,11 +155,12 @@ static void draw_timing(const run *r, omni_text *page) {
 }
 
 static void draw_fabric(const run *r, omni_text *page) {
-    const omni_counters *phase[] = {&r->prefill, &r->decode, &r->total};
+    const omni_counters *phase[] = {&r->prefill, &r->decode, &r->total, &r->transform};
     bool encoder = r->c->model->shape.encoder;
-    size_t columns = encoder ? 1 : 3;
+    size_t columns = encoder ? 1 : r->decode_plan ? 4 : 3;
     omni_table *t = omni_table_create(
-        (const char *const[]){"fabric", encoder ? ">encode" : ">prefill", ">decode", ">total"}, 1 + columns);
+        (const char *const[]){"fabric", encoder ? ">encode" : ">prefill", ">decode", ">total", ">transform"},
+        1 + columns);
     for (size_t i = 0; i < OMNI_COUNTERS; i++) {
         omni_table_cell(t, "%s", omni_counter_names[i]);
         for (size_t k = 0; k < columns; k++)

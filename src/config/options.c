@@ -27,7 +27,9 @@ static const omni_option options[OMNI_OPTIONS] = {
      "how work is divided: a name, key=value parts joined by ':', or both; "
      "for check and plan a LIST of them or 'all'"},
     {OMNI_OPT_DECODE_PLAN, "decode-plan", "P|LIST",  RUN | CHECK,        false, NULL,
-     "another plan for the decode phase (as --plan unless given)"},
+     "another plan for the decode phase, or a schedule: P,Q@2048 is Q from position 2048 on (as --plan unless given)"},
+    {OMNI_OPT_RESIDENT,    "resident",    NULL,      RUN | CHECK,        false, NULL,
+     "with --decode-plan: every PE keeps its weights for all plans; else they move over the bus when the plan changes"},
     {OMNI_OPT_PROMPT_IDS,  "prompt-ids",  "1,2,3",   RUN,                true,  NULL,
      "token ids of one sequence; give it once for each sequence"},
     {OMNI_OPT_IDS_FILE,    "ids-file",    "FILE",    RUN,                false, NULL,

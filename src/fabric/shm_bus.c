@@ -27,7 +27,7 @@ static void fill_own(const fabric_message *m, omni_range share, size_t to, const
                      size_t bytes) {
     for (size_t i = share.start; i < share.start + share.count; i++) {
         const omni_view *own = message_target(m, share, i);
-        if (own) view_copy(own, to, src, from, bytes);
+        if (own && own->base) view_copy(own, to, src, from, bytes);
     }
 }
 

@@ -39,6 +39,16 @@ static inline __attribute__((always_inline)) void put_panel(unsigned char *to, s
     }
 }
 
+void omni_packed_get(const omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, void *dst) {
+    const size_t size = omni_dtype_bytes(w->dtype);
+    const unsigned char *panels = (const unsigned char *)w + KERNEL_HANDLE_BYTES;
+    unsigned char *to = dst;
+    for (size_t o = out0; o < out0 + nout; o++) {
+        const unsigned char *from = panels + o / KERNEL_NR * w->panel_bytes + o % KERNEL_NR * size;
+        for (size_t i = in0; i < in0 + nin; i++, to += size) memcpy(to, from + i * KERNEL_NR * size, size);
+    }
+}
+
 void omni_packed_put(omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, const void *src,
                      size_t src_out, size_t src_in) {
     const size_t size = omni_dtype_bytes(w->dtype);

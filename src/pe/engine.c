@@ -28,22 +28,41 @@ static uint64_t shared_bytes(const omni_engine *e) {
     if (s->rope_theta > 0) add_product(&sum, longest, s->head_dim, sizeof(float));
     if (o->taps) add_product(&sum, o->max_tokens, (s->layers + 1) * s->hidden, sizeof(float));
     if (o->taps) add_product(&sum, tap_logit_rows(o), s->vocab, sizeof(float));
-    add_product(&sum, e->workers, 1, worker_scratch_bytes(o));
-    add_product(&sum, omni_mesh_pieces(&o->plan->mesh), 2 * RING_SLOTS, RING_SLOT_BYTES);
+    add_product(&sum, e->workers, 1, worker_scratch_bytes(e));
+    for (size_t f = 0; f < e->forms; f++)
+        add_product(&sum, omni_mesh_pieces(&e->form[f].o.plan->mesh), 2 * RING_SLOTS, RING_SLOT_BYTES);
+    if (e->forms > 1) add_product(&sum, 1, 2 * RING_SLOTS, RING_SLOT_BYTES);
     return sum;
 }
 
-/* All that will be allocated, before any of it is. */
-static omni_status check_memory(const omni_engine *e, omni_error *err) {
-    uint64_t wanted = shared_bytes(e), available = omni_topo_memory_available();
-    for (size_t r = 0; r < e->pes && wanted <= available; r++) {
+/* The arenas of one form and the tables beside them; stops counting at `most`. */
+static omni_status form_bytes(const omni_engine *e, const pe_form *f, uint64_t most, uint64_t *out,
+                              omni_error *err) {
+    omni_status st = OMNI_OK;
+    for (size_t r = 0; r < e->pes && *out <= most && !st; r++) {
         pe x;
-        omni_status st = pe_layout(&e->o, r, &x, err);
-        wanted += x.memory.resident_bytes + pe_table_bytes(&e->o, &x);
+        st = pe_layout(&f->o, r, &x, err);
+        *out += x.memory.resident_bytes + pe_table_bytes(&f->o, &x);
         pe_free(&x);
-        if (st != OMNI_OK) return st;
     }
-    if (wanted <= available) return OMNI_OK;
+    return st;
+}
+
+/* All that will be allocated, before any of it is: every form when all are resident, else the two largest, for a
+ * switch has two. */
+static omni_status check_memory(const omni_engine *e, omni_error *err) {
+    uint64_t base = shared_bytes(e), available = omni_topo_memory_available(), first = 0, second = 0, sum = 0;
+    omni_status st = OMNI_OK;
+    for (size_t f = 0; f < e->forms && base <= available && !st; f++) {
+        uint64_t bytes = 0;
+        st = form_bytes(e, &e->form[f], available, &bytes, err);
+        sum = bytes > UINT64_MAX - sum ? UINT64_MAX : sum + bytes;
+        second = bytes > first ? first : bytes > second ? bytes : second;
+        first = bytes > first ? bytes : first;
+    }
+    uint64_t wanted = e->o.resident ? sum : first + second;
+    wanted = wanted > UINT64_MAX - base ? UINT64_MAX : wanted + base;
+    if (st || wanted <= available) return st;
     char a[32], b[32];
     return omni_error_set(err, OMNI_BAD_INPUT,
                           "plan '%s' on %zu PEs needs at least %s of memory, but %s are available",
@@ -51,12 +70,36 @@ static omni_status check_memory(const omni_engine *e, omni_error *err) {
                           omni_format_bytes(b, sizeof b, available));
 }
 
+/* The form in use. */
+static void take_form(omni_engine *e, size_t index) {
+    e->now = index;
+    e->o = e->form[index].o;
+    e->pe = e->form[index].pe;
+    e->fabric = e->form[index].fabric;
+}
+
+static omni_status create_forms(omni_engine *e, omni_error *err) {
+    e->form = omni_alloc_array(1 + e->o.laters, sizeof *e->form);
+    if (!e->form) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the engine");
+    e->forms = 1 + e->o.laters;
+    for (size_t f = 0; f < e->forms; f++) {
+        e->form[f].o = e->o;
+        if (f == 0) continue;
+        e->form[f].o.plan = e->o.later[f - 1];
+        e->form[f].o.max_tokens = e->o.sequences;
+    }
+    return OMNI_OK;
+}
+
 static omni_status lay_out(omni_engine *e, omni_error *err) {
-    omni_status st = check_memory(e, err);
-    if (st != OMNI_OK) return st;
-    e->pe = omni_alloc_array(e->pes, sizeof *e->pe);
-    if (!e->pe) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu PEs", e->pes);
-    for (size_t r = 0; r < e->pes && st == OMNI_OK; r++) st = pe_layout(&e->o, r, &e->pe[r], err);
+    omni_status st = create_forms(e, err);
+    if (st == OMNI_OK) st = check_memory(e, err);
+    for (size_t f = 0; f < e->forms && st == OMNI_OK; f++) {
+        pe_form *form = &e->form[f];
+        form->pe = omni_alloc_array(e->pes, sizeof *form->pe);
+        if (!form->pe) st = omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu PEs", e->pes);
+        for (size_t r = 0; r < e->pes && st == OMNI_OK; r++) st = pe_layout(&form->o, r, &form->pe[r], err);
+    }
     return st;
 }
 
@@ -104,6 +147,15 @@ static omni_status bind_host_port(omni_engine *e, omni_error *err) {
     return st ? st : load_vector(e, &m->embed_norm_bias, &e->embed_norm_bias, err);
 }
 
+static size_t most_parts(const omni_engine *e) {
+    size_t most = 0;
+    for (size_t f = 0; f < e->forms; f++) {
+        size_t parts = pass_parts(&e->form[f].o);
+        most = parts > most ? parts : most;
+    }
+    return most;
+}
+
 static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
     const omni_shape *s = &e->o.model->shape;
     size_t n = e->o.sequences;
@@ -111,12 +163,13 @@ static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
     e->pass.counts = omni_alloc_array(n, sizeof(size_t));
     e->pass.row = omni_alloc_array(n, sizeof(size_t));
     e->pass.mark = omni_alloc_array(e->o.max_marks, sizeof(size_t));
-    e->pass.part_first = omni_alloc_array(e->o.plan->mesh.groups + 1, sizeof(size_t));
+    e->pass.part = omni_alloc_array(most_parts(e), sizeof *e->pass.part);
+    e->pass.part_first = omni_alloc_array(e->pes + 1, sizeof(size_t)); /* groups are at most PEs */
     e->length = omni_alloc_array(n, sizeof(size_t));
     e->rows =
         omni_alloc_array(e->o.max_tokens + 1, s->hidden * sizeof(float)); /* the last: what is added to one */
-    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->pass.mark || !e->pass.part_first ||
-        !e->length || !e->rows || !create_rope(e))
+    if (!e->pass.first || !e->pass.counts || !e->pass.row || !e->pass.mark || !e->pass.part ||
+        !e->pass.part_first || !e->length || !e->rows || !create_rope(e))
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the host port's rows");
     return bind_host_port(e, err);
 }
@@ -126,8 +179,23 @@ static omni_segment segment_of(const omni_mesh *mesh, omni_cut cut, size_t group
     return (omni_segment){piece.start, piece.count};
 }
 
-static omni_status create_fabric(omni_engine *e, omni_error *err) {
-    const omni_mesh *mesh = &e->o.plan->mesh;
+static omni_status open_fabric(const omni_engine *e, const omni_segment *segments, size_t count,
+                               omni_fabric **out, omni_error *err) {
+    omni_fabric_options f = {.kind = e->o.fabric ? e->o.fabric : "shm",
+                             .pes = e->pes,
+                             .workers = e->workers,
+                             .segments = segments,
+                             .segment_count = count,
+                             .ring_slots = RING_SLOTS,
+                             .slot_bytes = RING_SLOT_BYTES,
+                             .wait = e->wait,
+                             .stop = e->o.stop};
+    return omni_fabric_create(&f, out, err);
+}
+
+/* The bus as the plan of a form cuts it. */
+static omni_status create_fabric(const omni_engine *e, pe_form *form, omni_error *err) {
+    const omni_mesh *mesh = &form->o.plan->mesh;
     omni_segment *segments = omni_alloc_array(omni_mesh_pieces(mesh), sizeof *segments);
     if (!segments) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the bus pieces");
     for (size_t cut = 0; cut < OMNI_CUTS; cut++)
@@ -135,18 +203,16 @@ static omni_status create_fabric(omni_engine *e, omni_error *err) {
             for (size_t s = 0; s + (cut == OMNI_CUT_BOUNDARY) < mesh->stages; s++)
                 segments[omni_mesh_piece_number(mesh, (omni_cut)cut, g, s)] =
                     segment_of(mesh, (omni_cut)cut, g, s);
-    omni_fabric_options f = {.kind = e->o.fabric ? e->o.fabric : "shm",
-                             .pes = e->pes,
-                             .workers = e->workers,
-                             .segments = segments,
-                             .segment_count = omni_mesh_pieces(mesh),
-                             .ring_slots = RING_SLOTS,
-                             .slot_bytes = RING_SLOT_BYTES,
-                             .wait = e->wait,
-                             .stop = e->o.stop};
-    omni_status st = omni_fabric_create(&f, &e->fabric, err);
+    omni_status st = open_fabric(e, segments, omni_mesh_pieces(mesh), &form->fabric, err);
     omni_free(segments);
     return st;
+}
+
+static omni_status create_fabrics(omni_engine *e, omni_error *err) {
+    omni_segment all = {0, e->pes};
+    omni_status st = OMNI_OK;
+    for (size_t f = 0; f < e->forms && st == OMNI_OK; f++) st = create_fabric(e, &e->form[f], err);
+    return st || e->forms == 1 ? st : open_fabric(e, &all, 1, &e->between, err);
 }
 
 static omni_status create_team(omni_engine *e, omni_error *err) {
@@ -177,6 +243,8 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     omni_status st = omni_kernel_init(err);
     if (st == OMNI_OK) st = check_options(o, err);
     if (st == OMNI_OK) st = omni_plan_check(o->plan, RING_SLOTS, err);
+    for (size_t i = 0; i < o->laters && st == OMNI_OK; i++)
+        st = omni_plan_check(o->later[i], RING_SLOTS, err);
     if (st != OMNI_OK) return st;
     omni_engine *e = omni_alloc(sizeof *e);
     if (!e) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the engine");
@@ -197,7 +265,8 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     if (st == OMNI_OK) st = lay_out(e, err);
     if (st == OMNI_OK) st = allocate_host_port(e, err);
     if (st == OMNI_OK) st = taps_create(e, err);
-    if (st == OMNI_OK) st = create_fabric(e, err);
+    if (st == OMNI_OK) st = create_fabrics(e, err);
+    if (st == OMNI_OK) take_form(e, 0);
     if (st == OMNI_OK) st = create_team(e, err);
     if (st != OMNI_OK) {
         omni_engine_free(e);
@@ -210,12 +279,16 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
 void omni_engine_free(omni_engine *e) {
     if (!e) return;
     if (e->worker) team_stop(e);
-    if (e->fabric) omni_fabric_free(e->fabric);
+    for (size_t f = 0; f < e->forms; f++) {
+        omni_fabric_free(e->form[f].fabric);
+        for (size_t r = 0; e->form[f].pe && r < e->pes; r++) pe_free(&e->form[f].pe[r]);
+        omni_free(e->form[f].pe);
+    }
+    omni_fabric_free(e->between);
     omni_barrier_free(e->start);
     omni_barrier_free(e->done);
     taps_free(e);
-    for (size_t r = 0; e->pe && r < e->pes; r++) pe_free(&e->pe[r]);
-    omni_free(e->pe);
+    omni_free(e->form);
     omni_free(e->worker);
     omni_free(e->capacity);
     omni_free(e->pass.first);
@@ -288,7 +361,8 @@ static omni_status set_pass(omni_engine *e, const omni_encode *io, omni_error *e
     e->pass.extent = (omni_extent){
         .tokens = row, .sequences = e->o.sequences, .first = e->pass.first, .counts = e->pass.counts};
     if (!st) st = set_marks(e, io, err);
-    return st ? st : pass_cut(&e->pass, e->o.plan, err);
+    if (!st) pass_cut(&e->pass, e->o.plan);
+    return st;
 }
 
 /* One row of a table of the host port. */
@@ -372,6 +446,7 @@ static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) 
     if (st == OMNI_OK) st = embed(e, io, err);
     if (st != OMNI_OK) return st;
     tap_begin(e);
+    e->switching = false;
     omni_word_publish(&e->go, ++e->passes);
     bool ok = true;
     for (size_t wave = 0; wave < e->pass.waves && ok; wave++)
@@ -398,6 +473,28 @@ omni_status omni_engine_encode(omni_engine *e, const omni_encode *io, omni_error
     return pass(e, io, err);
 }
 
+omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err) {
+    if (plan == e->now) return OMNI_OK;
+    if (plan >= e->forms)
+        return omni_error_set(err, OMNI_BAD_INPUT, "no plan %zu to switch to (expected 0 to %zu)", plan,
+                              e->forms - 1);
+    e->next = plan;
+    e->switching = true;
+    omni_word_publish(&e->go, ++e->passes);
+    if (!omni_barrier_wait(e->done, e->host_wait, e->o.stop)) {
+        team_stop(e); /* errors may be read once nobody writes them */
+        omni_status st = team_error(e, err);
+        return st ? st : omni_error_set(err, omni_stop_get(e->o.stop), "stopped while the plan changed");
+    }
+    for (size_t r = 0; r < e->pes && !e->o.resident; r++) {
+        omni_memory *to = &e->form[plan].pe[r].memory, *from = &e->pe[r].memory;
+        uint64_t both = from->resident_bytes + to->resident_bytes;
+        to->peak_bytes = both > from->peak_bytes ? both : from->peak_bytes;
+    }
+    take_form(e, plan);
+    return OMNI_OK;
+}
+
 void omni_engine_reset(omni_engine *e) {
     memset(e->length, 0, e->o.sequences * sizeof *e->length);
 }
@@ -414,10 +511,24 @@ unsigned omni_engine_cpu(const omni_engine *e, size_t w) {
 
 void omni_engine_memory(const omni_engine *e, size_t rank, omni_memory *out) {
     *out = e->pe[rank].memory;
+    if (!e->o.resident) return;
+    out->resident_bytes = 0;
+    for (size_t f = 0; f < e->forms; f++) out->resident_bytes += e->form[f].pe[rank].memory.resident_bytes;
+    out->peak_bytes = out->resident_bytes;
 }
 
 void omni_engine_counters(const omni_engine *e, omni_counters *out) {
-    omni_fabric_counters(e->fabric, out);
+    *out = (omni_counters){0};
+    for (size_t f = 0; f < e->forms; f++) {
+        omni_counters one;
+        omni_fabric_counters(e->form[f].fabric, &one);
+        omni_counters_add(out, &one);
+    }
+}
+
+void omni_engine_switch_counters(const omni_engine *e, omni_counters *out) {
+    *out = (omni_counters){0};
+    if (e->between) omni_fabric_counters(e->between, out);
 }
 
 const char *omni_engine_warning(const omni_engine *e) {

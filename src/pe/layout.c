@@ -149,7 +149,7 @@ omni_status pe_layout(const omni_engine_options *o, size_t rank, pe *x, omni_err
     if (c.overflow)
         return omni_error_set(err, OMNI_BAD_INPUT, "PE %zu: its memory exceeds the address space", rank);
     x->arena_bytes = c.used;
-    x->memory.resident_bytes = omni_round_up(c.used, 4096);
+    x->memory.resident_bytes = x->memory.peak_bytes = omni_round_up(c.used, 4096);
     return OMNI_OK;
 }
 

@@ -14,7 +14,13 @@ static size_t count_parts(const omni_plan *plan, omni_extent extent, size_t grou
     return n;
 }
 
-omni_status pass_cut(pe_pass *pass, const omni_plan *plan, omni_error *err) {
+size_t pass_parts(const omni_engine_options *o) {
+    size_t chunk = o->plan->spec.chunk, parts = o->plan->mesh.groups;
+    if (o->plan->mesh.stages == 1) return parts;
+    return parts + o->sequences + (chunk ? o->max_tokens / chunk : 0);
+}
+
+void pass_cut(pe_pass *pass, const omni_plan *plan) {
     size_t groups = plan->mesh.groups, most = 0;
     pass->part_first[0] = 0;
     for (size_t g = 0; g < groups; g++) {
@@ -22,21 +28,11 @@ omni_status pass_cut(pe_pass *pass, const omni_plan *plan, omni_error *err) {
         pass->part_first[g + 1] = pass->part_first[g] + n;
         most = n > most ? n : most;
     }
-    if (pass->part_first[groups] > pass->parts) {
-        omni_free(pass->part);
-        pass->parts = pass->part_first[groups];
-        pass->part = omni_alloc_array(pass->parts, sizeof *pass->part);
-    }
-    if (!pass->part) {
-        pass->parts = 0;
-        return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the parts of a pass");
-    }
     for (size_t g = 0; g < groups; g++) {
         omni_parts it = omni_parts_begin(plan, pass->extent, g);
         for (omni_part *p = pass->part + pass->part_first[g]; omni_parts_next(&it, p); p++) continue;
     }
     pass->waves = most + plan->mesh.stages - 1;
-    return OMNI_OK;
 }
 
 const omni_part *pass_part(const pe_pass *pass, size_t group, size_t stage, size_t wave) {

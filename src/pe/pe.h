@@ -3,6 +3,9 @@
  *   engine ----- worker 0 ----- pe 0, pe 1, ...      a worker is a pinned thread; it carries neighbouring PEs
  *     |   \----- worker 1 ----- ...
  *     |                          pe: one arena [ weights | keys and values | activations ]
+ *   form: the engine under one plan: the PEs' arenas as that plan lays them, and the bus as it cuts it. All but one are
+ *   asleep; switch.c changes from one to another.
+ *
  *   host port (the caller's thread): embeds, sends the rows in, awaits the tokens
  *
  * A forward pass: the caller fills `pass`, publishes `go`; every worker walks the plan's steps, part by part of the
@@ -55,10 +58,16 @@ typedef struct pe_pass {
     size_t *row;            /* [sequences] first row of each sequence */
     size_t *mark;           /* [max_marks] rows for the MLM head */
     omni_part *part;        /* group by group */
-    size_t parts;           /* room for so many */
     size_t *part_first;     /* [groups + 1] where a group's begin */
     size_t waves;
 } pe_pass;
+
+/* The engine under one plan. */
+typedef struct pe_form {
+    omni_engine_options o; /* with that plan */
+    pe *pe;                /* [pes] */
+    omni_fabric *fabric;
+} pe_form;
 
 /* The neighbouring ranks of one group and stage that a worker carries. */
 typedef struct pe_share {
@@ -84,15 +93,23 @@ typedef struct worker {
     int32_t *tokens;  /* [sequences or max_marks] */
     omni_view *views; /* [ranks.count] */
     void **buffers;   /* [ranks.count] */
+    char *
+        staging; /* twice staging_bytes: what a switch sends, and what it receives; NULL: there is one form */
+    size_t staging_bytes;
 } worker;
 
 struct omni_engine {
-    omni_engine_options o;
-    size_t *capacity; /* own copy */
-    size_t pes, workers;
-    pe *pe;         /* [pes] */
-    worker *worker; /* [workers] */
+    omni_engine_options o; /* of the form in use ... */
+    pe *pe;                /* ... and its parts */
     omni_fabric *fabric;
+    pe_form *form; /* [forms] */
+    size_t forms;
+    size_t now, next;     /* the form in use; the one that a switch goes to */
+    bool switching;       /* what `go` asks for: a switch, or a pass */
+    omni_fabric *between; /* one bus over all ranks, for switches; NULL: there is one form */
+    size_t *capacity;     /* own copy */
+    size_t pes, workers;
+    worker *worker; /* [workers] */
     omni_wait_policy wait, host_wait;
     omni_word go;
     uint32_t passes;   /* epoch of go */
@@ -131,10 +148,13 @@ omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
 
 /* team.c */
-size_t
-worker_scratch_bytes(const omni_engine_options *o); /* of one worker; SIZE_MAX: more than there can be */
+size_t worker_scratch_bytes(const omni_engine *e); /* of one worker; SIZE_MAX: more than there can be */
 omni_status team_start(omni_engine *e, omni_error *err);
+omni_status team_error(omni_engine *e, omni_error *err); /* of the first worker that has one */
 void team_stop(omni_engine *e);
+omni_status worker_map(worker *w, const pe_form *f, pe *x); /* gives x its arena, zeroed; error in w->error */
+void worker_unmap(pe *x);
+void worker_find_shares(worker *w, const omni_plan *plan);
 
 /* Long kernels go block by block, so that the stop word is seen in between; results do not depend on it. The rows
  * are a multiple of the kernel's own blocks. */
@@ -142,6 +162,8 @@ enum { MATMUL_ROWS = 576, ATTENTION_QUERIES = 256 };
 
 /* exec.c, message.c, attend.c: one step of the pass. False: stopped. */
 bool exec_pass(worker *w);
+bool exec_switch(worker *w);                              /* switch.c */
+bool switch_staging(const omni_engine *e, size_t *bytes); /* false: more than there can be */
 /* For the ranks `own` that the worker carries in the message's piece, one step for all of them. */
 bool exec_message(worker *w, const omni_step *s, const omni_part *part, const pe_share *own);
 bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t group);
@@ -149,8 +171,9 @@ void exec_kv_append(worker *w, pe *x, const omni_step *s, const omni_part *part)
 void exec_attention(worker *w, pe *x, const omni_step *s, const omni_part *part);
 void exec_attention_finish(worker *w, pe *x, const omni_step *s, const omni_part *part);
 
-/* pass.c: cuts the pass into its parts. */
-omni_status pass_cut(pe_pass *pass, const omni_plan *plan, omni_error *err);
+/* pass.c: the most parts that a pass can have; cuts one into its parts. */
+size_t pass_parts(const omni_engine_options *o);
+void pass_cut(pe_pass *pass, const omni_plan *plan);
 /* The part of a group that is in a stage in that wave; NULL: none. */
 const omni_part *pass_part(const pe_pass *pass, size_t group, size_t stage, size_t wave);
 /* First row of the i-th sequence of a part, within the part. */

@@ -30,7 +30,7 @@ static omni_status touch(worker *w, char *mem, size_t bytes) {
     return OMNI_OK;
 }
 
-static omni_status map_arena(worker *w, pe *x) {
+omni_status worker_map(worker *w, const pe_form *f, pe *x) {
     if (x->arena_bytes == 0) return OMNI_OK;
     size_t bytes = x->memory.resident_bytes;
     void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -40,9 +40,14 @@ static omni_status map_arena(worker *w, pe *x) {
     x->arena = mem;
     w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, place_of(w), mem, bytes);
     omni_status st = touch(w, mem, bytes);
-    if (st == OMNI_OK && !pe_place(&w->engine->o, x))
+    if (st == OMNI_OK && !pe_place(&f->o, x))
         st = omni_error_set(&w->error, OMNI_RUN_FAILED, "PE %zu: no memory to lay it out", x->rank);
     return st;
+}
+
+void worker_unmap(pe *x) {
+    if (x->arena) munmap(x->arena, x->memory.resident_bytes);
+    x->arena = NULL;
 }
 
 typedef struct scratch {
@@ -62,14 +67,25 @@ static scratch scratch_of(const omni_engine_options *o) {
     return (scratch){omni_matmul_scratch_bytes(rows, widest), attention};
 }
 
-size_t worker_scratch_bytes(const omni_engine_options *o) {
-    scratch s = scratch_of(o);
-    size_t sum;
-    return omni_size_add(s.matmul, s.attention, &sum) ? sum : SIZE_MAX;
+/* A switch needs two staging buffers. */
+size_t worker_scratch_bytes(const omni_engine *e) {
+    scratch s = scratch_of(&e->form[0].o);
+    size_t sum, staging = 0;
+    if (e->forms > 1 && (!switch_staging(e, &staging) || !omni_size_mul(staging, 2, &staging)))
+        return SIZE_MAX;
+    bool fits = omni_size_add(s.matmul, s.attention, &sum) && omni_size_add(sum, staging, &sum);
+    return fits ? sum : SIZE_MAX;
+}
+
+static bool allocate_staging(worker *w) {
+    const omni_engine *e = w->engine;
+    if (e->forms == 1) return true;
+    w->staging = switch_staging(e, &w->staging_bytes) ? omni_alloc_array(2, w->staging_bytes) : NULL;
+    return w->staging != NULL;
 }
 
 static omni_status allocate_scratch(worker *w) {
-    const omni_engine_options *o = &w->engine->o;
+    const omni_engine_options *o = &w->engine->form[0].o;
     scratch s = scratch_of(o);
     w->matmul_scratch = omni_alloc(s.matmul);
     w->attention_scratch = omni_alloc(s.attention);
@@ -79,21 +95,32 @@ static omni_status allocate_scratch(worker *w) {
     w->buffers = omni_alloc_array(w->ranks.count, sizeof *w->buffers);
     w->share = omni_alloc_array(w->ranks.count, sizeof *w->share);
     if (w->matmul_scratch && w->attention_scratch && w->kv_of && w->tokens && w->views && w->buffers &&
-        w->share)
+        w->share && allocate_staging(w))
         return OMNI_OK;
     return omni_error_set(&w->error, OMNI_RUN_FAILED, "worker %zu: no memory for its scratch", w->index);
 }
 
 /* Its ranks, cut where a group or a stage ends; idle ones are in none. */
-static void find_shares(worker *w) {
-    const omni_mesh *mesh = &w->engine->o.plan->mesh;
+void worker_find_shares(worker *w, const omni_plan *plan) {
+    const omni_mesh *mesh = &plan->mesh;
     size_t end = w->ranks.start + w->ranks.count;
+    w->shares = 0;
     for (size_t r = w->ranks.start; r < end && r < mesh->used;) {
         omni_seat seat = omni_mesh_seat(mesh, r);
         size_t last = seat.first + seat.p < end ? seat.first + seat.p : end;
         w->share[w->shares++] = (pe_share){seat.group, seat.stage, {r, last - r}};
         r = last;
     }
+}
+
+static omni_status load_form(worker *w, const pe_form *f) {
+    omni_status st = OMNI_OK;
+    for (size_t i = 0; i < w->ranks.count && st == OMNI_OK; i++) {
+        pe *x = &f->pe[w->ranks.start + i];
+        st = worker_map(w, f, x);
+        if (st == OMNI_OK) st = pe_load(&f->o, x, &w->error);
+    }
+    return st;
 }
 
 static void set_up(worker *w) {
@@ -106,12 +133,9 @@ static void set_up(worker *w) {
     pthread_setname_np(pthread_self(), name);
     w->unbound = !omni_topo_bind_thread(e->o.topo, place_of(w));
     omni_status st = allocate_scratch(w);
-    if (st == OMNI_OK) find_shares(w);
-    for (size_t i = 0; i < w->ranks.count && st == OMNI_OK; i++) {
-        pe *x = &e->pe[w->ranks.start + i];
-        st = map_arena(w, x);
-        if (st == OMNI_OK) st = pe_load(&e->o, x, &w->error);
-    }
+    if (st == OMNI_OK) worker_find_shares(w, e->o.plan);
+    for (size_t f = 0; f < (e->o.resident ? e->forms : 1); f++)
+        if (st == OMNI_OK) st = load_form(w, &e->form[f]);
 }
 
 static void *work(void *arg) {
@@ -121,13 +145,14 @@ static void *work(void *arg) {
     bool going = omni_barrier_wait(e->start, e->wait, e->o.stop);
     for (uint32_t pass = 1; going; pass++) {
         going = omni_word_wait(&e->go, pass, e->wait, e->o.stop) &&
-                !atomic_load_explicit(&e->quit, memory_order_relaxed) && exec_pass(w) &&
+                !atomic_load_explicit(&e->quit, memory_order_relaxed) &&
+                (e->switching ? exec_switch(w) : exec_pass(w)) &&
                 omni_barrier_wait(e->done, e->wait, e->o.stop);
     }
     return NULL;
 }
 
-static omni_status first_error(omni_engine *e, omni_error *err) {
+omni_status team_error(omni_engine *e, omni_error *err) {
     omni_status st = OMNI_OK;
     bool unbound = false;
     for (size_t i = 0; i < e->workers; i++) {
@@ -160,12 +185,12 @@ omni_status team_start(omni_engine *e, omni_error *err) {
     }
     if (!omni_barrier_wait(e->start, e->host_wait, e->o.stop)) {
         team_stop(e); /* errors may be read once nobody writes them */
-        omni_status st = first_error(e, err);
+        omni_status st = team_error(e, err);
         return st != OMNI_OK
                    ? st
                    : omni_error_set(err, omni_stop_get(e->o.stop), "stopped while the PEs were set up");
     }
-    return first_error(e, err);
+    return team_error(e, err);
 }
 
 void team_stop(omni_engine *e) {
@@ -185,15 +210,15 @@ void team_stop(omni_engine *e) {
         omni_free(w->views);
         omni_free(w->buffers);
         omni_free(w->share);
+        omni_free(w->staging);
         w->share = NULL;
+        w->staging = NULL;
         w->matmul_scratch = w->attention_scratch = NULL;
         w->kv_of = NULL;
         w->tokens = NULL;
         w->views = NULL;
         w->buffers = NULL;
     }
-    for (size_t r = 0; r < e->pes; r++) {
-        if (e->pe[r].arena) munmap(e->pe[r].arena, e->pe[r].memory.resident_bytes);
-        e->pe[r].arena = NULL;
-    }
+    for (size_t f = 0; f < e->forms; f++)
+        for (size_t r = 0; r < e->pes; r++) worker_unmap(&e->form[f].pe[r]);
 }

@@ -300,9 +300,10 @@ static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
     [OMNI_STEP_HAND_OFF] = prove_hand_off,
 };
 
-static omni_status prove_step(prover *c, size_t i, size_t ring_slots, omni_error *err) {
+static omni_status prove_step(prover *c, size_t i, size_t stage, size_t ring_slots, omni_error *err) {
     c->step = &c->plan->step[i];
-    bool ok = !omni_step_is_message(c->step) || prove_route(c, ring_slots);
+    bool ok = c->step->stage == stage || fail(c, "a step of another stage");
+    ok = ok && (!omni_step_is_message(c->step) || prove_route(c, ring_slots));
     if (ok && proofs[c->step->kind](c)) return OMNI_OK;
     return omni_error_set(err, OMNI_RUN_FAILED, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
                           c->plan->spec.name, c->plan->mesh.pes, i, omni_step_name(c->step->kind),
@@ -319,8 +320,8 @@ static omni_status prove_stage(prover *c, size_t stage, size_t ring_slots, omni_
         c->cells[i] = (cell){.value = OMNI_NO_VALUE};
     if (stage > 0) put_as_stored(c, plan->step[between - 1].out, 0, COMPLETE);
     for (size_t i = block.start; i < block.start + block.count && !st; i++)
-        st = prove_step(c, i, ring_slots, err);
-    return !st && stage + 1 < plan->mesh.stages ? prove_step(c, between, ring_slots, err) : st;
+        st = prove_step(c, i, stage, ring_slots, err);
+    return !st && stage + 1 < plan->mesh.stages ? prove_step(c, between, stage, ring_slots, err) : st;
 }
 
 /* Groups execute the same steps: those with stages of the same sizes need one proof. There are at most two sizes of

@@ -141,6 +141,8 @@ static omni_status run(check *c) {
     c->result->decode = omni_counters_between(&middle, &after);
     judge_counters(c, "prefill", &c->result->prefill, &c->planned_prefill);
     judge_counters(c, "decode", &c->result->decode, &c->planned_decode);
+    omni_engine_switch_counters(c->engine, &c->result->transform);
+    judge_counters(c, "transform", &c->result->transform, &c->planned_transform);
     c->result->passed = c->result->first_bad[0] == '\0';
     return OMNI_OK;
 }
@@ -186,6 +188,7 @@ omni_status omni_check_case(const omni_engine_options *o, const omni_truth *trut
     *out = (omni_check_result){0};
     check c = {.model = o->model,
                .shape = &o->model->shape,
+               .o = o,
                .plan = o->plan,
                .truth = truth,
                .result = out,

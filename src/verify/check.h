@@ -9,7 +9,7 @@
 typedef struct check {
     const omni_model *model;
     const omni_shape *shape;
-    const omni_plan *plan;
+    const omni_plan *plan; /* in use */
     const omni_truth *truth;
     omni_engine *engine;
     omni_check_result *result;
@@ -21,7 +21,9 @@ typedef struct check {
     int32_t *ids;                  /* [tokens], and later [prompts]: input of the next pass */
     int32_t *next;                 /* [prompts] the engine's arg-max */
     float *normed;                 /* [tokens, hidden] */
-    omni_counters planned_prefill, planned_decode;
+    const omni_engine_options *o;
+    size_t in_use; /* which of the plans */
+    omni_counters planned_prefill, planned_decode, planned_transform;
 } check;
 
 /* --- passes: OMNI_OK when they ran, whatever was found ---------------------------------------- */

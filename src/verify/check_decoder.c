@@ -56,9 +56,23 @@ static int32_t token_for(const omni_prompt_truth *p, size_t step) {
     return p->next[step <= p->steps ? step - 1 : p->steps - 1];
 }
 
+/* To the plan that the next step is due under. */
+static omni_status change_plan(check *c) {
+    size_t due = omni_engine_due(c->engine);
+    omni_counters moves;
+    if (due == c->in_use) return OMNI_OK;
+    omni_engine_switch_count(c->engine, due, &moves);
+    omni_counters_add(&c->planned_transform, &moves);
+    c->in_use = due;
+    c->plan = due ? c->o->later[due - 1] : c->o->plan;
+    return omni_engine_switch(c->engine, due, c->err);
+}
+
 omni_status check_decode(check *c) {
     omni_status status = OMNI_OK;
     for (size_t step = 1; !status && step < c->steps; step++) {
+        status = change_plan(c);
+        if (status) return status;
         for (size_t i = 0; i < c->prompts; i++) {
             c->ids[i] = token_for(omni_truth_prompt(c->truth, i), step);
             c->counts[i] = 1;

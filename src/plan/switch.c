@@ -1,0 +1,206 @@
+/* switch.c: what moves when the plan changes between two passes: weights and the keys and values so far, from where
+ * the first plan has them to where the second needs them.
+ *
+ *   rank     0        1        2               rank 1 needs rows 2..5 and has 3..5: of owner 0's message it takes 2
+ *   from   |0 1 2 | 3 4 5  | 6 7 8 |
+ *   to     |0 1   | 2 3 4 5| 6 7 8 |           rank 2 has all that it needs, and takes nothing
+ *
+ * Both plans list the same weights in the same order, since both walk the same ops. Owners are the ranks of the first
+ * group; where neighbours hold the same rows or heads, the first of them sends them.
+ */
+#include "plan/plan.h"
+
+/* --- ranges ----------------------------------------------------------------------------------- */
+
+static omni_range meet(omni_range a, omni_range b) {
+    size_t start = a.start > b.start ? a.start : b.start;
+    size_t end_a = a.start + a.count, end_b = b.start + b.count, end = end_a < end_b ? end_a : end_b;
+    return (omni_range){start, end > start ? end - start : 0};
+}
+
+static bool within(omni_range a, omni_range b) {
+    return a.count == 0 || meet(a, b).count == a.count;
+}
+
+/* What of a is behind the end of b. */
+static omni_range beyond(omni_range a, omni_range b) {
+    size_t end = b.count ? b.start + b.count : 0;
+    return end > a.start ? meet(a, (omni_range){end, SIZE_MAX - end}) : a;
+}
+
+size_t omni_region_rows(const omni_region *r) {
+    size_t rows = 0;
+    for (size_t j = 0; j < OMNI_MAX_PARTS; j++) rows += r->out[j].count;
+    return rows;
+}
+
+omni_region omni_region_meet(const omni_region *a, const omni_region *b) {
+    omni_region r = {.in = meet(a->in, b->in)};
+    for (size_t j = 0; j < OMNI_MAX_PARTS && r.in.count; j++) r.out[j] = meet(a->out[j], b->out[j]);
+    return r;
+}
+
+static bool region_within(const omni_region *a, const omni_region *b) {
+    bool ok = within(a->in, b->in);
+    for (size_t j = 0; j < OMNI_MAX_PARTS; j++) ok = ok && within(a->out[j], b->out[j]);
+    return ok || omni_region_rows(a) == 0;
+}
+
+/* --- who holds what --------------------------------------------------------------------------- */
+
+static bool has_piece(const omni_weight *w, omni_piece_kind kind) {
+    if (w->op->kind == OMNI_OP_NORM)
+        return kind == OMNI_PIECE_NORM_WEIGHT || (kind == OMNI_PIECE_NORM_BIAS && w->op->norm_bias.name[0]);
+    return kind == OMNI_PIECE_MATRIX || (kind == OMNI_PIECE_BIAS && w->op->matrix[0].bias.name[0]);
+}
+
+omni_region omni_weight_region(const omni_plan *plan, size_t weight, omni_piece_kind kind, size_t rank) {
+    const omni_weight *w = &plan->weight[weight];
+    omni_seat seat = omni_mesh_seat(&plan->mesh, rank);
+    omni_region r = {.in = {0, 1}};
+    bool only_root = kind == OMNI_PIECE_BIAS && w->split_in; /* it is added once */
+    if (seat.idle || seat.stage != w->stage || !has_piece(w, kind) || (only_root && seat.index > 0)) return r;
+    if (kind == OMNI_PIECE_MATRIX)
+        r.in = w->split_in ? omni_value_owned(&w->in, 0, seat.p, seat.index)
+                           : (omni_range){0, w->in.part[0].width};
+    for (size_t j = 0; j < w->out.parts && r.in.count; j++)
+        r.out[j] = w->out.compact ? omni_value_owned(&w->out, j, seat.p, seat.index)
+                                  : (omni_range){0, w->out.part[j].width};
+    return r;
+}
+
+omni_kv_region omni_plan_kv(const omni_plan *plan, size_t layer, size_t sequence, size_t sequences,
+                            size_t length, size_t rank) {
+    const omni_mesh *mesh = &plan->mesh;
+    omni_kv kv = plan->kv[layer];
+    omni_seat seat = omni_mesh_seat(mesh, rank);
+    bool here = !seat.idle && seat.group == omni_split_owner(sequences, mesh->groups, sequence) &&
+                seat.stage == omni_split_owner(plan->model->shape.layers, mesh->stages, layer);
+    if (!here) return (omni_kv_region){.stride = 1};
+    omni_kv_region r = {.heads = omni_kv_heads(kv, &plan->model->shape, seat.p, seat.index),
+                        .first = omni_kv_first(kv, seat.p, seat.index, sequence),
+                        .stride = omni_kv_stride(kv, seat.p),
+                        .tokens = omni_kv_tokens(kv, seat.p, seat.index, sequence, length)};
+    if (r.heads.count == 0) r.tokens = 0;
+    return r;
+}
+
+static size_t gcd(size_t a, size_t b) {
+    while (b) {
+        size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Some position may be in both. */
+static bool kv_meets(const omni_kv_region *a, const omni_kv_region *b) {
+    size_t step = gcd(a->stride, b->stride);
+    return a->first % step == b->first % step && meet(a->heads, b->heads).count;
+}
+
+static bool kv_within(const omni_kv_region *a, const omni_kv_region *b) {
+    bool same = b->stride == 1 || (a->stride == b->stride && a->first == b->first);
+    return a->tokens == 0 || (same && within(a->heads, b->heads) && b->tokens > 0);
+}
+
+/* --- the messages ----------------------------------------------------------------------------- */
+
+omni_switch omni_switch_begin(const omni_plan *from, const omni_plan *to, const size_t *length,
+                              size_t sequences, bool weights) {
+    omni_switch it = {.from = from, .to = to, .length = length, .sequences = sequences, .weights = weights};
+    if (!weights) it.at = from->weight_count;
+    return it;
+}
+
+static omni_kv_region kv_of(const omni_switch *it, const omni_plan *plan, const omni_switch_message *m,
+                            size_t rank) {
+    return omni_plan_kv(plan, m->layer, m->sequence, it->sequences, it->length[m->sequence], rank);
+}
+
+bool omni_switch_takes(const omni_switch *it, const omni_switch_message *m, size_t rank) {
+    if (rank == m->owner) return false;
+    if (m->kv) {
+        omni_kv_region need = kv_of(it, it->to, m, rank), has = kv_of(it, it->from, m, rank);
+        return need.tokens && !kv_within(&need, &has) && kv_meets(&need, &m->keys);
+    }
+    omni_region need = omni_weight_region(it->to, m->weight, m->kind, rank);
+    omni_region has = omni_weight_region(it->from, m->weight, m->kind, rank);
+    omni_region both = omni_region_meet(&need, &m->region);
+    return omni_region_rows(&both) && !region_within(&need, &has);
+}
+
+static void find_readers(const omni_switch *it, omni_switch_message *m) {
+    m->readers = 0;
+    for (size_t r = 0; r < it->to->mesh.used; r++) {
+        if (!omni_switch_takes(it, m, r)) continue;
+        m->readers++;
+        m->reader = r;
+    }
+}
+
+/* The region that the index-th rank of the owners sends: what none before it has. */
+static omni_region owner_region(const omni_switch *it, omni_switch_message *m, omni_range ranks,
+                                size_t index) {
+    m->owner = ranks.start + index;
+    omni_region r = omni_weight_region(it->from, m->weight, m->kind, m->owner);
+    if (index == 0) return r;
+    omni_region before = omni_weight_region(it->from, m->weight, m->kind, m->owner - 1);
+    bool along_in = m->kind == OMNI_PIECE_MATRIX && it->from->weight[m->weight].split_in;
+    for (size_t j = 0; j < OMNI_MAX_PARTS && !along_in; j++) r.out[j] = beyond(r.out[j], before.out[j]);
+    return r;
+}
+
+/* at: weight, sub: kind, index: owner, row. False: no weights are left. */
+static bool next_weight(omni_switch *it, omni_switch_message *m) {
+    for (; it->at < it->from->weight_count; it->at++, it->sub = 0) {
+        const omni_weight *w = &it->from->weight[it->at];
+        omni_range ranks = omni_mesh_ranks(&it->from->mesh, 0, w->stage);
+        for (; it->sub < OMNI_PIECE_KINDS; it->sub++, it->index = 0) {
+            for (; has_piece(w, (omni_piece_kind)it->sub) && it->index < ranks.count;
+                 it->index++, it->row = 0) {
+                *m = (omni_switch_message){.weight = it->at, .kind = (omni_piece_kind)it->sub};
+                m->region = owner_region(it, m, ranks, it->index);
+                size_t rows = omni_region_rows(&m->region);
+                if (it->row >= rows) continue;
+                find_readers(it, m);
+                if (m->readers == 0) continue;
+                m->row = it->row;
+                m->rows = rows - m->row < OMNI_SWITCH_ROWS ? rows - m->row : OMNI_SWITCH_ROWS;
+                it->row += m->rows;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* at: weights, then layers; sub: sequence, index: owner. */
+static bool next_kv(omni_switch *it, omni_switch_message *m) {
+    const omni_mesh *mesh = &it->from->mesh;
+    size_t layers = it->from->model->shape.layers, first = it->from->weight_count;
+    for (; it->at < first + layers; it->at++, it->sub = 0) {
+        size_t layer = it->at - first, stage = omni_split_owner(layers, mesh->stages, layer);
+        for (; it->sub < it->sequences; it->sub++, it->index = 0) {
+            size_t group = omni_split_owner(it->sequences, mesh->groups, it->sub);
+            omni_range ranks = omni_mesh_ranks(mesh, group, stage);
+            while (it->index < ranks.count) {
+                *m = (omni_switch_message){.kv = true, .layer = layer, .sequence = it->sub};
+                m->owner = ranks.start + it->index++;
+                m->keys = kv_of(it, it->from, m, m->owner);
+                omni_kv_region before = {.stride = 1};
+                if (it->index > 1) before = kv_of(it, it->from, m, m->owner - 1);
+                if (m->keys.stride == 1) m->keys.heads = beyond(m->keys.heads, before.heads);
+                if (m->keys.tokens == 0 || m->keys.heads.count == 0) continue;
+                find_readers(it, m);
+                if (m->readers) return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool omni_switch_next(omni_switch *it, omni_switch_message *out) {
+    return (it->weights && next_weight(it, out)) || next_kv(it, out);
+}
