@@ -372,4 +372,43 @@ omni_status omni_plan_explain(const omni_plan *plan, omni_explain **rows, size_t
                               omni_error *err);  /* omni_free */
 const char *omni_step_name(omni_step_kind kind); /* "broadcast", "tree reduction", ... */
 
+/* --- claims ----------------------------------------------------------------------------------- */
+
+/* omnibus started from notes that list ways to distribute a transformer and say what each of them moves. A
+ * row holds one of these claims beside what the compiled plan moves for it, and a verdict that follows from
+ * the two. */
+typedef enum omni_verdict {
+    OMNI_CLAIM_HOLDS,
+    OMNI_CLAIM_HOLDS_PLUS, /* as far as it goes: `reason` lists what it leaves out */
+    OMNI_CLAIM_FAILS,
+    OMNI_CLAIM_ADDS, /* no claim: a part of the model that the notes leave out */
+    OMNI_CLAIM_IDLE, /* nothing that it speaks of moves here */
+    OMNI_VERDICTS
+} omni_verdict;
+
+typedef enum omni_claim_scope {
+    OMNI_CLAIM_OF_LAYER, /* one layer, which stands for `layers` of them, as in omni_explain */
+    OMNI_CLAIM_OF_CYCLE, /* one layer of each kind that the plan cycles through */
+    OMNI_CLAIM_OF_PASS   /* everything but the host port's messages */
+} omni_claim_scope;
+
+typedef struct omni_claim {
+    const char *item;  /* of the notes: "3.1", "workflow 1", "motivation 4"; NULL: not in them */
+    const char *claim; /* what they say, or what it is that they leave out */
+    char part[48];     /* of the plan: "qkv=out", "groups=2", "norms" */
+    omni_claim_scope scope;
+    int layer;
+    size_t layers, stride;
+    omni_verdict verdict;
+    char reason[320]; /* goes behind the verdict; may be empty */
+    omni_counters one_prefill,
+        one_decode;                /* messages for one sequence (its first chunk), in one piece: judged */
+    omni_counters prefill, decode; /* all */
+} omni_claim;
+
+/* The claims about a plan's methods, in the passes given: decode.sequences is 0 where nothing is decoded.
+ * omni_free. */
+omni_status omni_plan_claims(const omni_plan *plan, omni_extent prefill, omni_extent decode,
+                             omni_claim **rows, size_t *count, omni_error *err);
+
 #endif
