@@ -40,6 +40,12 @@ json_t *situation_totals(const situation *s);
 /* plan_explain.c: one situation op by op, added to the result. */
 omni_status plan_explain_situation(planning *k, const situation *s, omni_error *err);
 
+/* All bytes between PEs and at the host port. */
+uint64_t plan_moved(const omni_counters *c);
+
+/* plan_claims.c: what the notes say, at the end of the page and into the array. */
+omni_status plan_claims_situation(planning *k, const situation *s, json_t **array, omni_error *err);
+
 /* Bytes of the op's weights on the rank that has the most of them; exact for the checkpoint's types when it
  * is open, else float32. plan_weights.c */
 uint64_t plan_weight_bytes(const cli *c, const omni_plan *plan, const omni_explain *row);

@@ -18,7 +18,7 @@ typedef struct message {
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
-static uint64_t moved(const omni_counters *c) {
+uint64_t plan_moved(const omni_counters *c) {
     return c->broadcast_bytes + c->tree_bytes + c->addressed_bytes + c->host_bytes;
 }
 
@@ -103,8 +103,8 @@ static json_t *message_json(const message *m) {
     cli_set(&object, "kind", json_string(omni_step_name(m->step->kind)));
     cli_set(&object, "route", json_string(m->route));
     cli_set(&object, "root", host ? json_null() : cli_size(m->step->root));
-    cli_set(&object, "prefill_bytes", cli_size(moved(&m->prefill)));
-    cli_set(&object, "decode_bytes", cli_size(moved(&m->decode)));
+    cli_set(&object, "prefill_bytes", cli_size(plan_moved(&m->prefill)));
+    cli_set(&object, "decode_bytes", cli_size(plan_moved(&m->decode)));
     cli_set(&object, "prefill", omni_json_counters(&m->prefill));
     cli_set(&object, "decode", omni_json_counters(&m->decode));
     return object;
@@ -144,9 +144,9 @@ static void add_moved(omni_table *t, const situation *s, const omni_step *step, 
     const omni_mesh *mesh = &s->plan->mesh;
     size_t pairs = mesh->groups == 1 ? omni_mesh_ranks(mesh, 0, step->stage).count - 1 : 0;
     if (step->kind == OMNI_STEP_REDUCE && pairs > 1)
-        omni_table_cell(t, "%zu x %s", pairs, omni_format_bytes(text, sizeof text, moved(c) / pairs));
+        omni_table_cell(t, "%zu x %s", pairs, omni_format_bytes(text, sizeof text, plan_moved(c) / pairs));
     else
-        omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, moved(c)));
+        omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, plan_moved(c)));
 }
 
 static void add_op_cells(omni_table *t, const planning *k, const situation *s, const omni_explain *row) {
@@ -173,7 +173,7 @@ static void add_blank(omni_table *t, size_t cells) {
 
 /* Steps that move nothing here (one PE) are not shown. */
 static bool shown(const omni_step *step, const message *m) {
-    return omni_step_is_message(step) && moved(&m->prefill) + moved(&m->decode) > 0;
+    return omni_step_is_message(step) && plan_moved(&m->prefill) + plan_moved(&m->decode) > 0;
 }
 
 static void add_row(planning *k, const situation *s, const omni_explain *row, omni_table *t, json_t **ops) {
@@ -250,7 +250,7 @@ static json_t *memory_json(const situation *s) {
 }
 
 omni_status plan_explain_situation(planning *k, const situation *s, omni_error *err) {
-    json_t *object = situation_json(s), *ops = json_array();
+    json_t *object = situation_json(s), *ops = json_array(), *claims = json_array();
     omni_status status = OMNI_OK;
     if (*omni_text_string(k->page)) omni_text_add(k->page, "\n");
     draw_head(s, k->page);
@@ -262,13 +262,16 @@ omni_status plan_explain_situation(planning *k, const situation *s, omni_error *
             omni_text_add(k->page, "\n");
             cli_draw_memory(s->memory, s->pes, k->page);
         }
+        if (!status) status = plan_claims_situation(k, s, &claims, err);
         cli_set(&object, "methods", cli_methods_json(s->spec));
         cli_set(&object, "ops", json_incref(ops));
         json_t *totals = situation_totals(s), *memory = memory_json(s);
         cli_set(&object, "totals", totals);
         cli_set(&object, "memory", memory);
+        cli_set(&object, "claims", json_incref(claims));
     }
     json_decref(ops);
+    json_decref(claims);
     cli_append(&k->plans, object);
     return status;
 }
