@@ -31,6 +31,7 @@ typedef enum omni_option_id {
     OMNI_OPT_GOLDEN,
     OMNI_OPT_SEED,
     OMNI_OPT_EXPLAIN,
+    OMNI_OPT_DIFF,
     OMNI_OPT_BATCH,
     OMNI_OPT_PROMPT,
     OMNI_OPT_OUT,

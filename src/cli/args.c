@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 
@@ -26,6 +27,7 @@ typedef struct parser {
     char argument[OMNI_OPTIONS][16];
     char doc[OMNI_OPTIONS][DOC_BYTES];
     omni_text *text;
+    const char *second; /* operand; NULL: none. The second plan of --diff P Q, or the model beside it */
     cli *c;
     omni_error *err;
 } parser;
@@ -186,15 +188,42 @@ static void diagnose(parser *p, const struct argp_state *state) {
 
 /* --- taking words ----------------------------------------------------------------------------- */
 
-static error_t take_operand(parser *p, const char *arg) {
+static omni_status unexpected(parser *p, const char *arg) {
     const char *name = cli_operand_name(p->c->command);
-    if (name && !p->c->operand && *arg) {
-        p->c->operand = arg;
-        return 0;
-    }
-    omni_error_set(p->err, OMNI_BAD_INPUT, "unexpected argument '%.200s' (expected %s%s)", arg,
-                   name ? "one " : "options only", name ? name : "");
-    return EINVAL;
+    return omni_error_set(p->err, OMNI_BAD_INPUT, "unexpected argument '%.200s' (expected %s%s)", arg,
+                          name ? "one " : "options only", name ? name : "");
+}
+
+static error_t take_operand(parser *p, const char *arg) {
+    const char **place = !p->c->operand ? &p->c->operand : &p->second;
+    bool pair = omni_option_at(OMNI_OPT_DIFF)->commands & (unsigned)p->c->command;
+    if (!cli_operand_name(p->c->command) || !*arg || *place || (place == &p->second && !pair))
+        return unexpected(p, arg) ? EINVAL : 0;
+    *place = arg;
+    return 0;
+}
+
+static bool is_path(const char *name) {
+    struct stat st;
+    return stat(name, &st) == 0;
+}
+
+/* Of two operands one is the second plan of --diff P Q: the model is the one that is there. */
+static omni_status settle_operands(parser *p) {
+    cli *c = p->c;
+    const char *first = c->operand, *given = omni_settings_get(c->settings, OMNI_OPT_DIFF);
+    if (!p->second || c->help) return OMNI_OK;
+    if (omni_settings_count(c->settings, OMNI_OPT_DIFF) != 1 || strchr(given, ','))
+        return unexpected(p, p->second);
+    if (is_path(first) == is_path(p->second))
+        return omni_error_set(
+            p->err, OMNI_BAD_INPUT,
+            is_path(first) ? "--diff: '%.100s' and '%.100s' both exist (expected --diff P,Q and one %s)"
+                           : "--diff: neither '%.100s' nor '%.100s' exists (expected a plan and one %s)",
+            first, p->second, cli_operand_name(c->command));
+    c->operand = is_path(first) ? first : p->second;
+    return omni_settings_put(c->settings, OMNI_OPT_DIFF, is_path(first) ? p->second : first,
+                             OMNI_FROM_COMMAND_LINE, p->err);
 }
 
 static error_t take(int key, char *arg, struct argp_state *state) {
@@ -239,6 +268,7 @@ omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_
     parser *p = parser_create(c, err);
     if (!p) return err->status;
     error_t failed = argp_parse(&p->argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, NULL, p);
+    if (!failed && settle_operands(p)) failed = EINVAL;
     parser_free(p);
     if (failed)
         return err->status ? err->status

@@ -119,6 +119,8 @@ omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *
 json_t *cli_methods_json(const omni_plan_spec *s); /* {"qkv": "out", ...}; "out/in" where layers cycle */
 const char *cli_methods_text(const omni_plan_spec *s, char *buf, size_t cap);
 json_t *cli_memory_json(const omni_memory *m);
+/* want: 1 the largest, -1 the smallest, 0 the sum of the ranks; field by field */
+omni_memory cli_fold_memory(const omni_memory *ranks, size_t count, int want);
 void cli_draw_memory(const omni_memory *ranks, size_t count,
                      omni_text *page); /* each PE, or the extremes of many */
 

@@ -82,8 +82,7 @@ static uint64_t pick(uint64_t a, uint64_t b, int want) {
     return want > 0 ? (a > b ? a : b) : want < 0 ? (a < b ? a : b) : a + b;
 }
 
-/* want: 1 the largest, -1 the smallest, 0 the sum; field by field */
-static omni_memory fold(const omni_memory *ranks, size_t count, int want) {
+omni_memory cli_fold_memory(const omni_memory *ranks, size_t count, int want) {
     omni_memory m = ranks[0];
     for (size_t i = 1; i < count; i++) {
         m.weight_bytes = pick(m.weight_bytes, ranks[i].weight_bytes, want);
@@ -106,7 +105,8 @@ void cli_draw_memory(const omni_memory *ranks, size_t count, omni_text *page) {
         snprintf(name, sizeof name, "PE %zu", i);
         add_memory(t, name, &ranks[i], peak);
     }
-    omni_memory least = fold(ranks, count, -1), most = fold(ranks, count, 1), sum = fold(ranks, count, 0);
+    omni_memory least = cli_fold_memory(ranks, count, -1), most = cli_fold_memory(ranks, count, 1),
+                sum = cli_fold_memory(ranks, count, 0);
     if (count > EACH) {
         add_memory(t, "least of a PE", &least, peak);
         add_memory(t, "most of a PE", &most, peak);

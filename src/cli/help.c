@@ -25,9 +25,10 @@ static const struct {
     {OMNI_CMD_PLAN, "MODEL_DIR|CONFIG.json",
      "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
      "plan op by "
-     "op. A config.json is enough; memory per PE needs the weights.",
+     "op; with --diff, two side by side. A config.json is enough; memory per PE needs the weights.",
      "  omnibus plan configs/demo/llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
-     "  omnibus plan configs/demo/llama --explain workflow2 --pes 4\n"},
+     "  omnibus plan configs/demo/llama --explain workflow2 --pes 4\n"
+     "  omnibus plan configs/demo/llama --diff megatron workflow1 --pes 4\n"},
     {OMNI_CMD_TOPO, NULL,
      "Shows this machine, the places in the order that workers take them, and with --pes which PE runs "
      "where.",

@@ -1,8 +1,8 @@
 /* plan.c: `omnibus plan`: what plans move, counted from their steps without running anything.
  *
- *   situations  plans x PEs x batch x prompt x gen     (with --explain: one plan)
+ *   situations  plans x PEs x batch x prompt x gen     (with --explain: one plan; with --diff: two at once)
  *   each        compile -> count prefill, a decode step, all decode steps -> a row, or its ops
- * (plan_explain.c)
+ *               (plan_explain.c), or what differs (plan_diff.c)
  *
  * What cannot be built is a row that says why. With weights at hand the memory of every PE is laid out too,
  * by the engine's own rule.
@@ -18,6 +18,7 @@
 typedef struct lists {
     omni_plan_spec *spec;
     size_t specs;
+    bool pair; /* the two plans are compared */
     struct {
         size_t *value, count;
     } pes, batch, prompt, gen;
@@ -195,11 +196,32 @@ static void add_situation(planning *k, const situation *s) {
     cli_append(&k->plans, object);
 }
 
+static void count_built(planning *k, const situation *s) {
+    if (s->skipped[0] && !k->reason[0])
+        snprintf(k->reason, sizeof k->reason, "%.60s%s%.300s", k->pair ? s->spec->name : "",
+                 k->pair ? ": " : "", s->skipped);
+    ++*(s->skipped[0] ? &k->skipped : &k->built);
+}
+
+/* Two plans in the same situation. */
+static omni_status take_pair(planning *k, situation *p, omni_error *err) {
+    situation q = *p;
+    q.spec = &k->pair[1];
+    omni_status status = situation_open(k->c, p, err);
+    if (!status) status = situation_open(k->c, &q, err);
+    if (!status) {
+        count_built(k, p->skipped[0] ? p : &q);
+        status = plan_diff_situation(k, p, &q, err);
+    }
+    situation_close(p);
+    situation_close(&q);
+    return status ? status : cli_stopped(err);
+}
+
 static omni_status take(planning *k, situation *s, omni_error *err) {
     omni_status status = situation_open(k->c, s, err);
     if (!status) {
-        if (s->skipped[0] && !k->reason[0]) snprintf(k->reason, sizeof k->reason, "%s", s->skipped);
-        ++*(s->skipped[0] ? &k->skipped : &k->built);
+        count_built(k, s);
         if (k->table)
             add_situation(k, s);
         else
@@ -211,13 +233,42 @@ static omni_status take(planning *k, situation *s, omni_error *err) {
 
 /* --- the command ------------------------------------------------------------------------------ */
 
-static omni_status read_lists(const cli *c, lists *l, omni_error *err) {
-    const char *explain = omni_settings_get(c->settings, OMNI_OPT_EXPLAIN);
-    if (explain && omni_settings_get(c->settings, OMNI_OPT_PLAN))
-        return omni_error_set(err, OMNI_BAD_INPUT, "--explain and --plan together (expected one of them)");
-    omni_status status = cli_plans(explain ? explain : cli_value(c, OMNI_OPT_PLAN), &l->spec, &l->specs, err);
-    if (!status && explain && l->specs > 1)
+/* All that was said of --diff, as one list. */
+static omni_status read_pair(const cli *c, lists *l, omni_error *err) {
+    omni_text *list = omni_text_create();
+    for (size_t i = 0; i < omni_settings_count(c->settings, OMNI_OPT_DIFF); i++)
+        omni_text_add(list, "%s%s", i ? "," : "", omni_settings_nth(c->settings, OMNI_OPT_DIFF, i));
+    omni_status status = cli_plans(omni_text_string(list), &l->spec, &l->specs, err);
+    omni_text_free(list);
+    l->pair = true;
+    if (!status && l->specs != 2)
+        status =
+            omni_error_set(err, OMNI_BAD_INPUT, "--diff: %zu plan%s (expected P Q or P,Q, beside the model)",
+                           l->specs, l->specs == 1 ? "" : "s");
+    return status;
+}
+
+static omni_status read_plans(const cli *c, lists *l, omni_error *err) {
+    static const omni_option_id ways[] = {OMNI_OPT_EXPLAIN, OMNI_OPT_DIFF, OMNI_OPT_PLAN};
+    const char *given[3];
+    size_t first = 3;
+    for (size_t i = 3; i-- > 0;) {
+        given[i] = omni_settings_get(c->settings, ways[i]);
+        if (given[i] && first < 3)
+            return omni_error_set(err, OMNI_BAD_INPUT, "--%s and --%s together (expected one of them)",
+                                  omni_option_at(ways[i])->name, omni_option_at(ways[first])->name);
+        if (given[i]) first = i;
+    }
+    if (given[1]) return read_pair(c, l, err);
+    omni_status status =
+        cli_plans(given[0] ? given[0] : cli_value(c, OMNI_OPT_PLAN), &l->spec, &l->specs, err);
+    if (!status && given[0] && l->specs > 1)
         status = omni_error_set(err, OMNI_BAD_INPUT, "--explain: %zu plans (expected one)", l->specs);
+    return status;
+}
+
+static omni_status read_lists(const cli *c, lists *l, omni_error *err) {
+    omni_status status = read_plans(c, l, err);
     if (!status) status = cli_numbers(c, OMNI_OPT_PES, 1, CLI_MOST_PES, &l->pes.value, &l->pes.count, err);
     if (!status)
         status = cli_numbers(c, OMNI_OPT_BATCH, 1, MOST_SEQUENCES, &l->batch.value, &l->batch.count, err);
@@ -244,7 +295,7 @@ static omni_status open_all(cli *c, omni_error *err) {
 }
 
 static omni_status take_all(planning *k, const lists *l, omni_error *err) {
-    size_t total = l->specs * l->pes.count; /* at most 2^12 x 2^16 */
+    size_t total = (l->pair ? 1 : l->specs) * l->pes.count; /* at most 2^12 x 2^16 */
     omni_status status = OMNI_OK;
     bool fits = omni_size_mul(total, l->batch.count, &total) &&
                 omni_size_mul(total, l->prompt.count, &total) && omni_size_mul(total, l->gen.count, &total);
@@ -260,7 +311,7 @@ static omni_status take_all(planning *k, const lists *l, omni_error *err) {
         s.spec = &l->spec[at / l->pes.count];
         if (k->c->model->heads & OMNI_HEAD_MLM) s.marks = s.batch;
         cli_progress_step(&bar, i, s.spec->name);
-        status = take(k, &s, err);
+        status = (k->pair ? take_pair : take)(k, &s, err);
     }
     cli_progress_end(&bar);
     return status;
@@ -269,7 +320,7 @@ static omni_status take_all(planning *k, const lists *l, omni_error *err) {
 static omni_status report(planning *k, omni_error *err) {
     json_t *root = cli_envelope(k->c);
     cli_set(&root, "model", cli_model_json(k->c->model));
-    cli_set(&root, "plans", json_incref(k->plans));
+    cli_set(&root, k->pair ? "diff" : "plans", k->pair ? plan_diff_json(k) : json_incref(k->plans));
     if (k->table) omni_table_draw(k->table, k->page);
     omni_text *page = k->page;
     k->page = NULL; /* cli_emit takes it */
@@ -281,13 +332,15 @@ static omni_status report(planning *k, omni_error *err) {
 
 omni_status cli_plan(cli *c, omni_error *err) {
     lists l = {0};
-    bool explain = omni_settings_get(c->settings, OMNI_OPT_EXPLAIN) != NULL;
+    bool pages =
+        omni_settings_get(c->settings, OMNI_OPT_EXPLAIN) || omni_settings_get(c->settings, OMNI_OPT_DIFF);
     planning k = {.c = c, .plans = json_array(), .rows = json_array(), .page = omni_text_create()};
-    if (!explain) k.table = omni_table_create(headers, COLUMNS);
+    if (!pages) k.table = omni_table_create(headers, COLUMNS);
     omni_status status = read_lists(c, &l, err);
     if (!status) status = open_all(c, err);
     bool one_pass = !status && c->model->shape.encoder && !omni_settings_get(c->settings, OMNI_OPT_GEN);
     if (one_pass) l.gen.value[0] = 1; /* instead of the one default */
+    if (l.pair) k.pair = l.spec;
     if (!status) status = take_all(&k, &l, err);
     if (!status) status = report(&k, err);
     omni_text_free(k.page);

@@ -25,10 +25,11 @@ omni_extent situation_extent(const situation *s, size_t step);
 /* The result so far. */
 typedef struct planning {
     cli *c;
-    json_t *plans;     /* array of situations */
-    json_t *rows;      /* CSV with --explain: a row per op and message */
-    omni_table *table; /* without --explain */
-    omni_text *page;   /* with */
+    json_t *plans;              /* array of situations */
+    json_t *rows;               /* CSV with --explain: a row per op and message; with --diff: per quantity */
+    omni_table *table;          /* without either */
+    omni_text *page;            /* with */
+    const omni_plan_spec *pair; /* with --diff: the two plans; `plans` then has what differs, by situation */
     size_t built, skipped;
     char reason[400]; /* of the first that was skipped */
 } planning;
@@ -39,6 +40,14 @@ json_t *situation_totals(const situation *s);
 
 /* plan_explain.c: one situation op by op, added to the result. */
 omni_status plan_explain_situation(planning *k, const situation *s, omni_error *err);
+
+/* plan_diff.c: two plans in the same situation, added to the result. One may be skipped. */
+omni_status plan_diff_situation(planning *k, const situation *p, const situation *q, omni_error *err);
+
+json_t *plan_diff_json(const planning *k); /* the result so far */
+
+/* "4 PEs, batch 1, prompt 64, 16 to generate", a line. */
+void plan_draw_situation(const situation *s, omni_text *page);
 
 /* All bytes between PEs and at the host port. */
 uint64_t plan_moved(const omni_counters *c);

@@ -231,15 +231,19 @@ static void draw_totals(const situation *s, omni_text *page) {
     omni_table_free(t);
 }
 
-static void draw_head(const situation *s, omni_text *page) {
-    char methods[512];
-    omni_text_add(page, "plan   %s: %s\n", s->spec->name, cli_methods_text(s->spec, methods, sizeof methods));
+void plan_draw_situation(const situation *s, omni_text *page) {
     omni_text_add(page, "on     %zu PE%s, batch %zu, prompt %zu, ", s->pes, s->pes == 1 ? "" : "s", s->batch,
                   s->prompt);
     if (s->encoder)
         omni_text_add(page, "%s\n", s->marks ? "a masked token in each sequence" : "one pass");
     else
         omni_text_add(page, "%zu to generate\n", s->gen);
+}
+
+static void draw_head(const situation *s, omni_text *page) {
+    char methods[512];
+    omni_text_add(page, "plan   %s: %s\n", s->spec->name, cli_methods_text(s->spec, methods, sizeof methods));
+    plan_draw_situation(s, page);
     if (s->skipped[0]) omni_text_add(page, "skipped: %s\n", s->skipped);
 }
 
