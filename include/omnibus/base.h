@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The values are the exit statuses of the program. */
 typedef enum omni_status {
@@ -47,7 +48,19 @@ typedef enum omni_dtype {
 
 size_t omni_dtype_bytes(omni_dtype dtype);
 const char *omni_dtype_name(omni_dtype dtype); /* as safetensors writes it: "F32", "BF16", ... */
-float omni_bf16_to_f32(uint16_t bits);
+
+/* 16-bit floats, F16 or BF16, from and to float32. To nearest, ties to even; what is too large for F16 becomes
+ * infinite; NaN stays NaN, with its sign. The same bits on every CPU. Arrays may not overlap; omni_round_to's, which
+ * goes through 16 bits and back, may be the same. */
+void omni_narrow(omni_dtype to, const float *x, uint16_t *y, size_t n);
+void omni_widen(omni_dtype from, const uint16_t *x, float *y, size_t n);
+void omni_round_to(omni_dtype to, const float *x, float *y, size_t n);
+static inline float omni_bf16_to_f32(uint16_t bits) {
+    uint32_t wide = (uint32_t)bits << 16;
+    float f;
+    memcpy(&f, &wide, sizeof f);
+    return f;
+}
 
 /* --- functions that models name and kernels compute ------------------------------------------- */
 

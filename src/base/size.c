@@ -1,6 +1,4 @@
 /* size.c: sizes that cannot wrap, element types, and split(), which divides all work in omnibus. */
-#include <string.h>
-
 #include "omnibus/base.h"
 
 static const struct {
@@ -17,13 +15,6 @@ size_t omni_dtype_bytes(omni_dtype dtype) {
 
 const char *omni_dtype_name(omni_dtype dtype) {
     return dtypes[dtype].name;
-}
-
-float omni_bf16_to_f32(uint16_t bits) {
-    uint32_t wide = (uint32_t)bits << 16;
-    float f;
-    memcpy(&f, &wide, sizeof f);
-    return f;
 }
 
 bool omni_size_mul(size_t a, size_t b, size_t *out) {

@@ -59,32 +59,6 @@ INLINE void make_f32(stretch s, uint32_t first, float *restrict dst) {
     }
 }
 
-/* Round to nearest, ties to even. Values here are finite. */
-INLINE void round_bf16(const float *restrict src, uint16_t *restrict dst) {
-    uint32_t bits[BLOCK];
-    memcpy(bits, src, sizeof bits);
-    for (size_t i = 0; i < BLOCK; i++) dst[i] = (uint16_t)((bits[i] + 0x7fff + (bits[i] >> 16 & 1)) >> 16);
-}
-
-/* The same for IEEE half, after Giesen's float_to_half_fast3_rtne (public domain): below 2^-14 the addition
- * of 0.5 shifts the fraction into place and rounds it. What is too large becomes infinite. Masks instead of
- * branches, which would keep the loop from vectorizing. */
-INLINE void round_f16(const float *restrict src, uint16_t *restrict dst) {
-    float shifted[BLOCK];
-    uint32_t bits[BLOCK], tiny[BLOCK];
-    memcpy(bits, src, sizeof bits);
-    for (size_t i = 0; i < BLOCK; i++) shifted[i] = fabsf(src[i]) + 0.5f;
-    memcpy(tiny, shifted, sizeof tiny);
-    for (size_t i = 0; i < BLOCK; i++) {
-        uint32_t size = bits[i] & 0x7fffffff, sign = bits[i] >> 16 & 0x8000;
-        uint32_t is_tiny = 0u - ((size - (113u << 23)) >> 31),
-                 is_huge = 0u - (((143u << 23) - 0x1001 - size) >> 31);
-        uint32_t normal = (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13;
-        uint32_t half = (is_tiny & (tiny[i] - (126u << 23))) | (~is_tiny & normal);
-        dst[i] = (uint16_t)(sign | (is_huge & 0x7c00) | (~is_huge & half));
-    }
-}
-
 INLINE void make(stretch s, omni_dtype dtype, uint32_t first, void *dst) {
     float f32[BLOCK];
     if (dtype == OMNI_F32) {
@@ -92,10 +66,7 @@ INLINE void make(stretch s, omni_dtype dtype, uint32_t first, void *dst) {
         return;
     }
     make_f32(s, first, f32);
-    if (dtype == OMNI_F16)
-        round_f16(f32, dst);
-    else
-        round_bf16(f32, dst);
+    omni_narrow(dtype, f32, dst, BLOCK);
 }
 
 typedef void make_fn(stretch s, omni_dtype dtype, uint32_t first, void *dst);

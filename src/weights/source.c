@@ -131,35 +131,13 @@ omni_status omni_weights_read_failed(const omni_weights *w, const omni_tensor *t
                           errno ? strerror(errno) : "the file changed while in use");
 }
 
-/* IEEE half to single: 1 sign, 5 exponent (bias 15), 10 fraction bits. The bits in the place of a single's
- * stand for a value 2^112 too small, subnormals included; all ones in the exponent mean infinity or NaN. */
-static void f16_to_f32(const uint16_t *bits, size_t n, float *dst) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t wide = (uint32_t)(bits[i] & 0x7fff) << 13, sign = (uint32_t)(bits[i] & 0x8000) << 16;
-        float f;
-        memcpy(&f, &wide, sizeof f);
-        f *= 0x1p112f;
-        memcpy(&wide, &f, sizeof f);
-        wide |= sign | ((bits[i] & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u);
-        memcpy(&dst[i], &wide, sizeof wide);
-    }
-}
-
-/* A loop the compiler can vectorize: this is how most weights are stored. */
-static void bf16_to_f32(const uint16_t *bits, size_t n, float *dst) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t wide = (uint32_t)bits[i] << 16;
-        memcpy(&dst[i], &wide, sizeof wide);
-    }
-}
-
 static double element(const chunk *c, omni_dtype dtype, size_t i) {
     float half;
     switch (dtype) {
     case OMNI_F32:
         return (double)c->f32[i];
     case OMNI_F16:
-        f16_to_f32(&c->bits16[i], 1, &half);
+        omni_widen(OMNI_F16, &c->bits16[i], &half, 1);
         return (double)half;
     case OMNI_BF16:
         return (double)omni_bf16_to_f32(c->bits16[i]);
@@ -181,10 +159,8 @@ bool omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t f
         chunk c;
         size_t n = count - done < CHUNK ? count - done : CHUNK;
         if (!omni_weights_read(w, t, first + done, n, &c)) return false;
-        if (t->dtype == OMNI_BF16) {
-            bf16_to_f32(c.bits16, n, dst + done);
-        } else if (t->dtype == OMNI_F16) {
-            f16_to_f32(c.bits16, n, dst + done);
+        if (t->dtype == OMNI_BF16 || t->dtype == OMNI_F16) {
+            omni_widen(t->dtype, c.bits16, dst + done, n);
         } else {
             for (size_t i = 0; i < n; i++) dst[done + i] = (float)element(&c, t->dtype, i);
         }
