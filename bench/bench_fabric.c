@@ -196,8 +196,9 @@ static void copies_work(void *arg, size_t w) {
 static void reduce_work(void *arg, size_t w) {
     fabric_job *j = arg;
     void *const *own = &j->buffers[omni_split(j->pes, j->workers, w).start];
+    omni_view form = omni_view_flat(NULL, j->bytes);
     for (size_t i = 0; i < j->iterations; i++)
-        if (!omni_fabric_reduce(j->fabric[j->in_use], w, 0, own, j->bytes, omni_combine_sum, NULL)) return;
+        if (!omni_fabric_reduce(j->fabric[j->in_use], w, 0, own, &form, omni_combine_sum, NULL)) return;
 }
 
 static void adds_work(void *arg, size_t w) {

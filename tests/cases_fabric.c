@@ -154,7 +154,8 @@ static const char *sum_body(void *arg, size_t w) {
     omni_range mine = omni_split(s->pes, s->workers, w);
     void *own[FABRIC_MOST_PES];
     for (size_t i = 0; i < mine.count; i++) own[i] = s->value[mine.start + i];
-    return omni_fabric_reduce(s->fabric, w, 0, own, sizeof s->value[0], add_floats, NULL) ? NULL : "stopped";
+    omni_view form = omni_view_flat(NULL, sizeof s->value[0]);
+    return omni_fabric_reduce(s->fabric, w, 0, own, &form, add_floats, NULL) ? NULL : "stopped";
 }
 
 static const char *sum_once(size_t pes, size_t workers) {
@@ -242,7 +243,7 @@ static const char *counted_body(void *arg, size_t w) {
     for (size_t round = 0; round < COUNTED_ROUNDS; round++) {
         bool ok = omni_fabric_host_receive(c->fabric, w, 0, &own, sizeof(float)) &&
                   omni_fabric_broadcast(c->fabric, w, 0, round % COUNTED_PES, &own, &own) &&
-                  omni_fabric_reduce(c->fabric, w, 0, &buffer, sizeof(float), add_floats, NULL) &&
+                  omni_fabric_reduce(c->fabric, w, 0, &buffer, &own, add_floats, NULL) &&
                   (w != 0 || omni_fabric_host_return(c->fabric, w, 0, buffer, sizeof(float)));
         if (!ok) return "stopped";
     }

@@ -15,7 +15,7 @@ typedef struct alone {
     size_t which;
 } alone;
 
-static const omni_sliced halves = {.rows = 2, .stride = 8, .parts = 1, .part[0] = {0, 8, 1}};
+static const omni_sliced halves = {.rows = 2, .stride = 8, .parts = 1, .part[0] = {.units = 8, .unit_bytes = 1}};
 
 /* The partner never comes, so nothing is ever combined. */
 static void never_called(void *acc, const void *in, size_t bytes, const void *arg) {
@@ -34,7 +34,8 @@ static bool alone_listen(alone *a) {
 
 static bool alone_reduce(alone *a) {
     void *own[1] = {a->bytes[0]};
-    return omni_fabric_reduce(a->fabric, 0, 0, own, 8, never_called, NULL);
+    omni_view form = omni_view_flat(NULL, 8);
+    return omni_fabric_reduce(a->fabric, 0, 0, own, &form, never_called, NULL);
 }
 
 static bool alone_gather(alone *a) {

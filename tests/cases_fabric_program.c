@@ -269,8 +269,9 @@ static bool real_message(const program *p, const op *x, size_t w, const part *t)
 
 static bool real_tree(const program *p, const op *x, size_t w, const part *t) {
     size_t root = p->o.segments[x->segment].first;
+    omni_view form = omni_view_flat(NULL, x->bytes);
     bool ok = x->what == OP_REDUCE
-                  ? omni_fabric_reduce(p->fabric, w, x->segment, t->buffers, x->bytes, mix, &mix_constant)
+                  ? omni_fabric_reduce(p->fabric, w, x->segment, t->buffers, &form, mix, &mix_constant)
                   : omni_fabric_gather(p->fabric, w, x->segment, t->buffers, &x->sliced);
     for (size_t i = 0; i < t->count; i++)
         if (t->first + i != root) refill(x, &p->real, t->first + i, p->capacity);

@@ -15,6 +15,11 @@
  *
  * Payload sizes are a contract: all parties of an operation name the same number of bytes, or the
  * messages after it are garbled. Destination views must not overlap the source.
+ *
+ * Floats may travel as 16-bit floats, if all parties say so: who sends converts them, who receives converts them
+ * back. The payload, and what is counted, is what travels. Who sends a broadcast ends with what the others get, in
+ * its own view; in a reduction what an index gives away is rounded, and not what it keeps; in a gather every rank's
+ * slice is, the first one's too. So all bits are the same whatever the engine and its schedule.
  */
 #ifndef OMNIBUS_FABRIC_H
 #define OMNIBUS_FABRIC_H
@@ -29,18 +34,22 @@ typedef struct omni_segment {
 } omni_segment;
 
 /* Bytes in a PE's own memory: `rows` rows `stride` bytes apart, in each of which the spans are taken in
- * order. The payload is row after row, span after span. */
+ * order. The payload is row after row, span after span. A span of floats with `wire` F16 or BF16 travels as such; any
+ * other travels as it is, and beside a narrowed one it has an even number of bytes. */
 enum { OMNI_SPANS = 3 };
 typedef struct omni_view {
     void *base;
     size_t rows, stride;
     size_t spans;
     struct {
-        size_t offset, bytes;
+        size_t offset, bytes; /* in memory */
+        omni_dtype wire;      /* OMNI_F32, which is 0: not narrowed */
     } span[OMNI_SPANS];
 } omni_view;
 omni_view omni_view_flat(void *base, size_t bytes);
-size_t omni_view_bytes(const omni_view *v);
+size_t omni_view_bytes(const omni_view *v); /* of the payload */
+/* The narrowed floats in place, as if they had travelled. */
+void omni_view_round(const omni_view *v);
 
 /* A full-size buffer of which each of p ranks holds a slice of every row: part j begins `offset` bytes
  * into the row and its `units` units of `unit_bytes` are cut by omni_split(units, p, index). For tree
@@ -50,6 +59,7 @@ typedef struct omni_sliced {
     size_t parts;
     struct {
         size_t offset, units, unit_bytes;
+        omni_dtype wire; /* as of a span */
     } part[OMNI_SPANS];
 } omni_sliced;
 /* The columns of ranks with index [lo, hi) of p. */
@@ -70,7 +80,8 @@ typedef struct omni_fabric_options {
     size_t pes, workers;
     const omni_segment *segments; /* copied; may overlap: each has rings of its own */
     size_t segment_count;
-    /* 0: 16 slots of 16 KiB. ring_slots: a power of two. A segment takes twice that much memory. */
+    /* 0: 16 slots of 16 KiB. ring_slots: a power of two; slot_bytes: one more if odd. A segment takes twice that
+     * much memory. */
     size_t ring_slots, slot_bytes;
     omni_wait_policy wait;
     const omni_stop *stop; /* outlives the fabric */
@@ -89,15 +100,17 @@ bool omni_fabric_known(const char *kind);
 
 /* Rank `writer` of the segment sends src to every other rank of the segment; src is used only by the writer's
  * worker. Every own view must have src's payload size; own[writer's] is not touched (the writer has its bytes
- * already) unless it points elsewhere than src (its payload begins at another byte): then it is filled too.
- * Readers may pass NULL for src. An own view without a base is not filled: that rank lets the message pass. */
+ * already; what is narrowed of them is rounded) unless it points elsewhere than src (its payload begins at another
+ * byte): then it is filled too. Readers may pass NULL for src. An own view without a base is not filled: that rank
+ * lets the message pass. */
 bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                            const omni_view *own);
 
 /* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is
- * in the first rank's buffer; the others' are spoilt. On return nobody reads this worker's buffers any
- * more. */
-bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, size_t bytes,
+ * in the first rank's buffer; the others' are spoilt. `form`: what a buffer holds, from its first byte on and
+ * without gaps; its base is not looked at. combine is called on whole buffers. On return nobody reads this worker's
+ * buffers any more. */
+bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_view *form,
                         omni_fabric_combine *combine, const void *arg);
 
 /* Tree gather (combine = concatenate): own[i] is a full-size buffer with the rank's slice in place;

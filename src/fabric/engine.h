@@ -36,7 +36,8 @@ typedef struct fabric_message {
 /* A walk up the tree: a reduction, or a gather when `sliced` is set. */
 typedef struct fabric_tree {
     void *const *own; /* one buffer for each of the worker's ranks */
-    size_t bytes;
+    const omni_view *form;
+    size_t bytes; /* of a buffer */
     omni_fabric_combine *combine;
     const void *arg;
     const omni_sliced *sliced;
@@ -73,6 +74,9 @@ struct omni_fabric {
 omni_range fabric_share(const omni_fabric *f, size_t w, size_t segment);
 
 /* --- tree.c: the schedule, which is arithmetic, and what is done at a pair of it -------------- */
+
+/* Rounds what index i gives away at this level, or will in a gather. Before anybody takes it. */
+void tree_narrow(const fabric_tree *t, size_t p, size_t level, size_t i, void *buffer);
 
 /* Index i takes the buffer of i + 2^level. */
 bool tree_takes(size_t p, size_t level, size_t i);

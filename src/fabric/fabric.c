@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fabric/engine.h"
+#include "fabric/view.h"
 
 static const fabric_engine *const engines[] = {&fabric_shm, &fabric_null};
 enum { ENGINES = sizeof engines / sizeof *engines };
@@ -71,6 +72,7 @@ omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric *
     if (status != OMNI_OK) return status;
     if (o.ring_slots == 0) o.ring_slots = DEFAULT_SLOTS;
     if (o.slot_bytes == 0) o.slot_bytes = DEFAULT_SLOT_BYTES;
+    o.slot_bytes += o.slot_bytes % 2; /* no 16-bit float is cut in two */
 
     omni_fabric *f = omni_alloc(sizeof *f);
     if (!f) return omni_error_set(err, OMNI_RUN_FAILED, "fabric: out of memory");
@@ -136,11 +138,12 @@ bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, siz
     return bytes == 0 || f->engine->message(f, w, segment, &m);
 }
 
-bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, size_t bytes,
+bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_view *form,
                         omni_fabric_combine *combine, const void *arg) {
     if (!running(f)) return false;
-    fabric_tree t = {.own = own, .bytes = bytes, .combine = combine, .arg = arg};
-    return bytes == 0 || f->segments[segment].count == 1 || f->engine->tree(f, w, segment, &t);
+    fabric_tree t = {
+        .own = own, .form = form, .bytes = view_memory_bytes(form), .combine = combine, .arg = arg};
+    return t.bytes == 0 || f->segments[segment].count == 1 || f->engine->tree(f, w, segment, &t);
 }
 
 bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *own,

@@ -3,7 +3,7 @@
  *      writer's worker                          every other worker
  *      ---------------                          ------------------
  *      claim a slot                             read the slot
- *      src -> slot, one chunk                   slot -> view, for each of its ranks
+ *      src -> slot, one chunk, narrowed         slot -> view, for each of its ranks, widened
  *      publish                                  release
  *      src -> view, for its other ranks
  *
@@ -14,11 +14,12 @@
 #include "fabric/shm.h"
 #include "fabric/view.h"
 
-/* Where rank `i` (index) of this worker wants the payload; NULL: not at all, or it is there already. */
+/* Where rank `i` (index) of this worker wants the payload; NULL: not at all, or it is there already. What is narrowed
+ * is not: where it was sent from, it is still to be rounded. */
 static const omni_view *message_target(const fabric_message *m, omni_range share, size_t i) {
     if (m->taker != FABRIC_ALL && m->taker != i) return NULL;
     const omni_view *own = m->taker == FABRIC_ALL ? &m->own[i - share.start] : m->own;
-    return i == m->writer && view_same(own, m->src) ? NULL : own;
+    return i == m->writer && view_same(own, m->src) && !view_narrows(own) ? NULL : own;
 }
 
 /* Bytes [to, to + bytes) of the payload, found at src's place `from`, to all of the worker's ranks that want

@@ -2,7 +2,8 @@
  * one.
  *
  *      each worker: publish the pointers of its ranks' buffers
- *      for each level:  barrier, if some pair of this level lives on two workers
+ *      for each level:  round what its own indices give away, if floats are narrowed
+ *                       barrier, if some pair of this level lives on two workers
  *                       its own indices take from their partners
  *      barrier: nobody reads a buffer of mine any more
  *
@@ -10,6 +11,8 @@
  * computed. A level all of whose pairs live on one worker each needs none, since a worker's own results need
  * no publishing: 64 PEs on 2 workers meet twice, not seven times. Nobody writes what another still reads: an
  * index that has given its buffer away never takes again, so the buffer rests until the closing barrier.
+ *
+ * A taker reads its partner's buffer where it is: nothing travels here, narrowed or not. What is counted is what would.
  */
 #include "fabric/shm.h"
 
@@ -26,6 +29,10 @@ static void take_level(omni_fabric *f, size_t segment, const fabric_tree *t, omn
     }
 }
 
+static void narrow_level(const fabric_tree *t, size_t p, omni_range share, size_t level) {
+    for (size_t i = 0; i < share.count; i++) tree_narrow(t, p, level, share.start + i, t->own[i]);
+}
+
 bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t) {
     omni_range share = fabric_share(f, w, segment);
     if (share.count == 0) return true;
@@ -34,6 +41,7 @@ bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t) {
     for (size_t i = 0; i < share.count; i++) s->buffers[share.start + i].at = t->own[i];
     size_t levels = omni_ceil_log2(f->segments[segment].count);
     for (size_t level = 0; level < levels; level++) {
+        narrow_level(t, f->segments[segment].count, share, level);
         if (s->crossing >> level & 1 && !omni_barrier_wait(s->barrier, f->wait, f->stop)) return false;
         take_level(f, segment, t, share, level);
     }

@@ -11,6 +11,9 @@
  * After level k an index divisible by 2^(k+1) stands for the 2^(k+1) indices from itself on, as far as they
  * exist. A reduction combines whole buffers; a gather copies the columns of the indices that the other one
  * stands for.
+ *
+ * Where floats are narrowed, it is done once, in the giver's buffer: in a reduction all of it, before the level at
+ * which it is taken; in a gather each rank's own columns, before the first. So taking needs to convert nothing.
  */
 #include "fabric/engine.h"
 #include "fabric/view.h"
@@ -27,8 +30,17 @@ static omni_view tree_columns(const fabric_tree *t, size_t p, size_t level, size
     return omni_sliced_view(t->sliced, base, p, lo, hi);
 }
 
+void tree_narrow(const fabric_tree *t, size_t p, size_t level, size_t i, void *buffer) {
+    size_t step = (size_t)1 << level;
+    bool gives = (i & (2 * step - 1)) == step;
+    if (!(t->sliced ? level == 0 : gives)) return;
+    omni_view v = t->sliced ? omni_sliced_view(t->sliced, buffer, p, i, i + 1) : *t->form;
+    v.base = buffer;
+    omni_view_round(&v);
+}
+
 size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i) {
-    if (!t->sliced) return t->bytes;
+    if (!t->sliced) return omni_view_bytes(t->form);
     omni_view v = tree_columns(t, p, level, i, NULL);
     return omni_view_bytes(&v);
 }
@@ -38,6 +50,7 @@ void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc
         t->combine(acc, in, t->bytes, t->arg);
         return;
     }
-    omni_view dst = tree_columns(t, p, level, i, acc), src = tree_columns(t, p, level, i, in);
+    omni_view dst = view_plain(tree_columns(t, p, level, i, acc));
+    omni_view src = view_plain(tree_columns(t, p, level, i, in));
     view_copy(&dst, 0, &src, 0, omni_view_bytes(&src));
 }

@@ -8,17 +8,47 @@
 #include <string.h>
 
 omni_view omni_view_flat(void *base, size_t bytes) {
-    return (omni_view){.base = base, .rows = 1, .stride = bytes, .spans = 1, .span[0] = {0, bytes}};
+    return (omni_view){.base = base, .rows = 1, .stride = bytes, .spans = 1, .span[0] = {.bytes = bytes}};
+}
+
+/* Payload bytes of bytes in memory. */
+static size_t on_wire(omni_dtype wire, size_t bytes) {
+    return wire == OMNI_F32 ? bytes : bytes / sizeof(float) * omni_dtype_bytes(wire);
+}
+
+/* The other way. */
+static size_t in_memory(omni_dtype wire, size_t bytes) {
+    return wire == OMNI_F32 ? bytes : bytes / omni_dtype_bytes(wire) * sizeof(float);
 }
 
 static size_t view_row_bytes(const omni_view *v) {
     size_t sum = 0;
-    for (size_t i = 0; i < v->spans; i++) sum += v->span[i].bytes;
+    for (size_t i = 0; i < v->spans; i++) sum += on_wire(v->span[i].wire, v->span[i].bytes);
     return sum;
 }
 
 size_t omni_view_bytes(const omni_view *v) {
     return v->rows * view_row_bytes(v);
+}
+
+bool view_narrows(const omni_view *v) {
+    bool narrows = false;
+    for (size_t i = 0; i < v->spans; i++) narrows |= v->span[i].wire != OMNI_F32;
+    return narrows;
+}
+
+omni_view view_plain(omni_view v) {
+    for (size_t i = 0; i < v.spans; i++) v.span[i].wire = OMNI_F32;
+    return v;
+}
+
+size_t view_memory_bytes(const omni_view *v) {
+    omni_view plain = view_plain(*v);
+    return omni_view_bytes(&plain);
+}
+
+void omni_view_round(const omni_view *v) {
+    if (view_narrows(v)) view_copy(v, 0, v, 0, omni_view_bytes(v));
 }
 
 omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo, size_t hi) {
@@ -32,6 +62,7 @@ omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo
         }
         v.span[j].offset = s->part[j].offset + start * unit;
         v.span[j].bytes = (end - start) * unit;
+        v.span[j].wire = s->part[j].wire;
     }
     return v;
 }
@@ -45,14 +76,18 @@ typedef struct view_run {
     size_t rows_after;  /* rows that follow it */
     size_t span;        /* current span */
     unsigned char *at;  /* next byte */
-    size_t left;        /* contiguous bytes from here; 0: the view is over */
+    size_t left;        /* payload bytes from here that are contiguous; 0: the view is over */
+    omni_dtype wire;    /* theirs */
 } view_run;
 
-/* The spans of a row touch, and so do the rows: the payload is one run. */
-static bool view_is_one_run(const omni_view *v, size_t row_bytes) {
-    for (size_t i = 1; i < v->spans; i++)
-        if (v->span[i].offset != v->span[i - 1].offset + v->span[i - 1].bytes) return false;
-    return v->rows == 1 || row_bytes == v->stride;
+/* The spans of a row touch and are of one kind, and the rows touch: the payload is one run. */
+static bool view_is_one_run(const omni_view *v) {
+    size_t bytes = v->span[0].bytes;
+    for (size_t i = 1; i < v->spans; bytes += v->span[i++].bytes)
+        if (v->span[i].offset != v->span[i - 1].offset + v->span[i - 1].bytes ||
+            v->span[i].wire != v->span[0].wire)
+            return false;
+    return v->rows == 1 || bytes == v->stride;
 }
 
 /* The next run that is not empty, after the current span. */
@@ -67,7 +102,8 @@ static void run_next(view_run *r) {
             r->span = 0;
         }
         r->at = r->row + v->span[r->span].offset;
-        r->left = v->span[r->span].bytes;
+        r->wire = v->span[r->span].wire;
+        r->left = on_wire(r->wire, v->span[r->span].bytes);
     }
 }
 
@@ -75,26 +111,47 @@ static view_run run_at(const omni_view *v, size_t place) {
     view_run r = {.view = v, .row = v->base};
     size_t row_bytes = view_row_bytes(v);
     if (v->rows == 0 || row_bytes == 0) return r;
-    if (view_is_one_run(v, row_bytes)) {
+    r.wire = v->span[0].wire;
+    if (view_is_one_run(v)) {
         r.span = v->spans;
-        r.at = r.row + v->span[0].offset + place;
+        r.at = r.row + v->span[0].offset + in_memory(r.wire, place);
         r.left = place < v->rows * row_bytes ? v->rows * row_bytes - place : 0;
         return r;
     }
-    size_t row = place / row_bytes, in_row = place % row_bytes;
+    size_t row = place / row_bytes, in_row = place % row_bytes, span;
     if (row >= v->rows) return r;
     r.row += row * v->stride;
     r.rows_after = v->rows - row - 1;
-    while (in_row >= v->span[r.span].bytes) in_row -= v->span[r.span++].bytes;
-    r.at = r.row + v->span[r.span].offset + in_row;
-    r.left = v->span[r.span].bytes - in_row;
+    while (in_row >= (span = on_wire(v->span[r.span].wire, v->span[r.span].bytes))) {
+        in_row -= span;
+        r.span++;
+    }
+    r.wire = v->span[r.span].wire;
+    r.at = r.row + v->span[r.span].offset + in_memory(r.wire, in_row);
+    r.left = span - in_row;
     return r;
 }
 
 static void run_advance(view_run *r, size_t bytes) {
-    r->at += bytes;
+    r->at += in_memory(r->wire, bytes);
     r->left -= bytes;
     if (r->left == 0) run_next(r);
+}
+
+/* `bytes` bytes of payload, from a run to another. */
+static void run_copy(const view_run *to, const view_run *from, size_t bytes) {
+    omni_dtype wire = from->wire == OMNI_F32 ? to->wire : from->wire;
+    size_t n = bytes / omni_dtype_bytes(wire);
+    void *d = to->at, *s = from->at;
+    if (wire == OMNI_F32) {
+        if (d != s) memcpy(d, s, bytes);
+    } else if (to->wire == OMNI_F32) {
+        omni_narrow(wire, s, d, n);
+    } else if (from->wire == OMNI_F32) {
+        omni_widen(wire, s, d, n);
+    } else {
+        omni_round_to(wire, s, d, n);
+    }
 }
 
 void view_copy(const omni_view *dst, size_t to, const omni_view *src, size_t from, size_t bytes) {
@@ -103,7 +160,7 @@ void view_copy(const omni_view *dst, size_t to, const omni_view *src, size_t fro
         size_t n = bytes;
         if (n > d.left) n = d.left;
         if (n > s.left) n = s.left;
-        memcpy(d.at, s.at, n);
+        run_copy(&d, &s, n);
         bytes -= n;
         run_advance(&d, n);
         run_advance(&s, n);

@@ -77,8 +77,8 @@ static bool send_reduce(const move *m) {
     const omni_value *v = engine_value(e, m->s->in[0]);
     omni_lse_shape lse = {e->o.model->shape.heads, e->o.model->shape.head_dim};
     for (size_t k = 0; k < m->own.count; k++) m->w->buffers[k] = own_pe(m, k)->storage[v->storage];
-    size_t bytes = rows_at(m, v, 0) * omni_value_width(v, m->p, 0) * sizeof(float);
-    return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, bytes, combine[v->combine],
+    omni_view form = omni_view_flat(NULL, rows_at(m, v, 0) * omni_value_width(v, m->p, 0) * sizeof(float));
+    return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, &form, combine[v->combine],
                               &lse);
 }
 
