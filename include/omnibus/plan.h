@@ -80,12 +80,13 @@ typedef struct omni_plan_spec {
     char name[256]; /* as typed */
     size_t cycle;   /* layer l uses layer[l % cycle] */
     omni_methods layer[OMNI_MAX_CYCLE];
-    bool whole;        /* `single`: everything on rank 0 */
-    size_t groups;     /* the batch is split over so many pieces of the bus; OMNI_EACH_PE: one for each PE */
-    size_t stages;     /* the layers are; OMNI_EACH_PE: one for each PE, at most one for each layer */
-    size_t stack;      /* with stages: sequences that go through a stage together */
-    size_t chunk;      /* with stages: most tokens of a sequence that do; 0: all */
-    char missing[192]; /* not empty: known, but it cannot be compiled, and this says why */
+    bool whole;    /* `single`: everything on rank 0 */
+    size_t groups; /* the batch is split over so many pieces of the bus; OMNI_EACH_PE: one for each PE */
+    size_t stages; /* the layers are; OMNI_EACH_PE: one for each PE, at most one for each layer */
+    size_t stack;  /* with stages: sequences that go through a stage together */
+    size_t chunk;  /* with stages: most tokens of a sequence that do; 0: all */
+    omni_dtype wire_bus, wire_tree; /* what floats travel as: F32, BF16 or F16 */
+    char missing[192];              /* not empty: known, but it cannot be compiled, and this says why */
 } omni_plan_spec;
 
 /* OMNI_BAD_INPUT with one line for unknown names, unknown or repeated keys, and unknown values. */
@@ -106,6 +107,16 @@ typedef struct omni_method {
 const char *omni_key_name(omni_key key); /* "qkv" */
 const omni_method *omni_method_table(omni_key key, size_t *count);
 
+/* What floats can travel as. */
+typedef struct omni_wire {
+    const char *name, *help; /* "bf16" */
+    omni_dtype dtype;
+    double
+        roundoff; /* largest relative error of rounding a float32 to it, unless it is too large or too small */
+} omni_wire;
+const omni_wire *omni_wire_table(size_t *count);
+const omni_wire *omni_wire_find(omni_dtype dtype);
+
 typedef struct omni_named_plan {
     const char *name, *text, *help; /* text: in parts; NULL: not built yet */
 } omni_named_plan;
@@ -113,7 +124,8 @@ const omni_named_plan *omni_named_plans(size_t *count);
 
 /* "qkv=out:attn=heads:o=in:ffn=out+in" and what is not a default. Returns buf. */
 const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
-/* ":groups=2:stages=3:stack=1:chunk=128", without what cuts nothing. Returns buf. */
+/* What holds for all layers: ":groups=2:stages=3:stack=1:chunk=128:wire=bf16", without what changes nothing. Returns
+ * buf. */
 const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap);
 
 /* --- the compiled plan ------------------------------------------------------------------------ */
@@ -133,7 +145,7 @@ typedef enum omni_combine {
     OMNI_COMBINE_ARGMAX
 } omni_combine;
 
-/* One tensor [rows, sum of part widths] float32, and where it is. */
+/* One tensor [rows, sum of part widths] of 4 bytes each, float32 but for arg-max pairs, and where it is. */
 typedef struct omni_value {
     const char *name; /* "x", "qkv", "lse", ... */
     omni_rows rows;
@@ -145,6 +157,7 @@ typedef struct omni_value {
         size_t units; /* SHARDED: omni_split(units, p, index) gives units [a, b) ... */
         size_t unit;  /* ... of which the part owns features [a/share*unit, ceil(b/share)*unit) */
         size_t share;
+        bool exact; /* control values: statistics, maxima and sums of log-sum-exps, arg-max pairs */
     } part[OMNI_MAX_PARTS];
     bool compact;   /* stored as the slices that a rank owns, part after part; else full width */
     size_t storage; /* buffer number: values in turn share one */
@@ -280,7 +293,13 @@ bool omni_parts_next(omni_parts *it, omni_part *out); /* false: that was all */
 omni_range omni_group_sequences(const omni_mesh *mesh, size_t sequences, size_t group);
 omni_extent omni_part_most(const omni_plan *plan, omni_extent most, size_t group);
 
-/* What one forward pass moves; and one step of it. */
+/* What part j of a value, a step's input or output, travels as in a piece of p ranks; what the step narrows to
+ * (OMNI_F32: nothing); and the largest roundoff of a step (0: none narrows). */
+omni_dtype omni_part_wire(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t j, size_t p);
+omni_dtype omni_step_wire(const omni_plan *plan, const omni_step *s);
+double omni_plan_roundoff(const omni_plan *plan);
+
+/* What one forward pass moves, in bytes on the wire; and one step of it. */
 void omni_plan_count(const omni_plan *plan, omni_extent extent, omni_counters *out);
 void omni_step_count(const omni_plan *plan, const omni_step *step, omni_extent extent, omni_counters *out);
 bool omni_step_is_message(const omni_step *step);

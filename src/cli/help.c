@@ -62,6 +62,14 @@ static void add_methods(omni_text *t) {
     omni_text_add(t, "  %-14s %s\n", "gather=bus", "collect slices by broadcasts (else gather=tree)");
     omni_text_add(t, "  %-14s %s\n", "edge=scatter",
                   "hand slices out by addressed messages (else edge=bcast)");
+    size_t count;
+    const omni_wire *wire = omni_wire_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        char part[48];
+        snprintf(part, sizeof part, "wire=%s", wire[i].name);
+        omni_text_add(t, "  %-14s floats travel as %s\n", part, wire[i].help);
+    }
+    omni_text_add(t, "  %-14s the same, on one of the two\n", "wire-bus=, wire-tree=");
     omni_text_add(t, "A/B cycles over the layers: workflow1/workflow2.\n");
 }
 

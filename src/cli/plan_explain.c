@@ -13,6 +13,7 @@
 typedef struct message {
     const omni_step *step;
     char route[96];
+    const omni_wire *wire; /* what floats travel as */
     omni_counters prefill, decode;
 } message;
 
@@ -22,8 +23,8 @@ uint64_t plan_moved(const omni_counters *c) {
     return c->broadcast_bytes + c->tree_bytes + c->addressed_bytes + c->host_bytes;
 }
 
-/* "bus 0..3", "tree 0..3, 2 levels", "host port -> bus 0..3"; of the first group, and how many others do the same on
- * pieces of their own. */
+/* "bus 0..3", "tree 0..3, 2 levels, bf16", "host port -> bus 0..3"; of the first group, and how many others do the
+ * same on pieces of their own. */
 static void route_text(const omni_plan *plan, message *m) {
     omni_range piece = omni_mesh_piece(&plan->mesh, m->step->cut, 0, m->step->stage);
     size_t first = piece.start, last = first + piece.count - 1, levels = omni_ceil_log2(piece.count);
@@ -48,13 +49,15 @@ static void route_text(const omni_plan *plan, message *m) {
         snprintf(m->route, sizeof m->route, "bus %s", bus);
     }
     size_t used = strlen(m->route), others = plan->mesh.groups - 1;
+    if (m->wire->dtype != OMNI_F32)
+        used += (size_t)snprintf(m->route + used, sizeof m->route - used, ", %s", m->wire->name);
     if (others)
         snprintf(m->route + used, sizeof m->route - used, ", and %zu piece%s alike", others,
                  others == 1 ? "" : "s");
 }
 
 static message message_of(const situation *s, const omni_step *step) {
-    message m = {.step = step};
+    message m = {.step = step, .wire = omni_wire_find(omni_step_wire(s->plan, step))};
     route_text(s->plan, &m);
     omni_step_count(s->plan, step, situation_extent(s, 0), &m.prefill);
     if (!s->encoder) omni_step_count(s->plan, step, situation_extent(s, 1), &m.decode);
@@ -103,6 +106,7 @@ static json_t *message_json(const message *m) {
     cli_set(&object, "kind", json_string(omni_step_name(m->step->kind)));
     cli_set(&object, "route", json_string(m->route));
     cli_set(&object, "root", host ? json_null() : cli_size(m->step->root));
+    cli_set(&object, "wire", json_string(m->wire->name));
     cli_set(&object, "prefill_bytes", cli_size(plan_moved(&m->prefill)));
     cli_set(&object, "decode_bytes", cli_size(plan_moved(&m->decode)));
     cli_set(&object, "prefill", omni_json_counters(&m->prefill));

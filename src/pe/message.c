@@ -1,5 +1,8 @@
 /* message.c: the message steps of a pass: a worker acts once, for all of its PEs that take part. Values
  * become views of bytes here; the fabric knows nothing else.
+ *
+ * What a message narrows is rounded wherever its result lies, also where a rank's own share of it did not travel: so
+ * the result is one tensor, whoever looks at it.
  */
 #include <string.h>
 
@@ -29,6 +32,11 @@ static size_t rows_at(const move *m, const omni_value *v, size_t index) {
     return omni_rows_count(v->rows, m->part->extent, m->p, index);
 }
 
+/* What part j travels as. */
+static omni_dtype wire_of(const move *m, const omni_value *v, size_t j) {
+    return omni_part_wire(m->e->o.plan, m->s, v, j, m->p);
+}
+
 /* The moving parts of a full-width value: the columns that `cut` gives to index i, or all (cut NULL). */
 static omni_view view_columns(const move *m, const pe *x, int value, const omni_value *cut, size_t i) {
     const omni_value *v = engine_value(m->e, value);
@@ -41,6 +49,7 @@ static omni_view view_columns(const move *m, const pe *x, int value, const omni_
         if (!(m->s->parts >> j & 1) || cols.count == 0) continue;
         size_t start = cols.start - pe_stored(x, v, j).start;
         view.span[view.spans].offset = (offset + start) * sizeof(float);
+        view.span[view.spans].wire = wire_of(m, v, j);
         view.span[view.spans++].bytes = cols.count * sizeof(float);
     }
     return view;
@@ -77,7 +86,7 @@ static bool send_reduce(const move *m) {
     const omni_value *v = engine_value(e, m->s->in[0]);
     omni_lse_shape lse = {e->o.model->shape.heads, e->o.model->shape.head_dim};
     for (size_t k = 0; k < m->own.count; k++) m->w->buffers[k] = own_pe(m, k)->storage[v->storage];
-    omni_view form = omni_view_flat(NULL, rows_at(m, v, 0) * omni_value_width(v, m->p, 0) * sizeof(float));
+    omni_view form = view_stored(m, own_pe(m, 0), m->s->in[0]);
     return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, &form, combine[v->combine],
                               &lse);
 }
@@ -100,6 +109,7 @@ static bool send_gather(const move *m) {
     for (size_t j = 0; j < to->parts; offset += to->part[j++].width) {
         if (!(m->s->parts >> j & 1)) continue;
         sliced.part[sliced.parts].offset = offset * sizeof(float);
+        sliced.part[sliced.parts].wire = wire_of(m, to, j);
         sliced.part[sliced.parts].units = from->part[j].units;
         sliced.part[sliced.parts++].unit_bytes = from->part[j].unit * sizeof(float);
     }
@@ -154,25 +164,25 @@ static omni_view pack_tokens(const move *m, const pe *root, size_t i) {
 
 static void keep_own_slice(const move *m, const pe *root) {
     const omni_value *from = engine_value(m->e, m->s->in[0]), *to = engine_value(m->e, m->s->out);
-    if (to->rows == OMNI_ROWS_TOKEN_SHARE) {
-        pack_tokens(m, root, root->seat.index);
-        return;
-    }
-    for (size_t j = 0; j < to->parts; j++) {
+    bool tokens = to->rows == OMNI_ROWS_TOKEN_SHARE;
+    omni_view own = tokens ? pack_tokens(m, root, root->seat.index) : view_stored(m, root, m->s->out);
+    for (size_t j = 0; j < to->parts && !tokens; j++) {
         omni_range cols = omni_value_owned(to, j, m->p, root->seat.index);
         if (!(m->s->parts >> j & 1) || cols.count == 0) continue;
         operand src = pe_operand(root, from, j, cols), dst = pe_operand(root, to, j, cols);
         omni_copy(dst.data, dst.ld, src.data, src.ld, rows_at(m, from, root->seat.index), cols.count);
     }
+    omni_view_round(&own);
 }
 
-/* Bytes of index i's slice, known to everybody. */
+/* Bytes of index i's slice on the wire, known to everybody. */
 static size_t slice_bytes(const move *m, const omni_value *cut, size_t i) {
-    size_t floats = 0;
+    size_t bytes = 0;
     for (size_t j = 0; j < cut->parts; j++)
         if (m->s->parts >> j & 1)
-            floats += cut->compact ? omni_value_owned(cut, j, m->p, i).count : cut->part[j].width;
-    return floats * rows_at(m, cut, i) * sizeof(float);
+            bytes += (cut->compact ? omni_value_owned(cut, j, m->p, i).count : cut->part[j].width) *
+                     omni_dtype_bytes(wire_of(m, cut, j));
+    return bytes * rows_at(m, cut, i);
 }
 
 static bool send_scatter(const move *m) {
@@ -203,7 +213,10 @@ static bool send_collect(const move *m) {
                               &dst, slice_bytes(m, from, i)))
             return false;
     }
-    if (carries(m, root->rank)) place_slices(m, root);
+    if (!carries(m, root->rank)) return true;
+    place_slices(m, root);
+    omni_view own = view_columns(m, root, m->s->out, from, root->seat.index);
+    omni_view_round(&own);
     return true;
 }
 
@@ -272,5 +285,6 @@ bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t 
     if (carries(&m, to.start)) dst = view_stored(&m, &e->pe[to.start], s->out);
     return omni_fabric_send(e->fabric, w->index, omni_mesh_piece_number(mesh, s->cut, group, s->stage),
                             s->root, from.count, OMNI_ADDRESSED_OTHER, &src, &dst,
-                            part->extent.tokens * e->o.model->shape.hidden * sizeof(float));
+                            part->extent.tokens * e->o.model->shape.hidden *
+                                omni_dtype_bytes(wire_of(&m, engine_value(e, s->in[0]), 0)));
 }

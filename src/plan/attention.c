@@ -28,6 +28,7 @@ static void build_attention_by_tokens(builder *b, int qkv) {
                     .parts = 3};
     y.part[0].width = s->heads * s->head_dim;
     y.part[1].width = y.part[2].width = s->heads;
+    y.part[1].exact = y.part[2].exact = true;
     cut_features(&y);
     int lse = new_value(b, y);
     add_step(b, OMNI_STEP_ATTENTION, r[0].value, lse);

@@ -33,30 +33,33 @@ const char *omni_step_name(omni_step_kind kind) {
     return names[kind];
 }
 
-/* Bytes of the moving parts in a row: whole, or index i's slice of them. */
-static uint64_t row_bytes(const omni_value *v, unsigned parts, size_t p, const size_t *index) {
-    uint64_t floats = 0;
-    for (size_t j = 0; j < v->parts; j++)
-        if (parts >> j & 1) floats += index ? omni_value_owned(v, j, p, *index).count : v->part[j].width;
-    return floats * sizeof(float);
-}
-
 typedef struct traffic {
+    const omni_plan *plan;
+    const omni_step *step;
     const omni_value *in, *out;
-    unsigned parts;
     size_t p;
     omni_extent extent;
 } traffic;
 
+/* Bytes of the moving parts in a row: whole, or index i's slice of them. */
+static uint64_t row_bytes(const traffic *t, const omni_value *v, const size_t *index) {
+    uint64_t bytes = 0;
+    for (size_t j = 0; j < v->parts; j++) {
+        uint64_t each = omni_dtype_bytes(omni_part_wire(t->plan, t->step, v, j, t->p));
+        if (t->step->parts >> j & 1)
+            bytes += each * (index ? omni_value_owned(v, j, t->p, *index).count : v->part[j].width);
+    }
+    return bytes;
+}
+
 static uint64_t whole_bytes(const traffic *t) {
-    return row_bytes(t->in, t->parts, t->p, NULL) * omni_rows_count(t->in->rows, t->extent, t->p, 0);
+    return row_bytes(t, t->in, NULL) * omni_rows_count(t->in->rows, t->extent, t->p, 0);
 }
 
 /* Index i's slice, of features or of tokens. */
 static uint64_t slice_bytes(const traffic *t, const omni_value *cut, size_t i) {
     bool tokens = cut->rows == OMNI_ROWS_TOKEN_SHARE;
-    return row_bytes(cut, t->parts, t->p, tokens ? NULL : &i) *
-           omni_rows_count(cut->rows, t->extent, t->p, i);
+    return row_bytes(t, cut, tokens ? NULL : &i) * omni_rows_count(cut->rows, t->extent, t->p, i);
 }
 
 static void count_gather(const traffic *t, omni_counters *c) {
@@ -87,7 +90,7 @@ static void count_addressed(const traffic *t, const omni_value *cut, uint64_t *k
 static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omni_extent extent,
                         omni_counters *c) {
     *c = (omni_counters){0};
-    traffic t = {.parts = s->parts, .p = p, .extent = extent};
+    traffic t = {.plan = plan, .step = s, .p = p, .extent = extent};
     if (s->in[0] != OMNI_NO_VALUE) t.in = &plan->value[s->in[0]];
     if (s->out != OMNI_NO_VALUE) t.out = &plan->value[s->out];
     const omni_value *moves = t.in ? t.in : t.out;
@@ -97,7 +100,7 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
         c->host_messages = 1;
-        c->host_bytes = row_bytes(t.out, s->parts, t.p, NULL) * extent.tokens;
+        c->host_bytes = row_bytes(&t, t.out, NULL) * extent.tokens;
         break;
     case OMNI_STEP_HOST_OUT:
         c->host_messages = 1;

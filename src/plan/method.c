@@ -70,6 +70,15 @@ const omni_named_plan *omni_named_plans(size_t *count) {
     return named;
 }
 
+/* ":wire=bf16", ":wire-bus=f16", ... */
+static void format_wires(const omni_plan_spec *s, char *buf, size_t cap) {
+    const char *bus = omni_wire_find(s->wire_bus)->name, *tree = omni_wire_find(s->wire_tree)->name;
+    if (s->wire_bus == s->wire_tree)
+        snprintf(buf, cap, s->wire_bus == OMNI_F32 ? "" : ":wire=%s", bus);
+    else
+        snprintf(buf, cap, ":wire-bus=%s:wire-tree=%s", bus, tree);
+}
+
 const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
     const struct {
         const char *key;
@@ -87,6 +96,7 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
         used += part[i].value ? (size_t)snprintf(buf + used, cap - used, "%zu", part[i].value)
                               : (size_t)snprintf(buf + used, cap - used, "%s", i < 2 ? "each" : "all");
     }
+    if (used < cap) format_wires(s, buf + used, cap - used);
     return buf;
 }
 

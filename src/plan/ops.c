@@ -9,11 +9,14 @@ static int norm_over_shards(builder *b, int x) {
     size_t up = norm == OMNI_NORM_RMS ? 1 : 3, down = norm == OMNI_NORM_RMS ? 1 : 2;
     omni_value v = one_part("statistics", value_of(b, x)->rows, PARTIAL, up);
     v.combine = norm == OMNI_NORM_RMS ? OMNI_COMBINE_SUM : OMNI_COMBINE_MOMENTS;
+    v.part[0].exact = true;
     int stats = new_value(b, v);
     add_step(b, OMNI_STEP_NORM_STATS, x, stats);
     int root = satisfy(b, stats, ROOT);
     if (up != down) {
-        int final = new_value(b, one_part("moments", v.rows, ROOT, down));
+        omni_value moments = one_part("moments", v.rows, ROOT, down);
+        moments.part[0].exact = true;
+        int final = new_value(b, moments);
         add_step_where(b, OMNI_STEP_NORM_FINISH, root, final);
         root = final;
     }
@@ -94,6 +97,7 @@ void build_argmax(builder *b) {
     omni_rows rows = value_of(b, b->reg[b->op->in])->rows;
     omni_value y = one_part("best", rows, PARTIAL, sizeof(uint64_t) / sizeof(float));
     y.combine = OMNI_COMBINE_ARGMAX;
+    y.part[0].exact = true;
     int best = new_value(b, y);
     add_step(b, OMNI_STEP_ARGMAX, b->reg[b->op->in], best);
     best = satisfy(b, best, ROOT);

@@ -4,7 +4,7 @@
  *   layer  = [ name ] { ":" key "=" value }   parts left out keep megatron's
  *
  * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. Parts that cut
- * the mesh (groups, stages, ...) hold for all layers, wherever they stand. What is known but not built yet parses, and
+ * the mesh (groups, stages, ...) or say what floats travel as hold for all layers, wherever they stand. What is known but not built yet parses, and
  * says so in spec.missing: lists show it as skipped.
  */
 #include <stddef.h>
@@ -30,14 +30,14 @@ static const struct {
 };
 enum { SWITCHES = sizeof switches / sizeof *switches, NUMBERS = sizeof numbers / sizeof *numbers };
 
-/* Parts that are contracts of the command line but not built yet; their neutral value does nothing. */
-static const struct { const char *key, *neutral; } later[] = {{"wire", "f32"}};
-enum { LATER = sizeof later / sizeof *later };
+/* What floats travel as: on both, or on one of them, which counts for more. */
+static const char *const wires[] = {"wire", "wire-bus", "wire-tree"};
+enum { WIRE_BOTH, WIRE_BUS, WIRE_TREE, WIRES };
 
 enum {
     SEEN_SWITCH = OMNI_METHOD_KEYS,
-    SEEN_LATER = SEEN_SWITCH + SWITCHES,
-    SEEN_NUMBER = SEEN_LATER + LATER,
+    SEEN_WIRE = SEEN_SWITCH + SWITCHES,
+    SEEN_NUMBER = SEEN_WIRE + WIRES,
     SEEN_KEYS = SEEN_NUMBER + NUMBERS,
     WORD = 64,
     MOST_NUMBER = 1 << 24
@@ -47,9 +47,10 @@ typedef struct parser {
     omni_plan_spec *spec;
     const char *whole_text;
     omni_error *err;
-    size_t depth;            /* inside a name's own parts */
-    bool mesh_seen[NUMBERS]; /* by the user */
-    const char *mesh_name;   /* a name that cuts the mesh */
+    size_t depth;                 /* inside a name's own parts */
+    bool mesh_seen[NUMBERS];      /* by the user */
+    const omni_wire *wire[WIRES]; /* NULL: not said */
+    const char *mesh_name;        /* a name that cuts the mesh */
 } parser;
 
 static omni_status bad(parser *p, const char *what, const char *word, const char *expected) {
@@ -113,11 +114,22 @@ static omni_status set_switch(parser *p, omni_methods *m, size_t layers, size_t 
     return OMNI_OK;
 }
 
-static void set_later(parser *p, size_t k, const char *value) {
-    char what[2 * WORD], nearest[2 * WORD];
-    snprintf(what, sizeof what, "%s=%s", later[k].key, value);
-    snprintf(nearest, sizeof nearest, "%s=%s", later[k].key, later[k].neutral);
-    if (strcmp(value, later[k].neutral) != 0) not_built(p, what, nearest);
+static omni_status set_wire(parser *p, size_t k, const char *value) {
+    size_t count, used = 0;
+    const omni_wire *row = omni_wire_table(&count);
+    char names[WORD] = "";
+    if (p->wire[k]) return bad(p, "repeated key", wires[k], "each key once");
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(row[i].name, value) == 0) p->wire[k] = &row[i];
+        if (used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", row[i].name);
+    }
+    return p->wire[k] ? OMNI_OK : bad(p, "unknown value", value, names);
+}
+
+static omni_dtype wire_of(const parser *p, size_t k) {
+    const omni_wire *wire = p->wire[k] ? p->wire[k] : p->wire[WIRE_BOTH];
+    return wire ? wire->dtype : OMNI_F32;
 }
 
 /* Finds key, marks it seen (a second time is an error), sets its value in every layer of the block. */
@@ -128,20 +140,19 @@ static omni_status set_part(parser *p, omni_methods *m, size_t layers, const cha
         if (strcmp(key, omni_key_name((omni_key)k)) == 0) id = k;
     for (size_t k = 0; k < SWITCHES; k++)
         if (strcmp(key, switches[k].key) == 0) id = SEEN_SWITCH + k;
-    for (size_t k = 0; k < LATER; k++)
-        if (strcmp(key, later[k].key) == 0) id = SEEN_LATER + k;
+    for (size_t k = 0; k < WIRES; k++)
+        if (strcmp(key, wires[k]) == 0) id = SEEN_WIRE + k;
     for (size_t k = 0; k < NUMBERS; k++)
         if (strcmp(key, numbers[k].key) == 0) id = SEEN_NUMBER + k;
     if (id == SEEN_KEYS)
-        return bad(p, "unknown key", key, "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk");
+        return bad(
+            p, "unknown key", key,
+            "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk, wire, wire-bus, wire-tree");
     if (seen[id]) return bad(p, "repeated key", key, "each key once");
     seen[id] = true;
 
     if (id >= SEEN_NUMBER) return set_number(p, id - SEEN_NUMBER, value);
-    if (id >= SEEN_LATER) {
-        set_later(p, id - SEEN_LATER, value);
-        return OMNI_OK;
-    }
+    if (id >= SEEN_WIRE) return set_wire(p, id - SEEN_WIRE, value);
     if (id >= SEEN_SWITCH) return set_switch(p, m, layers, id - SEEN_SWITCH, value);
     omni_status st = OMNI_OK;
     for (size_t l = 0; l < layers && st == OMNI_OK; l++) st = set_method(p, &m[l], (omni_key)id, value);
@@ -242,6 +253,8 @@ omni_status omni_plan_parse(const char *text, omni_plan_spec *out, omni_error *e
     parser p = {.spec = out, .whole_text = text, .err = err};
     omni_status st = parse_cycle(&p, text);
     if (st != OMNI_OK) return st;
+    out->wire_bus = wire_of(&p, WIRE_BUS);
+    out->wire_tree = wire_of(&p, WIRE_TREE);
     if (p.mesh_name && strchr(text, '/'))
         return bad(&p, "in a cycle:", p.mesh_name, "it alone: it distributes all layers alike");
     if (out->whole && (out->cycle > 1 || strcmp(text, "single") != 0))
