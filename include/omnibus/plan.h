@@ -111,8 +111,7 @@ const omni_method *omni_method_table(omni_key key, size_t *count);
 typedef struct omni_wire {
     const char *name, *help; /* "bf16" */
     omni_dtype dtype;
-    double
-        roundoff; /* largest relative error of rounding a float32 to it, unless it is too large or too small */
+    double roundoff; /* largest relative error of rounding to it, but for what is too large or too small */
 } omni_wire;
 const omni_wire *omni_wire_table(size_t *count);
 const omni_wire *omni_wire_find(omni_dtype dtype);
@@ -294,9 +293,11 @@ omni_range omni_group_sequences(const omni_mesh *mesh, size_t sequences, size_t 
 omni_extent omni_part_most(const omni_plan *plan, omni_extent most, size_t group);
 
 /* What part j of a value, a step's input or output, travels as in a piece of p ranks; what the step narrows to
- * (OMNI_F32: nothing); and the largest roundoff of a step (0: none narrows). */
+ * (OMNI_F32: nothing). */
 omni_dtype omni_part_wire(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t j, size_t p);
 omni_dtype omni_step_wire(const omni_plan *plan, const omni_step *s);
+/* What a pass's roundings amount to if they know nothing of each other: the root of the sum of their squared
+ * roundoffs. A message rounds once, a reduction at every level. 0: nothing is rounded. */
 double omni_plan_roundoff(const omni_plan *plan);
 
 /* What one forward pass moves, in bytes on the wire; and one step of it. */

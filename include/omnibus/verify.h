@@ -63,6 +63,8 @@ omni_status omni_check_finite(const omni_model *model, const omni_weights *w, co
 
 typedef struct omni_check_result {
     bool passed;
+    double tolerance;                       /* of rel_max and of row_rel; the largest that was used */
+    double wire_tolerance;                  /* what of it is for narrowed floats; 0: none travel so */
     double max_abs, rel_max, row_rel, nmse; /* the worst over all compared tensors */
     size_t argmax_compared, argmax_matched;
     double decode_logit_rel; /* worst rel_max of logits alone */
@@ -73,7 +75,16 @@ typedef struct omni_check_result {
     char warning[160];       /* omni_engine_warning; empty: none */
 } omni_check_result;
 
-/* o: model, weights, plan and later plans, topo, workers, fabric and stop are used; the rest follows from the truth. All
+/* The rule. Of every tensor rel_max and row_rel (below) are at most 1e-5, or 2e-5 beyond 512 positions; and the
+ * arg-max agrees wherever the truth's margin between its first two exceeds 1e-4 of the range.
+ *
+ * Where the plan's floats travel as 16-bit floats, 4 roundoffs of the plan are added to both bounds: the root of the
+ * sum, over all that it rounds one after the other, of the squared roundoffs of the format (2^-8 for bf16, 2^-11 for
+ * f16). So megatron on 2 PEs, which rounds 4 times a layer, may be off by 8 sqrt(layers) times 2^-8 with wire=bf16. And
+ * the arg-max binds only where the margin also exceeds what two logits may be off by then: twice that, of the largest
+ * logit.
+ *
+ * o: model, weights, plan and later plans, topo, workers, fabric and stop are used; the rest follows from the truth. All
  * prompts run at once, as one ragged batch; the truth's tokens are fed back (teacher forcing). Returns
  * OMNI_OK when the comparison took place, whatever its result. */
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,

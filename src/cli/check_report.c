@@ -1,4 +1,6 @@
 /* check_report.c: the cases of a check as a table, JSON, or CSV (a row per case). */
+#include <stdio.h>
+
 #include "check.h"
 
 void check_tally(const check *k, size_t *passed, size_t *failed, size_t *skipped) {
@@ -37,6 +39,7 @@ static json_t *case_json(const check_case *x) {
     cli_set(&object, "argmax_match", truth_of(x, r->argmax_matched == r->argmax_compared));
     cli_set(&object, "argmax_compared", cli_size(r->argmax_compared));
     cli_set(&object, "argmax_matched", cli_size(r->argmax_matched));
+    cli_set(&object, "tolerance", measured(x, r->tolerance));
     cli_set(&object, "passed", truth_of(x, r->passed));
     cli_set(&object, "transform",
             x->skipped[0] || !x->decode ? json_null() : omni_json_counters(&r->transform));
@@ -49,6 +52,8 @@ static json_t *case_json(const check_case *x) {
 
 static void add_row(omni_table *t, const check_case *x) {
     const omni_check_result *r = &x->result;
+    char tolerance[48] = "";
+    if (r->wire_tolerance > 0) snprintf(tolerance, sizeof tolerance, " (tolerance %.1e)", r->tolerance);
     omni_table_cell(t, "%s", x->plan->name);
     omni_table_cell(t, "%s", decode_name(x));
     omni_table_cell(t, "%zu", x->pes);
@@ -62,7 +67,7 @@ static void add_row(omni_table *t, const check_case *x) {
     omni_table_cell(t, "%.1e", r->row_rel);
     omni_table_cell(t, "%.1e", r->nmse);
     omni_table_cell(t, "%zu/%zu", r->argmax_matched, r->argmax_compared);
-    omni_table_cell(t, "%s%s", r->passed ? "ok" : "FAIL: ", r->first_bad);
+    omni_table_cell(t, "%s%s%s", r->passed ? "ok" : "FAIL: ", r->first_bad, tolerance);
 }
 
 static omni_text *draw(const check *k, size_t passed, size_t failed, size_t skipped) {

@@ -7,6 +7,8 @@
  * Always as they are: what goes through the host port; control values (omni_value.part.exact), which are few and
  * on which much depends; and what a lone rank "sends" to itself.
  */
+#include <math.h>
+
 #include "plan/plan.h"
 
 static const omni_wire wires[] = {
@@ -59,11 +61,17 @@ omni_dtype omni_step_wire(const omni_plan *plan, const omni_step *s) {
     return OMNI_F32;
 }
 
+/* Times that a number is rounded on its way: once, or at every level of a reduction. */
+static size_t roundings(const omni_plan *plan, const omni_step *s) {
+    size_t p = omni_mesh_ranks(&plan->mesh, 0, s->stage).count;
+    return s->kind == OMNI_STEP_REDUCE ? omni_ceil_log2(p) : 1;
+}
+
 double omni_plan_roundoff(const omni_plan *plan) {
-    double most = 0;
+    double squares = 0;
     for (size_t i = 0; i < plan->step_count; i++) {
         double roundoff = omni_wire_find(omni_step_wire(plan, &plan->step[i]))->roundoff;
-        most = roundoff > most ? roundoff : most;
+        squares += (double)roundings(plan, &plan->step[i]) * roundoff * roundoff;
     }
-    return most;
+    return sqrt(squares);
 }

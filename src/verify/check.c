@@ -28,14 +28,15 @@ omni_difference check_tensor(check *c, size_t prompt, const char *what, size_t p
                              const double *ref, size_t rows, size_t cols) {
     omni_difference d = omni_compare(x, ref, rows, cols);
     omni_check_result *r = c->result;
-    double tolerance = rule_tolerance(positions);
+    double tolerance = rule_tolerance(positions) + c->wire_tolerance;
+    r->tolerance = fmax(r->tolerance, tolerance);
     r->max_abs = fmax(r->max_abs, d.max_abs);
     r->rel_max = fmax(r->rel_max, d.rel_max);
     r->row_rel = fmax(r->row_rel, d.row_rel);
     r->nmse = fmax(r->nmse, d.nmse);
     if (!rule_within(&d, tolerance)) {
         bool whole = d.rel_max > tolerance;
-        fail(c, "prompt %zu, %s: %s %.1e > %.0e", prompt, what, whole ? "rel_max" : "row_rel",
+        fail(c, "prompt %zu, %s: %s %.1e > %.2g", prompt, what, whole ? "rel_max" : "row_rel",
              whole ? d.rel_max : d.row_rel, tolerance);
     }
     return d;
@@ -44,7 +45,7 @@ omni_difference check_tensor(check *c, size_t prompt, const char *what, size_t p
 rule_top check_logits(check *c, size_t prompt, const char *what, size_t positions, const float *x,
                       const double *ref) {
     size_t V = c->shape->vocab;
-    rule_top own = {.range = rule_range_f32(x, V)};
+    rule_top own = {.range = rule_range_f32(x, V), .size = rule_size_f32(x, V)};
     if (isnan(own.range)) fail(c, "prompt %zu, %s: not finite", prompt, what);
     if (!ref) return own;
     omni_difference d = check_tensor(c, prompt, what, positions, x, ref, 1, V);
@@ -53,7 +54,7 @@ rule_top check_logits(check *c, size_t prompt, const char *what, size_t position
 }
 
 void check_argmax(check *c, size_t prompt, const char *what, int32_t got, const rule_top *want) {
-    if (!rule_argmax_binds(want->margin, want->range)) return;
+    if (!rule_argmax_binds(want->margin, want->range) || !rule_wire_decides(want, c->wire_tolerance)) return;
     c->result->argmax_compared++;
     if (got == want->id)
         c->result->argmax_matched++;
@@ -192,7 +193,9 @@ omni_status omni_check_case(const omni_engine_options *o, const omni_truth *trut
                .plan = o->plan,
                .truth = truth,
                .result = out,
+               .wire_tolerance = rule_wire_tolerance(omni_plan_roundoff(o->plan)),
                .err = err};
+    out->wire_tolerance = c.wire_tolerance;
     omni_engine_options options = *o;
     omni_status status = prepare(&c);
     if (!status) {
