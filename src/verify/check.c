@@ -184,6 +184,13 @@ static omni_status prepare(check *c) {
     return omni_error_set(c->err, OMNI_RUN_FAILED, "check: no memory for %zu tokens", c->tokens);
 }
 
+/* Of all plans that it goes through: what one rounded, the next ones keep. */
+static double roundoff_of(const omni_engine_options *o) {
+    double sum = omni_plan_roundoff(o->plan);
+    for (size_t i = 0; i < o->laters; i++) sum = hypot(sum, omni_plan_roundoff(o->later[i]));
+    return sum;
+}
+
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,
                             omni_error *err) {
     *out = (omni_check_result){0};
@@ -193,7 +200,7 @@ omni_status omni_check_case(const omni_engine_options *o, const omni_truth *trut
                .plan = o->plan,
                .truth = truth,
                .result = out,
-               .wire_tolerance = rule_wire_tolerance(omni_plan_roundoff(o->plan)),
+               .wire_tolerance = rule_wire_tolerance(roundoff_of(o)),
                .err = err};
     out->wire_tolerance = c.wire_tolerance;
     omni_engine_options options = *o;
