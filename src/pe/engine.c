@@ -417,25 +417,31 @@ static bool send_rows(omni_engine *e, size_t wave) {
     return true;
 }
 
-/* The results of a part, in the plan's order: pooled rows, then token ids. */
-static bool await_part(omni_engine *e, const omni_encode *io, size_t piece, const omni_part *part) {
+/* One result of a part: pooled rows, or token ids. */
+static bool await_part(omni_engine *e, const omni_encode *io, bool pooled, size_t piece,
+                       const omni_part *part) {
     size_t hidden = e->o.model->shape.hidden;
     const omni_extent *x = &part->extent;
+    if (pooled)
+        return omni_fabric_host_await(e->fabric, piece, io->pooled + x->sequence * hidden,
+                                      x->sequences * hidden * sizeof *io->pooled);
     size_t first = io->pooled ? part->mark : x->sequence,
            tokens = io->pooled ? x->marks : x->sequences - x->open;
-    return (!io->pooled || omni_fabric_host_await(e->fabric, piece, io->pooled + x->sequence * hidden,
-                                                  x->sequences * hidden * sizeof *io->pooled)) &&
-           omni_fabric_host_await(e->fabric, piece, io->predicted + first, tokens * sizeof *io->predicted);
+    return omni_fabric_host_await(e->fabric, piece, io->predicted + first, tokens * sizeof *io->predicted);
 }
 
-/* Those of the parts that leave the last stage in this wave. */
+/* Those of the parts that leave the last stage in this wave: result by result, then group by group, which is the
+ * order of the plan's steps. A worker that carries two groups returns the first result of both before it goes on; who
+ * awaited both results of one group first would leave the other's with nobody to take it. */
 static bool await_results(omni_engine *e, const omni_encode *io, size_t wave) {
     const omni_mesh *mesh = &e->o.plan->mesh;
     size_t last = mesh->stages - 1;
-    for (size_t g = 0; g < mesh->groups; g++) {
-        const omni_part *part = pass_part(&e->pass, g, last, wave);
-        if (part && !await_part(e, io, omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, last), part))
-            return false;
+    for (int pooled = io->pooled != NULL; pooled >= 0; pooled--) {
+        for (size_t g = 0; g < mesh->groups; g++) {
+            const omni_part *part = pass_part(&e->pass, g, last, wave);
+            size_t piece = omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, last);
+            if (part && !await_part(e, io, pooled, piece, part)) return false;
+        }
     }
     return true;
 }
