@@ -41,6 +41,19 @@ void omni_packed_put(omni_packed *w, size_t out0, size_t nout, size_t in0, size_
 
 /* The inverse, for one place: W[out0 .. out0+nout)[in0 .. in0+nin) row after row into dst. */
 void omni_packed_get(const omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, void *dst);
+/* The weights of a handle, without what stands before, between and behind them: `runs` runs of `bytes` bytes, `stride`
+ * apart. Copied to the same place of another handle laid out for the same matrix they make it that matrix. out is a
+ * multiple of OMNI_PACKED_PANEL, or less than one: a wide matrix that ends within a panel is kept as two. */
+enum { OMNI_PACKED_PANEL = 16 /* outputs */ };
+typedef struct omni_packed_runs {
+    void *base;
+    size_t runs, stride, bytes;
+} omni_packed_runs;
+omni_packed_runs omni_packed_weights(omni_packed *w);
+
+/* Lays a handle out in mem as omni_packed_init does, but leaves what is there: for memory that receives weights. What
+ * was there may pad the last panel: it must be readable, and is used for nothing. */
+omni_packed *omni_packed_reuse(void *mem, size_t out, size_t in, omni_dtype dtype);
 
 /* Scratch for products of up to m rows with any of the handles with up to `in` inputs; 128-byte aligned. */
 size_t omni_matmul_scratch_bytes(size_t m, size_t in);

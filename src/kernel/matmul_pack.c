@@ -18,12 +18,25 @@ size_t omni_packed_bytes(size_t out, size_t in, omni_dtype dtype) {
     return bytes / OMNI_CACHE_LINE * OMNI_CACHE_LINE;
 }
 
-omni_packed *omni_packed_init(void *mem, size_t out, size_t in, omni_dtype dtype) {
+omni_packed *omni_packed_reuse(void *mem, size_t out, size_t in, omni_dtype dtype) {
     _Static_assert(sizeof(omni_packed) <= KERNEL_HANDLE_BYTES, "the handle fits in front of the panels");
-    memset(mem, 0, omni_packed_bytes(out, in, dtype));
     omni_packed *w = mem;
     *w = (omni_packed){out, in, in * KERNEL_NR * omni_dtype_bytes(dtype), dtype};
     return w;
+}
+
+omni_packed *omni_packed_init(void *mem, size_t out, size_t in, omni_dtype dtype) {
+    memset(mem, 0, omni_packed_bytes(out, in, dtype));
+    return omni_packed_reuse(mem, out, in, dtype);
+}
+
+/* Panels follow each other: whole ones are one run. Of a narrow one each input's row is a run. */
+omni_packed_runs omni_packed_weights(omni_packed *w) {
+    _Static_assert(OMNI_PACKED_PANEL == KERNEL_NR, "the panel of kernel.h is the kernels'");
+    const size_t element = omni_dtype_bytes(w->dtype), row = KERNEL_NR * element;
+    void *panels = (unsigned char *)w + KERNEL_HANDLE_BYTES;
+    if (w->out < KERNEL_NR) return (omni_packed_runs){panels, w->in, row, w->out * element};
+    return (omni_packed_runs){panels, 1, 0, w->out / KERNEL_NR * w->panel_bytes};
 }
 
 /* nout columns of one panel from `to` on, nin inputs, in blocks of 16 inputs: a cache line of each stored row
