@@ -106,6 +106,12 @@ bool omni_fabric_known(const char *kind);
 bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                            const omni_view *own);
 
+/* A broadcast whose payload comes in pieces, call by call, so that readers use a piece while the writer is at the next
+ * one. All of them are one message: it is counted with the `first`. `bytes` of this piece are known to all; an own
+ * view has as many, or no rows: then its rank takes no copy. */
+bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
+                        const omni_view *own, size_t bytes, bool first);
+
 /* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is
  * in the first rank's buffer; the others' are spoilt. `form`: what a buffer holds, from its first byte on and
  * without gaps; its base is not looked at. combine is called on whole buffers. On return nobody reads this worker's

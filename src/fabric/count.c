@@ -15,7 +15,7 @@ void count_message(omni_fabric *f, size_t segment, const fabric_message *m) {
     omni_counters *c = rank_line(f, segment, m->writer);
     if (m->taker == FABRIC_ALL) {
         if (f->segments[segment].count == 1) return;
-        c->broadcasts++;
+        c->broadcasts += !m->goes_on;
         c->broadcast_bytes += m->bytes;
         return;
     }

@@ -31,6 +31,7 @@ typedef struct fabric_message {
         *own; /* one view for each of the worker's ranks; addressed: the taker's view, valid at its worker */
     size_t bytes;
     omni_addressed_kind kind; /* of an addressed message */
+    bool goes_on;             /* a later piece of a broadcast that has been counted */
 } fabric_message;
 
 /* A walk up the tree: a reduction, or a gather when `sliced` is set. */

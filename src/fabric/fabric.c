@@ -131,6 +131,14 @@ bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writ
     return m.bytes == 0 || f->engine->message(f, w, segment, &m);
 }
 
+bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
+                        const omni_view *own, size_t bytes, bool first) {
+    if (!running(f)) return false;
+    fabric_message m = {
+        .writer = writer, .taker = FABRIC_ALL, .src = src, .own = own, .bytes = bytes, .goes_on = !first};
+    return bytes == 0 || f->engine->message(f, w, segment, &m);
+}
+
 bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, size_t to,
                       omni_addressed_kind kind, const omni_view *src, const omni_view *dst, size_t bytes) {
     if (!running(f)) return false;
