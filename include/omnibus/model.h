@@ -136,7 +136,9 @@ struct omni_model {
     unsigned heads; /* which of an encoder's optional heads final_ops has */
     int64_t eos[8]; /* end-of-sequence ids from config.json */
     size_t eos_count;
-    omni_dtype dtype; /* torch_dtype of config.json; F32 when it names none of F32, F16, BF16 */
+    omni_dtype
+        dtype; /* torch_dtype of config.json, F32 when it names none of F32, F16, BF16; of an opened checkpoint
+                         what its matrices are (omni_bind_heads) */
 };
 
 /* path: a config.json, or a directory that holds one. A feature that is not supported is refused by

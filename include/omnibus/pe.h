@@ -20,7 +20,8 @@
  * misshapen or of a dtype that is not a weight's. */
 const omni_tensor *omni_bind(const omni_weights *w, const omni_tensor_name *t, size_t layer, size_t rows,
                              size_t cols, omni_error *err);
-/* Gives an encoder the heads of which the checkpoint has any tensor. Before omni_bind_all and any plan. */
+/* Tells the model what only the checkpoint knows: an encoder has the heads of which there is any tensor, and `dtype` is
+ * BF16 if all matrices are, else what the first other one is. Before omni_bind_all and any plan. */
 void omni_bind_heads(omni_model *model, const omni_weights *w);
 /* All tensors that the forward pass needs. */
 omni_status omni_bind_all(const omni_model *model, const omni_weights *w, omni_error *err);

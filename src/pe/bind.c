@@ -72,13 +72,34 @@ static bool any_stored(const omni_model *m, const omni_weights *w, const omni_op
     return any;
 }
 
-void omni_bind_heads(omni_model *m, const omni_weights *w) {
+/* BF16 only if all matrices are; else the type of the first that is not. */
+static omni_dtype matrices_dtype(const omni_model *m, const omni_weights *w) {
+    size_t layer_ops = m->layer_op_count, in_layers = m->shape.layers * layer_ops;
+    for (size_t i = 0; i < in_layers + m->final_op_count; i++) {
+        const omni_op *op = i < in_layers ? &m->layer_ops[i % layer_ops] : &m->final_ops[i - in_layers];
+        size_t layer = i < in_layers ? i / layer_ops : 0;
+        for (size_t j = 0; j < op->matrices; j++) {
+            const omni_matrix *x = &op->matrix[j];
+            size_t rows = x->in_out ? x->in : x->stored_out, cols = x->in_out ? x->stored_out : x->in;
+            const omni_tensor *t = omni_bind(w, &x->weight, layer, rows, cols, NULL);
+            if (t && t->dtype != OMNI_BF16) return t->dtype;
+        }
+    }
+    return OMNI_BF16;
+}
+
+static void bind_heads(omni_model *m, const omni_weights *w) {
     unsigned heads = 0;
     if (!m->shape.encoder) return;
     omni_model_set_heads(m, OMNI_HEAD_POOLER | OMNI_HEAD_MLM);
     for (size_t i = 0; i < m->final_op_count; i++)
         if (any_stored(m, w, &m->final_ops[i])) heads |= m->final_ops[i].head;
     omni_model_set_heads(m, heads);
+}
+
+void omni_bind_heads(omni_model *m, const omni_weights *w) {
+    bind_heads(m, w);
+    m->dtype = matrices_dtype(m, w);
 }
 
 /* A table of the host port; one that the family does not have is no error. */
