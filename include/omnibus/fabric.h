@@ -99,10 +99,10 @@ bool omni_fabric_known(const char *kind);
 /* --- called by worker w, on its own thread ---------------------------------------------------- */
 
 /* Rank `writer` of the segment sends src to every other rank of the segment; src is used only by the writer's
- * worker. Every own view must have src's payload size; own[writer's] is not touched (the writer has its bytes
- * already; what is narrowed of them is rounded) unless it points elsewhere than src (its payload begins at another
- * byte): then it is filled too. Readers may pass NULL for src. An own view without a base is not filled: that rank
- * lets the message pass. */
+ * worker. Every own view must have src's payload size, or (not a reading worker's first) no rows or no base: then its
+ * rank takes no copy. own[writer's] is not touched (the writer has its bytes already; what is narrowed of them is
+ * rounded) unless it points elsewhere than src (its payload begins at another byte): then it is filled too. Readers may
+ * pass NULL for src. */
 bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                            const omni_view *own);
 

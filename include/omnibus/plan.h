@@ -34,12 +34,14 @@ const char *omni_placement_name(omni_placement p);
 
 /* --- mesh ------------------------------------------------------------------------------------- */
 
-/* Axes from the outermost to the innermost: group (batch), stage (layers), inner (what a method cuts); neighbouring
+/* Axes from the outermost to the innermost: group (batch, or the tokens of a pass), stage (layers), inner (what a method cuts); neighbouring
  * ranks lie along the innermost. `used` ranks are split over the groups and a group's over the stages, each time as
  * even as can be, so inner sizes may differ by one. Ranks from `used` on are idle. */
 typedef struct omni_mesh {
     size_t pes, used;
     size_t groups, stages;
+    bool tokens; /* groups have a share of the pass's tokens each, not of its sequences */
+    bool joined; /* the used ranks also have one piece together */
 } omni_mesh;
 
 /* Where a rank stands. */
@@ -57,6 +59,7 @@ omni_range omni_mesh_ranks(const omni_mesh *mesh, size_t group, size_t stage);
 typedef enum omni_cut {
     OMNI_CUT_STAGE,    /* a piece for each stage of each group */
     OMNI_CUT_BOUNDARY, /* a stage and the next, of each group: (group, stage) names the first of the two */
+    OMNI_CUT_ALL,      /* all used ranks of a joined mesh: one message for all groups at once */
     OMNI_CUTS
 } omni_cut;
 omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage);
@@ -80,11 +83,13 @@ typedef struct omni_plan_spec {
     char name[256]; /* as typed */
     size_t cycle;   /* layer l uses layer[l % cycle] */
     omni_methods layer[OMNI_MAX_CYCLE];
-    bool whole;    /* `single`: everything on rank 0 */
-    size_t groups; /* the batch is split over so many pieces of the bus; OMNI_EACH_PE: one for each PE */
-    size_t stages; /* the layers are; OMNI_EACH_PE: one for each PE, at most one for each layer */
-    size_t stack;  /* with stages: sequences that go through a stage together */
-    size_t chunk;  /* with stages: most tokens of a sequence that do; 0: all */
+    bool whole;       /* `single`: everything on rank 0 */
+    size_t groups;    /* the batch is split over so many pieces of the bus; OMNI_EACH_PE: one for each PE */
+    size_t stages;    /* the layers are; OMNI_EACH_PE: one for each PE, at most one for each layer */
+    size_t stack;     /* with stages: sequences that go through a stage together */
+    size_t chunk;     /* with stages: most tokens of a sequence that do; 0: all */
+    bool over_tokens; /* over=token: groups split the tokens of a pass, not its sequences */
+    bool stream;      /* weights=stream: dealt out over all PEs and broadcast when they are used */
     omni_dtype wire_bus, wire_tree; /* what floats travel as: F32, BF16 or F16 */
     char missing[192];              /* not empty: known, but it cannot be compiled, and this says why */
 } omni_plan_spec;
@@ -131,7 +136,8 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap);
 
 typedef enum omni_rows {
     OMNI_ROWS_TOKENS,
-    OMNI_ROWS_SEQUENCES,
+    OMNI_ROWS_SEQUENCES,  /* of those that end here */
+    OMNI_ROWS_BEGINNINGS, /* of those that begin here */
     OMNI_ROWS_MARKS,      /* the tokens that an MLM head is to predict */
     OMNI_ROWS_TOKEN_SHARE /* the tokens whose keys and values this rank keeps (omni_kv_*) */
 } omni_rows;
@@ -187,6 +193,8 @@ typedef enum omni_step_kind {
     OMNI_STEP_SCATTER,    /* root sends each its slice */
     OMNI_STEP_COLLECT,    /* each sends the root its slice */
     OMNI_STEP_HAND_OFF,   /* the root of a stage sends the root of the next */
+    OMNI_STEP_STREAM,   /* a matmul: each rank in turn broadcasts the weights it keeps, all compute on them */
+    OMNI_STEP_KV_SHARE, /* each group in turn broadcasts the keys and values of its tokens, all keep them */
     OMNI_STEP_KINDS
 } omni_step_kind;
 
@@ -210,7 +218,7 @@ typedef struct omni_step {
     bool root_only;           /* compute: only index 0 does */
     int in[OMNI_STEP_INPUTS]; /* values; see builder.c for what each kind takes */
     int out;
-    size_t weight; /* MATMUL, NORM, NORM_APPLY: which entry of plan->weight; OMNI_NO_WEIGHT */
+    size_t weight; /* MATMUL, STREAM, NORM, NORM_APPLY: which entry of plan->weight; OMNI_NO_WEIGHT */
     /* messages: the route */
     omni_cut cut;   /* of the bus */
     size_t root;    /* index that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
@@ -225,7 +233,17 @@ typedef struct omni_weight {
     omni_value in;  /* split-in: the input's slices (one part); whole when not split */
     omni_value out; /* split-out: the output's slices */
     bool split_in, split_out;
+    size_t
+        panel; /* STREAM: outputs are dealt out over all used ranks in panels of so many; 0: they are not */
+    omni_dtype dtype; /* STREAM: as they are kept, and travel */
 } omni_weight;
+
+enum { OMNI_PANEL = 16 /* outputs */ };
+/* Outputs of a streamed weight, all its matrices in a row, that a rank keeps: whole panels, but for the tensor's last;
+ * neighbours keep neighbours. Biases and norms are not dealt out: everyone has them. And their bytes, without what
+ * pads the last panel: what travels when that rank broadcasts them. */
+omni_range omni_weight_dealt(const omni_mesh *mesh, const omni_weight *weight, size_t rank);
+size_t omni_weight_dealt_bytes(const omni_mesh *mesh, const omni_weight *weight, size_t rank);
 
 /* Where keys and values of a layer are. */
 typedef enum omni_kv { OMNI_KV_WHOLE, OMNI_KV_HEADS, OMNI_KV_TOKENS } omni_kv;
@@ -257,11 +275,16 @@ omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error
 typedef struct omni_extent {
     size_t tokens, sequences; /* tokens = sum of counts */
     size_t sequence;          /* number of the first in the batch; 0 for a whole pass */
-    size_t open;              /* of the sequences, those whose last token comes in a later part; 0 likewise */
-    size_t marks;             /* of the tokens, those for an MLM head; 0 for other models */
-    const size_t *mark;       /* [marks] their rows, ascending; NULL: spread evenly over the sequences */
-    const size_t *first, *counts; /* [sequences] */
+    size_t skip, cut;   /* tokens of the first sequence in earlier parts, of the last one in later ones; 0
+                                 likewise */
+    size_t open;        /* of the sequences, those whose last token comes in a later part: cut > 0 */
+    size_t marks;       /* of the tokens, those for an MLM head; 0 for other models */
+    const size_t *mark; /* [marks] their rows, ascending; NULL: spread evenly over the sequences */
+    const size_t *first, *counts; /* [sequences] of the pass: with what is skipped and cut */
 } omni_extent;
+/* Of the i-th sequence: the first position here, and tokens here. */
+size_t omni_extent_first(const omni_extent *x, size_t i);
+size_t omni_extent_count(const omni_extent *x, size_t i);
 
 /* Features [start, start+count) of part j that index i of p owns of a SHARDED value. */
 omni_range omni_value_owned(const omni_value *v, size_t j, size_t p, size_t i);
@@ -272,23 +295,24 @@ size_t omni_value_width(const omni_value *v, size_t p, size_t i);
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i);
 size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p);
 
-/* A pass is cut into parts: each group has its share of the sequences, and with stages a group's are taken `stack` at
+/* A pass is cut into parts: each group has its share of the sequences (over=token: of the tokens, neighbours in the pass,
+ * as even as can be), and with stages a group's are taken `stack` at
  * a time, a sequence of more than `chunk` tokens alone and chunk by chunk. Part m is in stage s in wave m + s of the
  * pass: in a wave every stage executes its block, then the hand-offs. */
 typedef struct omni_part {
     omni_extent extent;
-    size_t row;          /* of the pass: its first */
-    size_t mark;         /* likewise */
-    size_t first, count; /* a chunk's own, to which its extent points: it may not be copied */
+    size_t row;  /* of the pass: its first */
+    size_t mark; /* likewise */
 } omni_part;
 typedef struct omni_parts {
     const omni_plan *plan;
     omni_extent pass;
     size_t sequence, end, taken, row, mark;
+    size_t tokens; /* left, of a share of the tokens */
 } omni_parts;
 omni_parts omni_parts_begin(const omni_plan *plan, omni_extent pass, size_t group);
 bool omni_parts_next(omni_parts *it, omni_part *out); /* false: that was all */
-/* The sequences of a group; and what its largest part can hold, in passes up to that size. */
+/* The sequences whose keys and values a group keeps; and what its largest part can hold, in passes up to that size. */
 omni_range omni_group_sequences(const omni_mesh *mesh, size_t sequences, size_t group);
 omni_extent omni_part_most(const omni_plan *plan, omni_extent most, size_t group);
 

@@ -99,8 +99,9 @@ omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omn
 bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b) {
     if (strcmp(a->name, b->name) == 0) return true;
     if (a->whole != b->whole || a->cycle != b->cycle || a->groups != b->groups || a->stages != b->stages ||
-        a->stack != b->stack || a->chunk != b->chunk || a->wire_bus != b->wire_bus ||
-        a->wire_tree != b->wire_tree || a->missing[0] || b->missing[0])
+        a->stack != b->stack || a->chunk != b->chunk || a->stream != b->stream ||
+        a->over_tokens != b->over_tokens || a->wire_bus != b->wire_bus || a->wire_tree != b->wire_tree ||
+        a->missing[0] || b->missing[0])
         return false;
     for (size_t l = 0; l < a->cycle; l++) {
         char x[128], y[128];

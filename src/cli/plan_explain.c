@@ -48,7 +48,7 @@ static void route_text(const omni_plan *plan, message *m) {
     default:
         snprintf(m->route, sizeof m->route, "bus %s", bus);
     }
-    size_t used = strlen(m->route), others = plan->mesh.groups - 1;
+    size_t used = strlen(m->route), others = m->step->cut == OMNI_CUT_ALL ? 0 : plan->mesh.groups - 1;
     if (m->wire->dtype != OMNI_F32)
         used += (size_t)snprintf(m->route + used, sizeof m->route - used, ", %s", m->wire->name);
     if (others)

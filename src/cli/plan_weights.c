@@ -14,9 +14,12 @@ static size_t element_bytes(const cli *c, const omni_weight *w) {
     return omni_dtype_bytes(OMNI_BF16);
 }
 
-static uint64_t bytes_on(const cli *c, const omni_weight *w, size_t p, size_t index) {
+static uint64_t bytes_on(const cli *c, const omni_mesh *mesh, const omni_weight *w, size_t p, size_t index) {
     uint64_t out = omni_value_width(&w->out, p, index);
     if (w->op->kind == OMNI_OP_NORM) return out * sizeof(float) * (w->op->norm_bias.name[0] ? 2 : 1);
+    if (w->panel) /* rank 0 keeps as much as any */
+        return omni_weight_dealt_bytes(mesh, w, 0) +
+               (w->op->matrix[0].bias.name[0] ? out * sizeof(float) : 0);
     uint64_t in = w->split_in ? omni_value_owned(&w->in, 0, p, index).count : w->in.part[0].width;
     bool bias = w->op->matrix[0].bias.name[0] && (!w->split_in || index == 0);
     return in * out * element_bytes(c, w) + (bias ? out * sizeof(float) : 0);
@@ -29,7 +32,7 @@ uint64_t plan_weight_bytes(const cli *c, const omni_plan *plan, const omni_expla
         uint64_t bytes = 0;
         for (size_t i = row->step_first; i < row->step_first + row->step_count; i++)
             if (plan->step[i].weight != OMNI_NO_WEIGHT)
-                bytes += bytes_on(c, &plan->weight[plan->step[i].weight], p, index);
+                bytes += bytes_on(c, &plan->mesh, &plan->weight[plan->step[i].weight], p, index);
         most = bytes > most ? bytes : most;
     }
     return most;

@@ -22,32 +22,37 @@ static void rotate_kept(const omni_engine *e, const pe_kv *kv, size_t slot, size
         rotate(e, kv->k + (h * kv->capacity + slot) * e->o.model->shape.head_dim, 1, position);
 }
 
+void pe_keep(const omni_engine *e, const pe *x, const omni_step *s, const omni_part *part, operand k,
+             operand v, bool kept_rows) {
+    const omni_shape *shape = &e->o.model->shape;
+    omni_kv kind = e->o.plan->kv[s->layer];
+    size_t p = x->seat.p, index = x->seat.index, heads = omni_kv_heads(kind, shape, p, index).count;
+    size_t share_row = 0; /* rows of a token share stand one after the other */
+    for (size_t i = 0; i < part->extent.sequences; i++) {
+        size_t q = part->extent.sequence + i, first = omni_extent_first(&part->extent, i);
+        const pe_kv *kv = pe_kv_of(x, (size_t)s->layer, q);
+        size_t stride = omni_kv_stride(kind, p), from = omni_kv_first(kind, p, index, q);
+        size_t slot = omni_kv_tokens(kind, p, index, q, first);
+        size_t end = omni_kv_tokens(kind, p, index, q, first + omni_extent_count(&part->extent, i));
+        for (; slot < end; slot++, share_row++) {
+            size_t position = from + slot * stride;
+            size_t row = kept_rows ? share_row : part_row(&e->pass, part, i) + position - first;
+            keep(kv->k, kv->capacity, slot, k.data + row * k.ld, heads, shape->head_dim);
+            keep(kv->v, kv->capacity, slot, v.data + row * v.ld, heads, shape->head_dim);
+            rotate_kept(e, kv, slot, heads, position);
+        }
+    }
+}
+
 void exec_kv_append(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
     const omni_value *v = engine_value(e, s->in[0]);
-    omni_kv kind = e->o.plan->kv[s->layer];
-    size_t p = x->seat.p, index = x->seat.index;
-    omni_range heads = omni_kv_heads(kind, shape, p, index);
+    omni_range heads = omni_kv_heads(e->o.plan->kv[s->layer], shape, x->seat.p, x->seat.index);
     omni_range cols = {heads.start * shape->head_dim, heads.count * shape->head_dim};
     if (heads.count == 0) return;
-    operand k = pe_operand(x, v, 1, cols), val = pe_operand(x, v, 2, cols);
-    size_t share_row = 0; /* rows of a token share stand one after the other */
-    for (size_t i = 0; i < part->extent.sequences; i++) {
-        size_t q = part->extent.sequence + i, first = part->extent.first[i];
-        const pe_kv *kv = pe_kv_of(x, (size_t)s->layer, q);
-        size_t stride = omni_kv_stride(kind, p), from = omni_kv_first(kind, p, index, q);
-        size_t slot = omni_kv_tokens(kind, p, index, q, first);
-        size_t end = omni_kv_tokens(kind, p, index, q, first + part->extent.counts[i]);
-        for (; slot < end; slot++, share_row++) {
-            size_t position = from + slot * stride;
-            size_t row =
-                v->rows == OMNI_ROWS_TOKEN_SHARE ? share_row : part_row(&e->pass, part, i) + position - first;
-            keep(kv->k, kv->capacity, slot, k.data + row * k.ld, heads.count, shape->head_dim);
-            keep(kv->v, kv->capacity, slot, val.data + row * val.ld, heads.count, shape->head_dim);
-            rotate_kept(e, kv, slot, heads.count, position);
-        }
-    }
+    pe_keep(e, x, s, part, pe_operand(x, v, 1, cols), pe_operand(x, v, 2, cols),
+            v->rows == OMNI_ROWS_TOKEN_SHARE);
 }
 
 /* Query heads that this PE answers for: all under token shares, else those of its slice of the output. */
@@ -71,11 +76,13 @@ static omni_attention attention_over(worker *w, pe *x, const omni_step *s, const
     operand q =
         pe_operand(x, engine_value(e, s->in[0]), 0, (omni_range){heads.start * shape->head_dim, width});
     operand y = {.data = x->storage[out->storage], .ld = omni_value_width(out, p, index)};
-    size_t first = part->extent.first[i], length = first + part->extent.counts[i];
+    size_t first = omni_extent_first(&part->extent, i), length = first + omni_extent_count(&part->extent, i);
+    if (shape->encoder)
+        length = part->extent.first[i] + part->extent.counts[i]; /* with what other parts have */
     omni_attention a = {
         .q = q.data + row * q.ld,
         .ldq = q.ld,
-        .queries = part->extent.counts[i],
+        .queries = omni_extent_count(&part->extent, i),
         .query_first = shape->encoder ? length - 1 : first, /* an encoder's see all keys */
         .heads = heads.count,
         .head_dim = shape->head_dim,

@@ -198,11 +198,13 @@ static omni_status create_fabric(const omni_engine *e, pe_form *form, omni_error
     const omni_mesh *mesh = &form->o.plan->mesh;
     omni_segment *segments = omni_alloc_array(omni_mesh_pieces(mesh), sizeof *segments);
     if (!segments) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the bus pieces");
-    for (size_t cut = 0; cut < OMNI_CUTS; cut++)
+    for (size_t cut = 0; cut < OMNI_CUT_ALL; cut++)
         for (size_t g = 0; g < mesh->groups; g++)
             for (size_t s = 0; s + (cut == OMNI_CUT_BOUNDARY) < mesh->stages; s++)
                 segments[omni_mesh_piece_number(mesh, (omni_cut)cut, g, s)] =
                     segment_of(mesh, (omni_cut)cut, g, s);
+    if (mesh->joined)
+        segments[omni_mesh_piece_number(mesh, OMNI_CUT_ALL, 0, 0)] = segment_of(mesh, OMNI_CUT_ALL, 0, 0);
     omni_status st = open_fabric(e, segments, omni_mesh_pieces(mesh), &form->fabric, err);
     omni_free(segments);
     return st;
@@ -235,7 +237,8 @@ static omni_status check_options(const omni_engine_options *o, omni_error *err) 
             return omni_error_set(err, OMNI_BAD_INPUT,
                                   "sequence %zu would reach %zu positions (the model has %zu)", q,
                                   o->capacity[q], o->model->shape.positions);
-    return omni_bind_all(o->model, o->weights, err);
+    omni_status st = omni_bind_all(o->model, o->weights, err);
+    return st ? st : stream_check(o, err);
 }
 
 omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, omni_error *err) {
@@ -422,9 +425,11 @@ static bool await_part(omni_engine *e, const omni_encode *io, bool pooled, size_
                        const omni_part *part) {
     size_t hidden = e->o.model->shape.hidden;
     const omni_extent *x = &part->extent;
-    if (pooled)
-        return omni_fabric_host_await(e->fabric, piece, io->pooled + x->sequence * hidden,
-                                      x->sequences * hidden * sizeof *io->pooled);
+    if (pooled) {
+        size_t begun = x->skip > 0; /* elsewhere */
+        return omni_fabric_host_await(e->fabric, piece, io->pooled + (x->sequence + begun) * hidden,
+                                      (x->sequences - begun) * hidden * sizeof *io->pooled);
+    }
     size_t first = io->pooled ? part->mark : x->sequence,
            tokens = io->pooled ? x->marks : x->sequences - x->open;
     return omni_fabric_host_await(e->fabric, piece, io->predicted + first, tokens * sizeof *io->predicted);

@@ -29,16 +29,20 @@ static size_t rows_of(const omni_engine *e, const pe *x, int value, const omni_p
     return omni_rows_count(engine_value(e, value)->rows, part->extent, x->seat.p, x->seat.index);
 }
 
+void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, size_t rows) {
+    for (size_t r = 0; r < rows && omni_stop_get(w->engine->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
+        size_t n = rows - r < MATMUL_ROWS ? rows - r : MATMUL_ROWS;
+        omni_matmul(matrix, x.data + r * x.ld, x.ld, n, y.data + r * y.ld, y.ld, w->matmul_scratch);
+    }
+}
+
 static void run_matmul(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const pe_weight *mine = &x->weight[s->weight];
     operand y = stored(e, x, s->out), in = pe_operand(x, engine_value(e, s->in[0]), 0, mine->in);
     size_t rows = rows_of(e, x, s->out, part);
     if (mine->out == 0) return;
-    for (size_t r = 0; r < rows && omni_stop_get(e->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
-        size_t n = rows - r < MATMUL_ROWS ? rows - r : MATMUL_ROWS;
-        omni_matmul(mine->matrix, in.data + r * in.ld, in.ld, n, y.data + r * y.ld, y.ld, w->matmul_scratch);
-    }
+    pe_multiply(w, mine->matrix, in, y, rows);
     if (mine->bias) omni_bias_add(y.data, y.ld, rows, mine->out, mine->bias);
 }
 
@@ -92,7 +96,8 @@ static void run_residual(worker *w, pe *x, const omni_step *s, const omni_part *
 /* The i-th row that is kept. */
 static size_t picked(const omni_engine *e, const omni_part *part, omni_pick pick, size_t i) {
     if (pick == OMNI_PICK_MARKED) return part->extent.mark[i] - part->row;
-    return part_row(&e->pass, part, i) + (pick == OMNI_PICK_LAST ? part->extent.counts[i] - 1 : 0);
+    if (pick == OMNI_PICK_FIRST) return part_row(&e->pass, part, i + (part->extent.skip > 0));
+    return part_row(&e->pass, part, i) + omni_extent_count(&part->extent, i) - 1;
 }
 
 static void run_rows(worker *w, pe *x, const omni_step *s, const omni_part *part) {
@@ -160,6 +165,10 @@ static bool exec_block(worker *w, size_t stage, size_t wave) {
     omni_range block = e->o.plan->block[stage];
     if (!carries_stage(w, stage)) return true;
     for (size_t i = block.start; i < block.start + block.count; i++) {
+        if (e->o.plan->step[i].cut == OMNI_CUT_ALL) {
+            if (!exec_joined(w, &e->o.plan->step[i])) return false;
+            continue;
+        }
         for (size_t k = 0; k < w->shares; k++) {
             const pe_share *own = &w->share[k];
             const omni_part *part = own->stage == stage ? pass_part(&e->pass, own->group, stage, wave) : NULL;

@@ -1,7 +1,7 @@
 /* layout.c: one PE's arena, computed before anything is allocated. The same walk measures (no arena yet) and
  * places, so that what is reported is what is used.
  *
- *   arena:  packed matrices, norms, biases | k, v per layer and sequence | activation buffers
+ *   arena:  packed matrices, norms, biases, two panel buffers where weights are streamed | k, v per layer and sequence | activation buffers
  */
 #include <stdlib.h>
 
@@ -28,6 +28,20 @@ static float *take_floats(cursor *c, size_t rows, size_t cols) {
     size_t n;
     if (!omni_size_mul(rows, cols, &n) || !omni_size_mul(n, sizeof(float), &n)) c->overflow = true;
     return c->overflow ? NULL : take(c, n);
+}
+
+/* Its share of weights that are dealt out: handle after handle. Biases are everywhere. */
+static void lay_share(const omni_engine_options *o, cursor *c, const pe *x, const omni_weight *w,
+                      pe_weight *mine) {
+    size_t in = w->in.part[0].width, bytes;
+    mine->in = (omni_range){0, in};
+    mine->out = omni_weight_dealt(&o->plan->mesh, w, x->rank).count;
+    bytes = stream_share_bytes(mine->out, in, w->dtype, &mine->piece);
+    c->overflow |= bytes == 0 && mine->out > 0;
+    void *mem = take(c, bytes);
+    if (mem) stream_init(mine, mem, w->dtype);
+    bool adds_bias = w->op->matrix[0].bias.name[0];
+    mine->bias = adds_bias ? take_floats(c, 1, omni_value_width(&w->out, 1, 0)) : NULL;
 }
 
 static void lay_projection(const omni_engine_options *o, cursor *c, const pe *x, const omni_weight *w,
@@ -57,9 +71,12 @@ static void lay_weights(const omni_engine_options *o, cursor *c, pe *x) {
         if (w->stage != x->seat.stage) continue;
         if (w->op->kind == OMNI_OP_NORM)
             lay_norm(c, x, w, &x->weight[i]);
+        else if (w->panel)
+            lay_share(o, c, x, w, &x->weight[i]);
         else
             lay_projection(o, c, x, w, &x->weight[i]);
     }
+    for (size_t i = 0; i < 2; i++) x->panels[i] = take(c, stream_buffer_bytes(o->plan));
 }
 
 static void lay_kv(const omni_engine_options *o, cursor *c, pe *x) {

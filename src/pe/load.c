@@ -30,12 +30,19 @@ static bool read_block(const omni_weights *w, const omni_tensor *t, omni_dtype d
     return ok;
 }
 
+static void put_whole(const pe_weight *mine, size_t out0, size_t nout, size_t in0, size_t nin,
+                      const void *src, size_t src_out, size_t src_in) {
+    omni_packed_put(mine->matrix, out0, nout, in0, nin, src, src_out, src_in);
+}
+
 static void put_block(pe_weight *mine, const shard *s, size_t row, size_t rows, size_t cols,
                       const void *block) {
+    void (*put)(const pe_weight *, size_t, size_t, size_t, size_t, const void *, size_t, size_t) =
+        mine->piece ? stream_put : put_whole;
     if (s->m->in_out)
-        omni_packed_put(mine->matrix, s->packed_out, cols, row, rows, block, 1, cols);
+        put(mine, s->packed_out, cols, row, rows, block, 1, cols);
     else
-        omni_packed_put(mine->matrix, s->packed_out + row, rows, 0, cols, block, cols, 1);
+        put(mine, s->packed_out + row, rows, 0, cols, block, cols, 1);
 }
 
 /* Stored [out, in]: blocks of output rows. Stored [in, out]: blocks of input rows. */
@@ -78,25 +85,32 @@ omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
         t[j] = omni_bind(o->weights, &m->weight, w->layer, rows, cols, NULL);
         if (!t[j] || t[j]->dtype != OMNI_BF16) dtype = OMNI_F32;
     }
-    return dtype;
+    return w->panel ? w->dtype : dtype;
+}
+
+/* Outputs of matrix j that a PE keeps. */
+static omni_range outputs_kept(const omni_engine_options *o, const pe *x, const omni_weight *w, size_t j) {
+    if (w->panel) return stream_matrix_outputs(o->plan, w, x->rank, j);
+    if (w->split_out) return omni_value_owned(&w->out, j, x->seat.p, x->seat.index);
+    return (omni_range){0, w->op->matrix[j].out};
 }
 
 static omni_status load_projection(const omni_engine_options *o, const pe *x, const omni_weight *w,
                                    pe_weight *mine, omni_error *err) {
     const omni_tensor *t[OMNI_MAX_PARTS];
-    size_t at = 0;
+    size_t at = 0, bias_at = 0;
     omni_dtype dtype = pe_bind_matrices(o, w, t);
     omni_status st = OMNI_OK;
     for (size_t j = 0; j < w->op->matrices && st == OMNI_OK; j++) {
         const omni_matrix *m = &w->op->matrix[j];
-        omni_range out =
-            w->split_out ? omni_value_owned(&w->out, j, x->seat.p, x->seat.index) : (omni_range){0, m->out};
+        omni_range out = outputs_kept(o, x, w, j), added = w->panel ? (omni_range){0, m->out} : out;
         shard s = {.m = m, .t = t[j], .out = out, .in = mine->in, .packed_out = at};
-        omni_range bias = {m->out_offset + out.start, out.count};
+        omni_range bias = {m->out_offset + added.start, added.count};
         if (mine->matrix) st = load_shard(o, mine, &s, dtype, err);
-        if (mine->bias && out.count && st == OMNI_OK)
-            st = load_vector(o, &m->bias, w->layer, m->stored_out, bias, mine->bias + at, err);
+        if (mine->bias && added.count && st == OMNI_OK)
+            st = load_vector(o, &m->bias, w->layer, m->stored_out, bias, mine->bias + bias_at, err);
         at += out.count;
+        bias_at += added.count;
     }
     return st;
 }

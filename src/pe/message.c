@@ -142,9 +142,9 @@ static omni_view pack_tokens(const move *m, const pe *root, size_t i) {
     const omni_extent *x = &m->part->extent;
     size_t row = 0;
     for (size_t n = 0; n < x->sequences; n++) {
-        size_t q = x->sequence + n, first = x->first[n];
+        size_t q = x->sequence + n, first = omni_extent_first(x, n);
         size_t slot = omni_kv_tokens(OMNI_KV_TOKENS, m->p, i, q, first);
-        size_t end = omni_kv_tokens(OMNI_KV_TOKENS, m->p, i, q, first + x->counts[n]);
+        size_t end = omni_kv_tokens(OMNI_KV_TOKENS, m->p, i, q, first + omni_extent_count(x, n));
         for (; slot < end; slot++, row++) {
             size_t position =
                 omni_kv_first(OMNI_KV_TOKENS, m->p, i, q) + slot * omni_kv_stride(OMNI_KV_TOKENS, m->p);

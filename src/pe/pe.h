@@ -26,11 +26,14 @@ enum { RING_SLOTS = 16, RING_SLOT_BYTES = 16 << 10 };
 
 /* What one PE holds of one entry of plan->weight. Pointers into its arena; NULL: holds none. */
 typedef struct pe_weight {
-    omni_packed *matrix;
-    float *bias; /* of its outputs; split-in: only at the root, added once */
+    omni_packed *matrix; /* of weights that are dealt out the first of several: stream.c */
+    float
+        *bias; /* of its outputs; split-in: only at the root, added once; of weights that are dealt out all */
     float *norm_weight, *norm_bias;
-    omni_range in; /* inputs held */
-    size_t out;    /* outputs held */
+    omni_range in;    /* inputs held */
+    size_t out;       /* outputs held */
+    size_t piece;     /* bytes from one of several handles to the next; 0: there is one */
+    omni_dtype dtype; /* of several */
 } pe_weight;
 
 /* Keys and values of one layer and sequence, [heads held][capacity][head_dim] each. */
@@ -49,6 +52,7 @@ typedef struct pe {
     float **storage;              /* [plan->storage_count]; likewise */
     omni_range layers, sequences; /* whose keys and values it may hold */
     pe_kv *kv;                    /* [layers][sequences] */
+    void *panels[2];              /* what streamed weights are received into, in turn; NULL: none are */
 } pe;
 
 /* The pass under way; read-only while workers run. */
@@ -147,6 +151,26 @@ omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
                             const omni_tensor *t[OMNI_MAX_PARTS]);
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
 
+/* stream.c: weights that are dealt out over all PEs. A PE keeps its share of a matrix as several handles, the pieces in
+ * which it is broadcast. */
+enum { STREAM_OUTPUTS = 64 }; /* of a piece: four panels, as many as a kernel takes at a time */
+/* Outputs of piece i, counted from the share's first; none: there is no such piece. */
+omni_range stream_piece(size_t outputs, size_t i);
+/* Bytes of all handles of a share, and from one to the next; 0: more than there can be. */
+size_t stream_share_bytes(size_t outputs, size_t in, omni_dtype dtype, size_t *piece);
+/* Bytes of one of the two buffers; 0: the plan streams nothing. */
+size_t stream_buffer_bytes(const omni_plan *plan);
+void stream_init(pe_weight *mine, void *mem, omni_dtype dtype); /* lays the handles out */
+/* omni_packed_put over several handles. */
+void stream_put(const pe_weight *mine, size_t out0, size_t nout, size_t in0, size_t nin, const void *src,
+                size_t src_out, size_t src_in);
+/* Outputs of a share that matrix j has, counted from the matrix's first. */
+omni_range stream_matrix_outputs(const omni_plan *plan, const omni_weight *w, size_t rank, size_t j);
+/* Weights that the plan counts as BF16 must be stored so. */
+omni_status stream_check(const omni_engine_options *o, omni_error *err);
+bool exec_joined(worker *w,
+                 const omni_step *s); /* a message for all groups; once, for all of the worker's PEs */
+
 /* team.c */
 size_t worker_scratch_bytes(const omni_engine *e); /* of one worker; SIZE_MAX: more than there can be */
 omni_status team_start(omni_engine *e, omni_error *err);
@@ -160,6 +184,17 @@ void worker_find_shares(worker *w, const omni_plan *plan);
  * are a multiple of the kernel's own blocks. */
 enum { MATMUL_ROWS = 576, ATTENTION_QUERIES = 256 };
 
+/* Where features `want` of part j of a value lie in a PE's memory, and floats between rows. */
+typedef struct operand {
+    float *data;
+    size_t ld;
+} operand;
+/* y = x W^T, `rows` rows; leaves in between when the stop word is set. */
+void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, size_t rows);
+operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want);
+/* Features of part j that the PE stores. */
+omni_range pe_stored(const pe *x, const omni_value *v, size_t j);
+
 /* exec.c, message.c, attend.c: one step of the pass. False: stopped. */
 bool exec_pass(worker *w);
 bool exec_switch(worker *w);                              /* switch.c */
@@ -168,6 +203,10 @@ bool switch_staging(const omni_engine *e, size_t *bytes); /* false: more than th
 bool exec_message(worker *w, const omni_step *s, const omni_part *part, const pe_share *own);
 bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t group);
 void exec_kv_append(worker *w, pe *x, const omni_step *s, const omni_part *part);
+/* Keys and values of the part's tokens into x's cache: k and v have rows for all of them or, if `kept_rows`, only for
+ * those that x keeps. */
+void pe_keep(const omni_engine *e, const pe *x, const omni_step *s, const omni_part *part, operand k,
+             operand v, bool kept_rows);
 void exec_attention(worker *w, pe *x, const omni_step *s, const omni_part *part);
 void exec_attention_finish(worker *w, pe *x, const omni_step *s, const omni_part *part);
 
@@ -178,20 +217,11 @@ void pass_cut(pe_pass *pass, const omni_plan *plan);
 const omni_part *pass_part(const pe_pass *pass, size_t group, size_t stage, size_t wave);
 /* First row of the i-th sequence of a part, within the part. */
 static inline size_t part_row(const pe_pass *pass, const omni_part *part, size_t i) {
-    return i == 0 ? 0 : pass->row[part->extent.sequence + i] - pass->row[part->extent.sequence];
+    return i == 0 ? 0 : pass->row[part->extent.sequence + i] - part->row;
 }
 static inline pe_kv *pe_kv_of(const pe *x, size_t layer, size_t sequence) {
     return &x->kv[(layer - x->layers.start) * x->sequences.count + (sequence - x->sequences.start)];
 }
-
-/* Where features `want` of part j of a value lie in a PE's memory, and floats between rows. */
-typedef struct operand {
-    float *data;
-    size_t ld;
-} operand;
-operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want);
-/* Features of part j that the PE stores. */
-omni_range pe_stored(const pe *x, const omni_value *v, size_t j);
 
 /* tap.c */
 void tap_begin(omni_engine *e); /* of a pass: no state is hashed yet */

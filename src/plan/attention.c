@@ -6,7 +6,7 @@ static void build_attention_by_heads(builder *b, int qkv) {
     const omni_shape *s = &b->model->shape;
     b->plan->kv[b->layer] = b->p > 1 ? OMNI_KV_HEADS : OMNI_KV_WHOLE;
     qkv = satisfy(b, qkv, SHARDED(HEAD));
-    add_step(b, OMNI_STEP_KV_APPEND, qkv, OMNI_NO_VALUE);
+    lockstep_keep(b, qkv);
     omni_value y = one_part("attention", OMNI_ROWS_TOKENS, SHARDED(HEAD), s->heads * s->head_dim);
     cut_heads(b, &y);
     b->reg[b->op->out] = new_value(b, y);

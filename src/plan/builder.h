@@ -57,6 +57,13 @@ size_t add_weight(builder *b, const omni_value *in, const omni_value *out, bool 
 int satisfy(builder *b, int value, omni_placement to);
 void satisfy_parts(builder *b, int value, request *r, size_t n);
 
+/* --- lockstep.c ------------------------------------------------------------------------------- */
+
+/* Makes a matmul of whole activations one over weights that are broadcast, where the plan asks for it. */
+void lockstep_stream(const builder *b, omni_step *matmul);
+/* Keys and values into the cache; of tokens over groups, into everyone's. */
+void lockstep_keep(builder *b, int qkv);
+
 /* --- one function per kind of op, for b->op --------------------------------------------------- */
 
 void build_norm(builder *b);

@@ -118,6 +118,7 @@ static bool prove_matmul(prover *c) {
     const omni_step *s = c->step;
     const omni_weight *w = &c->plan->weight[s->weight];
     const omni_value *y = value_at(c, s->out);
+    if (w->panel) return fail(c, "a matmul over weights that are dealt out");
     if (w->split_in && !slices_tile(c, &w->in, 0)) return false;
     for (size_t i = 0; i < c->p; i++) {
         omni_range in = w->split_in ? omni_value_owned(&w->in, 0, c->p, i) : whole(&w->in, 0);
@@ -164,6 +165,8 @@ static bool prove_root_only(prover *c) {
 static bool prove_kv_append(prover *c) {
     const omni_step *s = c->step;
     const omni_shape *shape = &c->plan->model->shape;
+    if (c->plan->mesh.joined && c->plan->mesh.tokens && s->kind != OMNI_STEP_KV_SHARE)
+        return fail(c, "keys and values of other groups' tokens are missing");
     for (size_t i = 0; i < c->p; i++) {
         omni_range heads = omni_kv_heads(c->plan->kv[s->layer], shape, c->p, i);
         omni_range want = {heads.start * shape->head_dim, heads.count * shape->head_dim};
@@ -263,13 +266,69 @@ static bool prove_hand_off(prover *c) {
     return complete_as_stored(c, c->step->in[0], c->step->root);
 }
 
+/* What the ranks keep covers all outputs once, in order, in whole panels. */
+static bool dealt_tile(prover *c, const omni_weight *w, size_t width) {
+    size_t next = 0;
+    for (size_t r = 0; r < c->plan->mesh.used; r++) {
+        omni_range dealt = omni_weight_dealt(&c->plan->mesh, w, r);
+        if (dealt.count && (dealt.start != next || next % w->panel))
+            return fail(c, "panels overlap or leave a gap");
+        next += dealt.count;
+    }
+    return next == width || fail(c, "panels do not cover the whole");
+}
+
+/* Everyone has his rows of the whole input, and then of the whole output. */
+static bool prove_stream(prover *c) {
+    const omni_step *s = c->step;
+    const omni_weight *w = &c->plan->weight[s->weight];
+    const omni_value *y = value_at(c, s->out);
+    if (!w->panel || w->split_in || w->split_out)
+        return fail(c, "broadcasts of weights that are not dealt out");
+    if (y->storage == value_at(c, s->in[0])->storage) return fail(c, "a product into its own input");
+    if (!dealt_tile(c, w, omni_value_width(y, c->p, 0))) return false;
+    for (size_t i = 0; i < c->p; i++) {
+        if (!complete(c, s->in[0], 0, i, whole(&w->in, 0))) return false;
+        put_as_stored(c, s->out, i, COMPLETE);
+    }
+    return true;
+}
+
+/* Everyone appends his own tokens' and, as they come, everyone else's: the same steps on whole rows. */
+static bool prove_kv_share(prover *c) {
+    const omni_step *s = c->step;
+    const omni_value *out = value_at(c, s->out);
+    bool whole_rows = c->plan->mesh.tokens && c->plan->kv[s->layer] == OMNI_KV_WHOLE && s->parts == 6;
+    if (!whole_rows) return fail(c, "keys and values are sent where not everyone keeps them");
+    for (size_t j = 1; j < out->parts; j++)
+        if (out->part[j].width != value_at(c, s->in[0])->part[j].width)
+            return fail(c, "keys and values do not fit what they are received into");
+    if (!prove_kv_append(c)) return false;
+    for (size_t i = 0; i < c->p; i++) put_as_stored(c, s->out, i, NOTHING);
+    return true;
+}
+
+/* Messages for all groups at once: every group is there when they come, for there are no stages, and every PE needs
+ * them, for each is a group. */
+static bool prove_joined(prover *c) {
+    const omni_mesh *mesh = &c->plan->mesh;
+    if (mesh->joined && mesh->stages == 1 && mesh->groups == mesh->used) return true;
+    return fail(c, "a message for all groups where they do not go in step");
+}
+
+static const omni_cut cut_of[OMNI_STEP_KINDS] = {
+    [OMNI_STEP_HAND_OFF] = OMNI_CUT_BOUNDARY,
+    [OMNI_STEP_STREAM] = OMNI_CUT_ALL,
+    [OMNI_STEP_KV_SHARE] = OMNI_CUT_ALL,
+};
+
 /* One writer per piece, who is in it, as are all who take part; chunks are copied out, so one slot is pinned.
  */
 static bool prove_route(prover *c, size_t ring_slots) {
     const omni_step *s = c->step;
     bool boundary = s->kind == OMNI_STEP_HAND_OFF;
-    if (s->cut != (boundary ? OMNI_CUT_BOUNDARY : OMNI_CUT_STAGE) ||
-        s->stage + boundary >= c->plan->mesh.stages)
+    if (s->cut == OMNI_CUT_ALL && !prove_joined(c)) return false;
+    if (s->cut != cut_of[s->kind] || s->stage + boundary >= c->plan->mesh.stages)
         return fail(c, "a route over a piece of the bus that does not exist");
     if (s->root >= c->p) return fail(c, "a writer outside its piece");
     return ring_slots >= 2 || fail(c, "the ring cannot hold what is pinned");
@@ -298,6 +357,8 @@ static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
     [OMNI_STEP_SCATTER] = prove_from_root,
     [OMNI_STEP_COLLECT] = prove_from_slices,
     [OMNI_STEP_HAND_OFF] = prove_hand_off,
+    [OMNI_STEP_STREAM] = prove_stream,
+    [OMNI_STEP_KV_SHARE] = prove_kv_share,
 };
 
 static omni_status prove_step(prover *c, size_t i, size_t stage, size_t ring_slots, omni_error *err) {

@@ -29,6 +29,8 @@ const char *omni_step_name(omni_step_kind kind) {
         [OMNI_STEP_SCATTER] = "scatter",
         [OMNI_STEP_COLLECT] = "gather on the bus",
         [OMNI_STEP_HAND_OFF] = "hand-off",
+        [OMNI_STEP_STREAM] = "weight broadcasts",
+        [OMNI_STEP_KV_SHARE] = "k, v broadcasts",
     };
     return names[kind];
 }
@@ -95,7 +97,7 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
     if (s->out != OMNI_NO_VALUE) t.out = &plan->value[s->out];
     const omni_value *moves = t.in ? t.in : t.out;
     bool host = s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT;
-    bool alone = p == 1 && !host && s->kind != OMNI_STEP_HAND_OFF;
+    bool alone = p == 1 && !host && s->cut == OMNI_CUT_STAGE;
     if (alone || !moves || omni_rows_count(moves->rows, extent, p, 0) == 0) return; /* nothing is sent */
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
@@ -109,6 +111,7 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
                             : whole_bytes(&t);
         break;
     case OMNI_STEP_BROADCAST:
+    case OMNI_STEP_KV_SHARE: /* one group's */
         c->broadcasts = 1;
         c->broadcast_bytes = whole_bytes(&t);
         break;
@@ -138,9 +141,20 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
     }
 }
 
+/* Each rank's share of a weight, once a pass for all groups. */
+static void count_stream(const omni_plan *plan, const omni_step *s, omni_counters *sum) {
+    for (size_t r = 0; r < plan->mesh.used; r++) {
+        size_t bytes = omni_weight_dealt_bytes(&plan->mesh, &plan->weight[s->weight], r);
+        sum->broadcasts += bytes != 0;
+        sum->broadcast_bytes += bytes;
+    }
+}
+
 /* Steps [first, first + count), over all groups and parts. */
 static void count_steps(const omni_plan *plan, omni_range steps, omni_extent extent, omni_counters *sum) {
     *sum = (omni_counters){0};
+    for (size_t i = steps.start; i < steps.start + steps.count && extent.tokens; i++)
+        if (plan->step[i].kind == OMNI_STEP_STREAM) count_stream(plan, &plan->step[i], sum);
     for (size_t g = 0; g < plan->mesh.groups; g++) {
         omni_parts it = omni_parts_begin(plan, extent, g);
         omni_part part;

@@ -13,7 +13,11 @@ static void method_text(const omni_plan *plan, const omni_op *op, int layer, cha
     size_t count, l = layer == OMNI_FINAL_LAYER ? plan->model->shape.layers - 1 : (size_t)layer;
     const omni_methods *m = &plan->spec.layer[l % plan->spec.cycle];
     const char *text = "local";
-    if (omni_plan_widest(plan) == 1) {
+    if (plan->mesh.joined && plan->spec.stream && op && op->kind == OMNI_OP_PROJECTION) {
+        text = "streamed panels";
+    } else if (plan->mesh.joined && plan->mesh.tokens && op && op->kind == OMNI_OP_ATTENTION) {
+        text = "own tokens, all keys";
+    } else if (omni_plan_widest(plan) == 1) {
         text = "whole";
     } else if (op && op->kind == OMNI_OP_ATTENTION) {
         text = omni_method_table(OMNI_KEY_ATTN, &count)[m->choice[OMNI_KEY_ATTN]].help;

@@ -25,12 +25,14 @@ omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i
 
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i) {
     if (rows == OMNI_ROWS_SEQUENCES) return extent.sequences - extent.open;
+    if (rows == OMNI_ROWS_BEGINNINGS) return extent.sequences - (extent.skip > 0);
     if (rows == OMNI_ROWS_MARKS) return extent.marks;
     if (rows == OMNI_ROWS_TOKENS) return extent.tokens;
     size_t n = 0;
     for (size_t s = 0; s < extent.sequences; s++) {
-        n += omni_kv_tokens(OMNI_KV_TOKENS, p, i, extent.sequence + s, extent.first[s] + extent.counts[s]);
-        n -= omni_kv_tokens(OMNI_KV_TOKENS, p, i, extent.sequence + s, extent.first[s]);
+        size_t first = omni_extent_first(&extent, s), end = first + omni_extent_count(&extent, s);
+        n += omni_kv_tokens(OMNI_KV_TOKENS, p, i, extent.sequence + s, end);
+        n -= omni_kv_tokens(OMNI_KV_TOKENS, p, i, extent.sequence + s, first);
     }
     return n;
 }

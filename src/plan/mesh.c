@@ -27,18 +27,20 @@ omni_seat omni_mesh_seat(const omni_mesh *mesh, size_t rank) {
 }
 
 omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage) {
+    if (cut == OMNI_CUT_ALL) return (omni_range){0, mesh->used};
     omni_range piece = omni_mesh_ranks(mesh, group, stage);
     if (cut == OMNI_CUT_BOUNDARY) piece.count += omni_mesh_ranks(mesh, group, stage + 1).count;
     return piece;
 }
 
 size_t omni_mesh_pieces(const omni_mesh *mesh) {
-    return mesh->groups * (mesh->stages + mesh->stages - 1);
+    return mesh->groups * (mesh->stages + mesh->stages - 1) + mesh->joined;
 }
 
-/* Stage 0, 1, ... of group 0, of group 1, ...; then the boundaries in the same way. */
+/* Stage 0, 1, ... of group 0, of group 1, ...; then the boundaries in the same way; then all ranks together. */
 size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage) {
     if (cut == OMNI_CUT_STAGE) return group * mesh->stages + stage;
+    if (cut == OMNI_CUT_ALL) return mesh->groups * (mesh->stages + mesh->stages - 1);
     return mesh->groups * mesh->stages + group * (mesh->stages - 1) + stage;
 }
 
@@ -71,5 +73,5 @@ omni_status mesh_lay(const omni_model *model, const omni_plan_spec *spec, size_t
             err, OMNI_BAD_INPUT,
             "plan '%s': %zu group%s of %zu stages on %zu PE%s (expected at least one PE for each stage)",
             spec->name, mesh->groups, mesh->groups == 1 ? "" : "s", mesh->stages, pes, pes == 1 ? "" : "s");
-    return OMNI_OK;
+    return lockstep_join(spec, mesh, err);
 }

@@ -51,7 +51,8 @@ static const omni_named_plan named[] = {
     {"workflow1", "qkv=out:attn=heads:o=in:ffn=in+out", "broadcast input, distributed output"},
     {"workflow2", "qkv=in:attn=tokens:o=in:ffn=out+in", "distributed input, full output"},
     {"alternate", "workflow1/workflow2", "the two as one cycle, layer by layer"},
-    {"lockstep", NULL, "weights broadcast to everyone"},
+    {"lockstep", "megatron:groups=each:weights=stream",
+     "batch over PEs, weights stored over all of them and broadcast as they are used"},
     {"replica", "megatron:groups=each", "the whole model on every PE, batch over PEs"},
     {"pipeline", "megatron:stages=each", "layers over PEs, sequences and chunks of long ones in flight"},
 };
@@ -88,7 +89,7 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
                 {"stack", s->stack, s->stages == 1 ? s->stack : 1},
                 {"chunk", s->chunk, s->stages == 1 ? s->chunk : SIZE_MAX}};
     size_t used = 0;
-    buf[0] = '\0';
+    if (cap) buf[0] = '\0';
     for (size_t i = 0; i < sizeof part / sizeof *part && used < cap; i++) {
         if (part[i].value == part[i].neutral) continue;
         used += (size_t)snprintf(buf + used, cap - used, ":%s=", part[i].key);
@@ -96,6 +97,9 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
         used += part[i].value ? (size_t)snprintf(buf + used, cap - used, "%zu", part[i].value)
                               : (size_t)snprintf(buf + used, cap - used, "%s", i < 2 ? "each" : "all");
     }
+    if (used < cap)
+        used += (size_t)snprintf(buf + used, cap - used, "%s%s", s->stream ? ":weights=stream" : "",
+                                 s->over_tokens ? ":over=token" : "");
     if (used < cap) format_wires(s, buf + used, cap - used);
     return buf;
 }

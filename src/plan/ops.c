@@ -57,7 +57,9 @@ void build_projection(builder *b) {
     if (split_out && heads) cut_heads(b, &y);
     y.at = split_in ? PARTIAL : heads ? SHARDED(HEAD) : SHARDED(FEATURE);
     int out = b->reg[b->op->out] = new_value(b, y);
-    add_step(b, OMNI_STEP_MATMUL, x, out)->weight = add_weight(b, &in, &y, split_in, split_out);
+    omni_step *matmul = add_step(b, OMNI_STEP_MATMUL, x, out);
+    matmul->weight = add_weight(b, &in, &y, split_in, split_out);
+    lockstep_stream(b, matmul);
 }
 
 /* Between a reduction and its broadcast it runs at the root. */
@@ -83,7 +85,10 @@ void build_residual(builder *b) {
 
 void build_rows(builder *b) {
     omni_value y = *value_of(b, b->reg[b->op->in]);
-    y.rows = b->op->pick == OMNI_PICK_MARKED ? OMNI_ROWS_MARKS : OMNI_ROWS_SEQUENCES;
+    static const omni_rows kept[] = {[OMNI_PICK_LAST] = OMNI_ROWS_SEQUENCES,
+                                     [OMNI_PICK_FIRST] = OMNI_ROWS_BEGINNINGS,
+                                     [OMNI_PICK_MARKED] = OMNI_ROWS_MARKS};
+    y.rows = kept[b->op->pick];
     int out = new_value(b, y);
     add_step(b, OMNI_STEP_ROWS, b->reg[b->op->in], out);
     b->reg[b->op->out] = out;

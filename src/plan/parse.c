@@ -4,7 +4,8 @@
  *   layer  = [ name ] { ":" key "=" value }   parts left out keep megatron's
  *
  * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. Parts that cut
- * the mesh (groups, stages, ...) or say what floats travel as hold for all layers, wherever they stand. What is known but not built yet parses, and
+ * the mesh (groups, stages, ...), say what lies where on it (weights, over) or what floats travel as hold for all layers,
+ * wherever they stand. What is known but not built yet parses, and
  * says so in spec.missing: lists show it as skipped.
  */
 #include <stddef.h>
@@ -28,7 +29,19 @@ static const struct {
     {"stack", NULL, offsetof(omni_plan_spec, stack), 1},
     {"chunk", "all", offsetof(omni_plan_spec, chunk), 128},
 };
-enum { SWITCHES = sizeof switches / sizeof *switches, NUMBERS = sizeof numbers / sizeof *numbers };
+/* Parts of two values that hold for all layers; the first is the default. */
+static const struct {
+    const char *key, *off, *on;
+    size_t field; /* bool */
+} words[] = {
+    {"weights", "own", "stream", offsetof(omni_plan_spec, stream)},
+    {"over", "batch", "token", offsetof(omni_plan_spec, over_tokens)},
+};
+enum {
+    SWITCHES = sizeof switches / sizeof *switches,
+    NUMBERS = sizeof numbers / sizeof *numbers,
+    WORDS = sizeof words / sizeof *words
+};
 
 /* What floats travel as: on both, or on one of them, which counts for more. */
 static const char *const wires[] = {"wire", "wire-bus", "wire-tree"};
@@ -38,7 +51,8 @@ enum {
     SEEN_SWITCH = OMNI_METHOD_KEYS,
     SEEN_WIRE = SEEN_SWITCH + SWITCHES,
     SEEN_NUMBER = SEEN_WIRE + WIRES,
-    SEEN_KEYS = SEEN_NUMBER + NUMBERS,
+    SEEN_WORD = SEEN_NUMBER + NUMBERS,
+    SEEN_KEYS = SEEN_WORD + WORDS,
     WORD = 64,
     MOST_NUMBER = 1 << 24
 };
@@ -48,7 +62,7 @@ typedef struct parser {
     const char *whole_text;
     omni_error *err;
     size_t depth;                 /* inside a name's own parts */
-    bool mesh_seen[NUMBERS];      /* by the user */
+    bool seen[SEEN_KEYS];         /* by the user, of the parts that hold for all layers */
     const omni_wire *wire[WIRES]; /* NULL: not said */
     const char *mesh_name;        /* a name that cuts the mesh */
 } parser;
@@ -88,13 +102,11 @@ static omni_status set_method(parser *p, omni_methods *m, omni_key key, const ch
     return bad(p, "unknown value", value, names_of(key, text, sizeof text));
 }
 
-/* A part that cuts the mesh. Whoever writes it twice means nothing. */
+/* A part that cuts the mesh. */
 static omni_status set_number(parser *p, size_t k, const char *value) {
     size_t *field = (size_t *)((char *)p->spec + numbers[k].field);
     const char *least = numbers[k].least;
     char expected[WORD];
-    if (p->depth == 0 && p->mesh_seen[k]) return bad(p, "repeated key", numbers[k].key, "each key once");
-    p->mesh_seen[k] |= p->depth == 0;
     if (least && strcmp(value, least) == 0) {
         *field = 0;
         return OMNI_OK;
@@ -104,6 +116,22 @@ static omni_status set_number(parser *p, size_t k, const char *value) {
     char what[WORD];
     snprintf(what, sizeof what, "%s is", numbers[k].key);
     return bad(p, what, value, expected);
+}
+
+static omni_status set_word(parser *p, size_t k, const char *value) {
+    char expected[2 * WORD];
+    bool *field = (bool *)((char *)p->spec + words[k].field), on = strcmp(value, words[k].on) == 0;
+    *field = on;
+    if (on || strcmp(value, words[k].off) == 0) return OMNI_OK;
+    snprintf(expected, sizeof expected, "%s, %s", words[k].off, words[k].on);
+    return bad(p, "unknown value", value, expected);
+}
+
+/* A part that holds for all layers. Whoever writes it twice means nothing. */
+static omni_status set_for_all(parser *p, size_t id, const char *key, const char *value) {
+    if (p->depth == 0 && p->seen[id]) return bad(p, "repeated key", key, "each key once");
+    p->seen[id] |= p->depth == 0;
+    return id >= SEEN_WORD ? set_word(p, id - SEEN_WORD, value) : set_number(p, id - SEEN_NUMBER, value);
 }
 
 static omni_status set_switch(parser *p, omni_methods *m, size_t layers, size_t k, const char *value) {
@@ -144,14 +172,17 @@ static omni_status set_part(parser *p, omni_methods *m, size_t layers, const cha
         if (strcmp(key, wires[k]) == 0) id = SEEN_WIRE + k;
     for (size_t k = 0; k < NUMBERS; k++)
         if (strcmp(key, numbers[k].key) == 0) id = SEEN_NUMBER + k;
+    for (size_t k = 0; k < WORDS; k++)
+        if (strcmp(key, words[k].key) == 0) id = SEEN_WORD + k;
     if (id == SEEN_KEYS)
         return bad(
             p, "unknown key", key,
-            "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk, wire, wire-bus, wire-tree");
+            "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk, weights, over, wire, wire-bus, "
+            "wire-tree");
     if (seen[id]) return bad(p, "repeated key", key, "each key once");
     seen[id] = true;
 
-    if (id >= SEEN_NUMBER) return set_number(p, id - SEEN_NUMBER, value);
+    if (id >= SEEN_NUMBER) return set_for_all(p, id, key, value);
     if (id >= SEEN_WIRE) return set_wire(p, id - SEEN_WIRE, value);
     if (id >= SEEN_SWITCH) return set_switch(p, m, layers, id - SEEN_SWITCH, value);
     omni_status st = OMNI_OK;

@@ -3,12 +3,22 @@
  *   batch of 5, groups=2:stages=2:stack=2:chunk=4    group 0: sequences 0 1 2     group 1: 3 4
  *   tokens 3 9 2 1 1                                 parts {0} {1: 4} {1: 4} {1: 1} {2}   {3 4}
  *
+ *   the same, groups=3:over=token                    group 0: {0 1: 3}  group 1: {1: 5}  group 2: {1: 1 2 3 4}
+ *
  * Sequences keep their order, so rows of a part are neighbours in the pass.
  */
 #include "plan/plan.h"
 
 omni_range omni_group_sequences(const omni_mesh *mesh, size_t sequences, size_t group) {
-    return omni_split(sequences, mesh->groups, group);
+    return mesh->tokens ? (omni_range){0, sequences} : omni_split(sequences, mesh->groups, group);
+}
+
+size_t omni_extent_first(const omni_extent *x, size_t i) {
+    return x->first[i] + (i == 0 ? x->skip : 0);
+}
+
+size_t omni_extent_count(const omni_extent *x, size_t i) {
+    return x->counts[i] - (i == 0 ? x->skip : 0) - (i + 1 == x->sequences ? x->cut : 0);
 }
 
 /* Without stages there is nothing to keep busy: a group's sequences are one part. */
@@ -29,7 +39,20 @@ static size_t marks_below(const omni_parts *it, size_t from, size_t sequence, si
     return from;
 }
 
+/* A share of the tokens of the pass. */
+static omni_parts begin_share(const omni_plan *plan, omni_extent pass, size_t group) {
+    omni_range rows = omni_split(pass.tokens, plan->mesh.groups, group);
+    omni_parts it = {
+        .plan = plan, .pass = pass, .end = pass.sequences, .row = rows.start, .tokens = rows.count};
+    it.taken = rows.start;
+    while (rows.count && it.taken >= pass.counts[it.sequence]) it.taken -= pass.counts[it.sequence++];
+    if (rows.count == 0) it.sequence = it.end;
+    it.mark = marks_below(&it, 0, it.sequence, it.row);
+    return it;
+}
+
 omni_parts omni_parts_begin(const omni_plan *plan, omni_extent pass, size_t group) {
+    if (plan->mesh.tokens) return begin_share(plan, pass, group);
     omni_range own = omni_group_sequences(&plan->mesh, pass.sequences, group);
     omni_parts it = {.plan = plan, .pass = pass, .sequence = own.start};
     it.end = own.start + own.count;
@@ -40,15 +63,15 @@ omni_parts omni_parts_begin(const omni_plan *plan, omni_extent pass, size_t grou
 
 /* The next tokens of a sequence that goes chunk by chunk. */
 static void take_chunk(omni_parts *it, omni_part *out, size_t chunk) {
-    size_t s = it->sequence, left = it->pass.counts[s] - it->taken;
-    out->first = it->pass.first[s] + it->taken;
-    out->count = left < chunk ? left : chunk;
-    out->extent = (omni_extent){.tokens = out->count,
+    size_t s = it->sequence, left = it->pass.counts[s] - it->taken, tokens = left < chunk ? left : chunk;
+    out->extent = (omni_extent){.tokens = tokens,
                                 .sequences = 1,
                                 .sequence = s,
-                                .open = left > chunk,
-                                .first = &out->first,
-                                .counts = &out->count};
+                                .skip = it->taken,
+                                .cut = left - tokens,
+                                .open = left > tokens,
+                                .first = it->pass.first + s,
+                                .counts = it->pass.counts + s};
     it->taken = left > chunk ? it->taken + chunk : 0;
     it->sequence += left <= chunk;
 }
@@ -65,12 +88,29 @@ static void take_stack(omni_parts *it, omni_part *out, size_t stack, size_t chun
     it->sequence += n;
 }
 
+/* All of a share: the rest of a sequence, whole ones, the beginning of one. */
+static void take_share(omni_parts *it, omni_part *out) {
+    size_t s = it->sequence, n = 0, end = it->taken + it->tokens, tokens = 0;
+    while (tokens < end) tokens += it->pass.counts[s + n++];
+    out->extent = (omni_extent){.tokens = it->tokens,
+                                .sequences = n,
+                                .sequence = s,
+                                .skip = it->taken,
+                                .cut = tokens - end,
+                                .open = tokens > end,
+                                .first = it->pass.first + s,
+                                .counts = it->pass.counts + s};
+    it->sequence = it->end = s + n - out->extent.open; /* the first that has not ended */
+}
+
 bool omni_parts_next(omni_parts *it, omni_part *out) {
     size_t chunk = chunk_of(it->plan);
     if (it->sequence == it->end) return false;
     out->row = it->row;
     out->mark = it->mark;
-    if (it->pass.counts[it->sequence] > chunk)
+    if (it->plan->mesh.tokens)
+        take_share(it, out);
+    else if (it->pass.counts[it->sequence] > chunk)
         take_chunk(it, out, chunk);
     else
         take_stack(it, out, stack_of(it->plan), chunk);
@@ -81,8 +121,21 @@ bool omni_parts_next(omni_parts *it, omni_part *out) {
     return true;
 }
 
+static size_t at_most(size_t n, size_t limit) {
+    return n < limit ? n : limit;
+}
+
+/* Of any share: keys and values of all are received by all. */
+static omni_extent share_most(const omni_plan *plan, omni_extent most) {
+    most.tokens = omni_split(most.tokens, plan->mesh.groups, 0).count;
+    most.sequences = at_most(most.sequences, most.tokens);
+    most.marks = at_most(most.marks, most.tokens);
+    return most;
+}
+
 omni_extent omni_part_most(const omni_plan *plan, omni_extent most, size_t group) {
     size_t stack = stack_of(plan), chunk = chunk_of(plan), tokens;
+    if (plan->mesh.tokens) return share_most(plan, most);
     most.sequences = omni_group_sequences(&plan->mesh, most.sequences, group).count;
     if (most.sequences > stack) most.sequences = stack;
     if (omni_size_mul(most.sequences, chunk, &tokens) && tokens < most.tokens) most.tokens = tokens;

@@ -18,6 +18,9 @@ bool placement_satisfies(omni_placement at, omni_placement want);
 omni_status mesh_lay(const omni_model *model, const omni_plan_spec *spec, size_t pes, omni_mesh *mesh,
                      omni_error *err);
 
+/* Joins the ranks of a mesh whose plan has messages for all groups at once, or says why it cannot (lockstep.c). */
+omni_status lockstep_join(const omni_plan_spec *spec, omni_mesh *mesh, omni_error *err);
+
 /* Gives every value a buffer: values whose lifetimes don't overlap and whose shapes are the same share one.
  * On entry `storage` numbers groups of values that are updated in place. */
 omni_status storage_assign(omni_plan *plan, omni_error *err);

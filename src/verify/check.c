@@ -107,7 +107,8 @@ void check_lay_prompts(check *c) {
 }
 
 void check_pass_done(check *c, const char *pass, omni_counters *planned) {
-    omni_extent extent = {.sequences = c->prompts, .marks = c->marks, .first = c->first, .counts = c->counts};
+    omni_extent extent = {
+        .sequences = c->prompts, .marks = c->marks, .mark = c->mark, .first = c->first, .counts = c->counts};
     omni_counters moved;
     size_t layer = 0;
     char name[48];

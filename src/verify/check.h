@@ -18,6 +18,7 @@ typedef struct check {
     size_t steps;                  /* of the longest truth: one prefill and steps - 1 decode forwards */
     size_t *capacity;              /* [prompts] positions */
     size_t *first, *counts;        /* [prompts] positions before, and tokens of, the next pass */
+    const size_t *mark;            /* [marks] their rows in the pass; NULL: it has none */
     int32_t *ids;                  /* [tokens], and later [prompts]: input of the next pass */
     int32_t *next;                 /* [prompts] the engine's arg-max */
     float *normed;                 /* [tokens, hidden] */

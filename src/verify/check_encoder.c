@@ -82,7 +82,9 @@ static omni_status encode(check *c, encoding *e) {
                       .predicted = e->predicted};
     omni_status status = omni_engine_encode(c->engine, &io, c->err);
     if (status) return status;
+    c->mark = e->mark;
     check_pass_done(c, "", &c->planned_prefill);
+    c->mark = NULL;
     check_states(c);
     judge_pooled(c, e);
     judge_marks(c, e);

@@ -1,0 +1,537 @@
+/* test_lockstep.c: weights dealt out and broadcast, tokens spread over the PEs: what each PE keeps and sees, what
+ * moves, the prover, and whole runs that must have the bits of `single`.
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cases_flow.h"
+#include "omnibus/fabric.h"
+#include "omnibus/kernel.h"
+
+static const char *const MODELS[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny",
+                                     "tests/golden/bert-tiny", "configs/demo/llama"};
+static const size_t SIZES[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 33, 64};
+
+static omni_model *load(const char *dir) {
+    omni_model *m;
+    omni_error err = {0};
+    cr_assert_eq(omni_model_load(dir, &m, &err), OMNI_OK, "%s", err.text);
+    return m;
+}
+
+static omni_plan *compile(const omni_model *m, const char *text, size_t pes, omni_error *err) {
+    omni_plan_spec spec;
+    omni_plan *plan = NULL;
+    cr_assert_eq(omni_plan_parse(text, &spec, err), OMNI_OK, "%s", err->text);
+    omni_plan_compile(m, &spec, pes, &plan, err);
+    return plan;
+}
+
+/* --- what is dealt out ------------------------------------------------------------------------ */
+
+Test(lockstep, panels_are_whole_and_cover_a_tensor_once) {
+    static const size_t outputs[] = {1, 15, 16, 17, 64, 211, 352, 4096};
+    for (size_t o = 0; o < COUNT(outputs); o++) {
+        for (size_t k = 0; k < COUNT(SIZES); k++) {
+            omni_mesh mesh = {.pes = SIZES[k], .used = SIZES[k], .groups = SIZES[k], .stages = 1};
+            omni_weight w = {.panel = OMNI_PANEL, .dtype = OMNI_BF16};
+            size_t next = 0, bytes = 0;
+            w.in.part[0].width = 24;
+            w.out.parts = 2;
+            w.out.part[0].width = outputs[o] / 3;
+            w.out.part[1].width = outputs[o] - outputs[o] / 3;
+            for (size_t r = 0; r <= mesh.used; r++) {
+                omni_range own = omni_weight_dealt(&mesh, &w, r);
+                cr_assert(own.count == 0 || (own.start == next && next % OMNI_PANEL == 0));
+                next += own.count;
+                bytes += omni_weight_dealt_bytes(&mesh, &w, r);
+            }
+            cr_expect_eq(next, outputs[o]);
+            cr_expect_eq(bytes, outputs[o] * 24 * 2);
+        }
+    }
+}
+
+/* --- a handle's weights ----------------------------------------------------------------------- */
+
+/* A copy of the weights alone, into memory that held something else, multiplies like the original. */
+static void copy_multiplies(size_t out, size_t in, omni_dtype dtype) {
+    enum { ROWS = 3 };
+    size_t bytes = omni_packed_bytes(out, in, dtype), size = omni_dtype_bytes(dtype), moved = 0;
+    unsigned char *a = omni_alloc(bytes), *b = omni_alloc(bytes), *stored = omni_alloc(out * in * size);
+    float *x = omni_alloc_array(ROWS * in, sizeof *x), *ya = omni_alloc_array(ROWS * out, sizeof *ya),
+          *yb = omni_alloc_array(ROWS * out, sizeof *yb);
+    void *scratch = omni_alloc(omni_matmul_scratch_bytes(ROWS, in));
+    cr_assert(a && b && stored && x && ya && yb && scratch);
+    memset(b, 0x41, bytes);
+    for (size_t i = 0; i < out * in; i++) {
+        float value = (float)(i % 17) - 8;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        uint16_t high = (uint16_t)(bits >> 16);
+        memcpy(stored + i * size, dtype == OMNI_BF16 ? (void *)&high : (void *)&value, size);
+    }
+    for (size_t i = 0; i < ROWS * in; i++) x[i] = (float)(i % 11) / 4;
+    omni_packed *from = omni_packed_init(a, out, in, dtype), *to = omni_packed_reuse(b, out, in, dtype);
+    omni_packed_put(from, 0, out, 0, in, stored, in, 1);
+    omni_packed_runs s = omni_packed_weights(from), d = omni_packed_weights(to);
+    for (size_t i = 0; i < s.runs; i++, moved += s.bytes)
+        memcpy((char *)d.base + i * d.stride, (char *)s.base + i * s.stride, s.bytes);
+    cr_expect_eq(moved, out * in * size, "[%zu, %zu]: %zu bytes moved", out, in, moved);
+    omni_matmul(from, x, in, ROWS, ya, out, scratch);
+    omni_matmul(to, x, in, ROWS, yb, out, scratch);
+    cr_expect_eq(memcmp(ya, yb, ROWS * out * sizeof *ya), 0, "[%zu, %zu]", out, in);
+    void *all[] = {a, b, stored, x, ya, yb, scratch};
+    for (size_t i = 0; i < COUNT(all); i++) omni_free(all[i]);
+}
+
+Test(lockstep, weights_travel_without_header_and_padding) {
+    static const size_t outs[] = {1, 3, 15, 16, 48, 64}, ins[] = {1, 10, 257};
+    cr_assert_eq(omni_kernel_init(NULL), OMNI_OK);
+    for (size_t o = 0; o < COUNT(outs); o++)
+        for (size_t i = 0; i < COUNT(ins); i++) {
+            copy_multiplies(outs[o], ins[i], OMNI_F32);
+            copy_multiplies(outs[o], ins[i], OMNI_BF16);
+        }
+}
+
+/* --- a broadcast in pieces -------------------------------------------------------------------- */
+
+enum { PIECES = 5, PIECE = 40000, RANKS = 4, WORKERS = 2 };
+
+typedef struct party {
+    omni_fabric *fabric;
+    size_t worker;
+    pthread_t thread;
+    const char *bad;
+} party;
+
+static unsigned char byte_of(size_t writer, size_t piece, size_t at) {
+    return (unsigned char)(writer * 61 + piece * 17 + at * 7);
+}
+
+/* Each rank in turn writes; a worker takes one copy, on its first rank. */
+static void *take_part(void *arg) {
+    party *p = arg;
+    unsigned char *data = malloc(PIECE);
+    for (size_t writer = 0; data && writer < RANKS; writer++) {
+        for (size_t i = 0; i < PIECES && !p->bad; i++) {
+            size_t bytes = PIECE - i * 7919;
+            bool mine = writer / (RANKS / WORKERS) == p->worker;
+            omni_view view = omni_view_flat(data, bytes), own[RANKS / WORKERS] = {{0}};
+            for (size_t b = 0; b < bytes; b++) data[b] = mine ? byte_of(writer, i, b) : 0;
+            if (!mine) own[0] = view;
+            if (!omni_fabric_stream(p->fabric, p->worker, 0, writer, &view, own, bytes, i == 0))
+                p->bad = "stopped";
+            for (size_t b = 0; b < bytes && !p->bad; b++)
+                if (data[b] != byte_of(writer, i, b)) p->bad = "wrong byte";
+        }
+    }
+    free(data);
+    return NULL;
+}
+
+Test(lockstep, pieces_arrive_and_count_as_one_broadcast, .timeout = 60) {
+    omni_stop stop = {0};
+    omni_segment all = {0, RANKS};
+    omni_fabric_options o = {.kind = "shm",
+                             .pes = RANKS,
+                             .workers = WORKERS,
+                             .segments = &all,
+                             .segment_count = 1,
+                             .wait = omni_wait_policy_for(WORKERS, 1),
+                             .stop = &stop};
+    party p[WORKERS] = {{.worker = 0}, {.worker = 1}};
+    omni_counters c;
+    size_t bytes = 0;
+    cr_assert_eq(omni_fabric_create(&o, &p[0].fabric, NULL), OMNI_OK);
+    p[1].fabric = p[0].fabric;
+    for (size_t i = 0; i < WORKERS; i++)
+        cr_assert_eq(pthread_create(&p[i].thread, NULL, take_part, &p[i]), 0);
+    for (size_t i = 0; i < WORKERS; i++) pthread_join(p[i].thread, NULL);
+    for (size_t i = 0; i < WORKERS; i++) cr_expect_null(p[i].bad, "worker %zu: %s", i, p[i].bad);
+    for (size_t i = 0; i < PIECES; i++) bytes += PIECE - i * 7919;
+    omni_fabric_counters(p[0].fabric, &c);
+    cr_expect_eq(c.broadcasts, RANKS);
+    cr_expect_eq(c.broadcast_bytes, RANKS * bytes);
+    omni_fabric_free(p[0].fabric);
+}
+
+/* --- plans ------------------------------------------------------------------------------------ */
+
+Test(lockstep, what_cannot_be_built_says_why) {
+    static const struct {
+        const char *text, *why;
+        size_t pes;
+    } rows[] = {
+        {"weights=stream", "groups of 4 PEs cut them (the nearest that can: groups=each)", 4},
+        {"lockstep:groups=2", "groups of 2 PEs cut them (the nearest that can: groups=each)", 4},
+        {"groups=2:stages=2:weights=stream", "there are 2 stages (the nearest that can: stages=1)", 4},
+        {"over=token", "over=token needs whole activations on every PE", 2},
+    };
+    omni_model *m = load(MODELS[0]);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        omni_error err = {0};
+        cr_expect_null(compile(m, rows[i].text, rows[i].pes, &err), "%s", rows[i].text);
+        cr_expect_eq(err.status, OMNI_BAD_INPUT);
+        cr_expect(strstr(err.text, rows[i].why), "%s", err.text);
+    }
+    omni_model_free(m);
+}
+
+Test(lockstep, keys_are_known_once_and_have_two_values) {
+    static const char *const bad[] = {"lockstep:weights=yes", "lockstep:over=both", "over=token:over=token",
+                                      "lockstep/megatron", "weights=stream:weights=own"};
+    omni_plan_spec spec;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        cr_expect_eq(omni_plan_parse(bad[i], &spec, NULL), OMNI_BAD_INPUT, "%s", bad[i]);
+    cr_assert_eq(omni_plan_parse("lockstep:over=token", &spec, NULL), OMNI_OK);
+    cr_expect(spec.stream && spec.over_tokens && spec.groups == OMNI_EACH_PE);
+    char text[64];
+    cr_expect_str_eq(omni_mesh_format(&spec, text, sizeof text), ":groups=each:weights=stream:over=token");
+    cr_assert_eq(omni_plan_parse("lockstep:weights=own:over=batch", &spec, NULL), OMNI_OK);
+    cr_expect(!spec.stream && !spec.over_tokens);
+}
+
+static const char *const PLANS[] = {"lockstep", "lockstep:over=token", "replica:over=token"};
+
+Test(lockstep, every_plan_is_proved) {
+    for (size_t i = 0; i < COUNT(MODELS); i++) {
+        omni_model *m = load(MODELS[i]);
+        for (size_t t = 0; t < COUNT(PLANS) * COUNT(SIZES); t++) {
+            omni_error err = {0};
+            omni_plan *plan = compile(m, PLANS[t % COUNT(PLANS)], SIZES[t / COUNT(PLANS)], &err);
+            cr_assert_not_null(plan, "%s", err.text);
+            cr_expect_eq(omni_plan_check(plan, 16, &err), OMNI_OK, "%s", err.text);
+            omni_plan_free(plan);
+        }
+        omni_model_free(m);
+    }
+}
+
+/* Plants a fault at a step; false: there it is none. */
+static bool plant(omni_plan *plan, omni_step *s, int fault) {
+    bool stream = s->kind == OMNI_STEP_STREAM, share = s->kind == OMNI_STEP_KV_SHARE;
+    switch (fault) {
+    case 0: /* on the group's own piece */
+        s->cut = OMNI_CUT_STAGE;
+        return stream || share;
+    case 1: /* everyone has all weights: he has not */
+        s->kind = OMNI_STEP_MATMUL;
+        return stream;
+    case 2: /* only his own keys */
+        if (share) s->kind = OMNI_STEP_KV_APPEND, s->cut = OMNI_CUT_STAGE;
+        return share;
+    case 3: /* panels of another size than they are dealt out in */
+        if (stream) plan->weight[s->weight].panel = 0;
+        return stream;
+    case 4: /* outputs that nobody keeps */
+        if (stream) plan->weight[s->weight].out.part[0].width--;
+        return stream;
+    case 5: /* no keys, no values */
+        if (share) s->parts = 3;
+        return share;
+    case 6: /* over its own input */
+        if (stream || share) plan->value[s->out].storage = plan->value[s->in[0]].storage;
+        return stream || share;
+    case 7: /* lost */
+        if (stream || share) memmove(s, s + 1, (size_t)(plan->step + --plan->step_count - s) * sizeof *s);
+        return stream || share;
+    default: /* a message for all where not everyone is there */
+        if (stream || share) plan->mesh.joined = false;
+        return stream || share;
+    }
+}
+
+Test(lockstep, the_prover_finds_planted_faults) {
+    enum { FAULTS = 9 };
+    omni_model *m = load(MODELS[0]);
+    for (size_t t = 0; t < COUNT(PLANS); t++) {
+        omni_error err = {0};
+        omni_plan *sound = compile(m, PLANS[t], 3, &err);
+        for (size_t i = 0; i < FAULTS * sound->step_count; i++) {
+            omni_plan *plan = compile(m, PLANS[t], 3, &err);
+            bool planted = plant(plan, &plan->step[i / FAULTS], (int)(i % FAULTS));
+            cr_expect(!planted || omni_plan_check(plan, 16, NULL) == OMNI_RUN_FAILED,
+                      "%s: fault %zu at step %zu (%s)", PLANS[t], i % FAULTS, i / FAULTS,
+                      omni_step_name(sound->step[i / FAULTS].kind));
+            omni_plan_free(plan);
+        }
+        omni_plan_free(sound);
+    }
+    omni_model_free(m);
+}
+
+/* --- shares of the tokens --------------------------------------------------------------------- */
+
+Test(lockstep, tokens_are_spread_in_order) {
+    static const size_t first[] = {4, 0, 0, 9}, counts[] = {3, 9, 1, 2};
+    static const struct {
+        size_t group, row, tokens, sequence, sequences, skip, cut;
+    } rows[] = {{0, 0, 5, 0, 2, 0, 7}, {1, 5, 5, 1, 1, 2, 2}, {2, 10, 5, 1, 3, 7, 0}};
+    omni_model *m = load(MODELS[0]);
+    omni_error err = {0};
+    omni_plan *plan = compile(m, "lockstep:over=token", 3, &err);
+    omni_extent pass = {.tokens = 15, .sequences = 4, .first = first, .counts = counts};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        omni_parts it = omni_parts_begin(plan, pass, rows[i].group);
+        omni_part part, none;
+        cr_assert(omni_parts_next(&it, &part));
+        cr_expect_not(omni_parts_next(&it, &none));
+        omni_extent *x = &part.extent;
+        cr_expect(part.row == rows[i].row && x->tokens == rows[i].tokens && x->sequence == rows[i].sequence &&
+                      x->sequences == rows[i].sequences && x->skip == rows[i].skip && x->cut == rows[i].cut &&
+                      x->open == (x->cut > 0),
+                  "group %zu: row %zu, %zu tokens of %zu sequences from %zu on, skip %zu, cut %zu", i,
+                  part.row, x->tokens, x->sequences, x->sequence, x->skip, x->cut);
+    }
+    omni_plan_free(plan);
+    omni_model_free(m);
+}
+
+/* Every token, every last row, every first row and every mark is in one part. */
+Test(lockstep, shares_of_any_pass_cover_it_once) {
+    omni_model *m = load("tests/golden/bert-tiny");
+    srand(7);
+    for (size_t round = 0; round < 2000; round++) {
+        size_t first[6], counts[6], mark[8], n = 1 + (size_t)rand() % 6, pes = 1 + (size_t)rand() % 9,
+                                             marks = 0;
+        omni_extent pass = {.sequences = n, .first = first, .counts = counts, .mark = mark};
+        for (size_t i = 0; i < n; i++) pass.tokens += counts[i] = 1 + (size_t)rand() % 7, first[i] = i;
+        for (size_t r = 0; r < pass.tokens && marks < 8; r++)
+            if (rand() % 3 == 0) mark[marks++] = r;
+        pass.marks = marks;
+        omni_error err = {0};
+        omni_plan *plan = compile(m, "lockstep:over=token", pes, &err);
+        size_t row = 0, last = 0, begin = 0, marked = 0;
+        for (size_t g = 0; g < pes; g++) {
+            omni_parts it = omni_parts_begin(plan, pass, g);
+            omni_part part;
+            size_t tokens = 0;
+            if (!omni_parts_next(&it, &part)) continue;
+            cr_assert_eq(part.row, row);
+            for (size_t i = 0; i < part.extent.sequences; i++) tokens += omni_extent_count(&part.extent, i);
+            cr_assert_eq(tokens, part.extent.tokens);
+            row += tokens;
+            last += omni_rows_count(OMNI_ROWS_SEQUENCES, part.extent, 1, 0);
+            begin += omni_rows_count(OMNI_ROWS_BEGINNINGS, part.extent, 1, 0);
+            for (size_t i = 0; i < part.extent.marks; i++, marked++)
+                cr_assert(part.extent.mark[i] >= part.row && part.extent.mark[i] < row);
+        }
+        cr_assert(row == pass.tokens && last == n && begin == n && marked == marks);
+        omni_plan_free(plan);
+    }
+    omni_model_free(m);
+}
+
+/* --- counts by hand --------------------------------------------------------------------------- */
+
+/* Per layer of the demo Llama (D 128, 8 heads and 2 kv heads of 16, F 352; V 512, 4 layers, BF16): qkv 12 panels, o 8,
+ * gate|up 44, down 8; the head 32. */
+Test(lockstep, counts_are_those_of_the_shape) {
+    static const struct {
+        size_t pes, senders; /* of a layer and, V / 16 = 32 panels being enough, the head */
+    } rows[] = {{1, 0}, {2, 4 * 2}, {5, 4 * 5}, {12, 12 + 8 + 12 + 8}, {33, 12 + 8 + 33 + 8}};
+    const size_t layer = (128 * 192 + 128 * 128 + 128 * 704 + 352 * 128) * 2, head = 128 * 512 * 2;
+    static const size_t first[] = {0, 0}, counts[] = {20, 3};
+    omni_extent pass = {.tokens = 23, .sequences = 2, .first = first, .counts = counts};
+    omni_model *m = load("configs/demo/llama");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t n = rows[i].pes, heads = n == 1 ? 0 : n < 32 ? n : 32;
+        omni_error err = {0};
+        for (size_t over = 0; over < 2; over++) {
+            omni_plan *plan = compile(m, PLANS[over], n, &err);
+            omni_counters c;
+            size_t kv = over && n > 1 ? 4 * (n < 23 ? n : 23) : 0, kv_bytes = kv ? 4 * 23 * 64 * 4 : 0;
+            omni_plan_count(plan, pass, &c);
+            cr_expect_eq(c.broadcasts, 4 * rows[i].senders + heads + kv, "%s on %zu: %zu", PLANS[over], n,
+                         (size_t)c.broadcasts);
+            cr_expect_eq(c.broadcast_bytes, n == 1 ? 0 : 4 * layer + head + kv_bytes);
+            cr_expect(c.reductions == 0 && c.tree_gathers == 0 && c.addressed_messages == 0);
+            omni_plan_free(plan);
+        }
+    }
+    omni_model_free(m);
+}
+
+/* --- whole runs ------------------------------------------------------------------------------- */
+
+enum { BATCH = 3, TOKENS = 3 + 8 + 1, GEN = 4 };
+
+/* All states, all logits and all tokens of a run, one after the other; NULL: what went wrong is in f->err. */
+static float *run_bits(flow *f, const char *text, size_t pes, size_t workers, size_t *floats) {
+    static const size_t lengths[BATCH] = {3, 8, 1};
+    const omni_shape *s = &f->model->shape;
+    size_t counts[BATCH], capacity[BATCH], tokens = TOKENS, at = 0;
+    int32_t ids[TOKENS], next[BATCH];
+    float pooled[BATCH * 256],
+        *bits = calloc(GEN * (TOKENS * (s->layers + 1) * s->hidden + BATCH * (s->vocab + 1)), sizeof(float));
+    omni_engine *e = NULL;
+    for (size_t i = 0; i < BATCH; i++) counts[i] = lengths[i], capacity[i] = lengths[i] + GEN;
+    for (size_t i = 0; i < TOKENS; i++) ids[i] = (int32_t)(i * 37 % s->vocab);
+    bool ok = bits && flow_plan(f, text, pes);
+    omni_engine_options o = flow_options(f);
+    o.sequences = BATCH;
+    o.capacity = capacity;
+    o.max_tokens = TOKENS;
+    o.workers = workers;
+    o.taps = true;
+    ok = ok && omni_engine_create(&o, &e, &f->err) == OMNI_OK;
+    for (size_t step = 0; ok && step < (s->encoder ? 1 : GEN); step++) {
+        omni_encode io = {.ids = ids, .counts = counts, .pooled = pooled, .predicted = next};
+        ok = (s->encoder ? omni_engine_encode(e, &io, &f->err)
+                         : omni_engine_forward(e, ids, counts, next, &f->err)) == OMNI_OK;
+        for (size_t l = 0; ok && l <= s->layers; l++, at += tokens * s->hidden)
+            memcpy(bits + at, omni_engine_tap(e, l), tokens * s->hidden * sizeof *bits);
+        if (!s->encoder) memcpy(bits + at, omni_engine_logits(e), BATCH * s->vocab * sizeof *bits);
+        if (s->encoder) memcpy(bits + at, pooled, BATCH * s->hidden * sizeof *bits);
+        at += BATCH * (s->encoder ? s->hidden : s->vocab);
+        for (size_t i = 0; i < BATCH; i++) ids[i] = next[i], counts[i] = 1;
+        tokens = BATCH;
+    }
+    omni_engine_free(e);
+    *floats = at;
+    if (ok) return bits;
+    free(bits);
+    return NULL;
+}
+
+static void same_bits(const char *dir) {
+    flow f;
+    const char *bad = flow_open(&f, dir);
+    cr_assert_null(bad, "%s", bad);
+    size_t floats, other;
+    float *want = run_bits(&f, "single", 1, 1, &floats);
+    cr_assert_not_null(want, "%s", f.err.text);
+    for (size_t t = 0; t < COUNT(PLANS); t++) {
+        for (size_t k = 0; k < COUNT(SIZES); k++) {
+            size_t n = SIZES[k];
+            float *got = run_bits(&f, PLANS[t], n, n < 5 ? n : 1 + k % 3, &other);
+            cr_assert_not_null(got, "%s", f.err.text);
+            cr_expect(other == floats && memcmp(got, want, floats * sizeof *got) == 0, "%s: %s on %zu PEs",
+                      dir, PLANS[t], n);
+            free(got);
+        }
+    }
+    free(want);
+    flow_close(&f, NULL);
+}
+
+Test(lockstep, llama_has_the_bits_of_single, .timeout = 300) {
+    same_bits("tests/golden/llama-tiny-gqa");
+}
+Test(lockstep, gpt2_has_the_bits_of_single, .timeout = 300) {
+    same_bits("configs/demo/gpt2");
+}
+Test(lockstep, bert_has_the_bits_of_single, .timeout = 300) {
+    same_bits("tests/golden/bert-tiny");
+}
+
+/* Against float64 truth, counters of the run against the plan's; BERT where there is one with an MLM head. */
+Test(lockstep, runs_are_right_and_count_what_the_plan_says, .timeout = 600) {
+    const char *dirs[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny", "configs/demo/llama",
+                          "configs/demo/gpt2", shared_path("models/demo-bert")};
+    for (size_t i = 0; i < COUNT(dirs) && dirs[i]; i++) {
+        flow f;
+        const char *bad = flow_open(&f, dirs[i]);
+        if (!bad) omni_bind_heads(f.model, f.weights);
+        if (!bad)
+            bad = flow_check_list(&f, "lockstep,lockstep:over=token,replica:over=token", 1, 3 * PES_COUNT);
+        bad = flow_close(&f, bad);
+        cr_expect_null(bad, "%s: %s", dirs[i], bad);
+    }
+}
+
+/* Tensors that end within a panel, with and without biases, some of them BF16 where the plan says F32. */
+Test(lockstep, odd_shapes, .timeout = 300) {
+    static const char *const configs[] = {
+        "{\"model_type\":\"llama\",\"hidden_size\":34,\"intermediate_size\":45,\"num_hidden_layers\":2,"
+        "\"num_attention_heads\":6,\"num_key_value_heads\":3,\"head_dim\":10,\"vocab_size\":67,"
+        "\"max_position_embeddings\":64}",
+        "{\"model_type\":\"gpt2\",\"n_embd\":15,\"n_layer\":2,\"n_head\":5,\"n_inner\":211,\"n_positions\":"
+        "64,"
+        "\"vocab_size\":23,\"activation_function\":\"gelu_new\"}"};
+    for (size_t i = 0; i < COUNT(configs); i++) {
+        flow f;
+        const char *bad = flow_random(&f, configs[i], i + 5);
+        if (!bad) bad = flow_check_list(&f, "lockstep,lockstep:over=token", 1, 2 * PES_COUNT);
+        bad = flow_close(&f, bad);
+        cr_expect_null(bad, "%s", bad);
+    }
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static uint64_t weight_bytes(flow *f, const char *text, size_t pes, size_t rank) {
+    size_t capacity = 8;
+    omni_memory m = {0};
+    cr_assert(flow_plan(f, text, pes), "%s", f->err.text);
+    omni_engine_options o = flow_options(f);
+    o.sequences = 1;
+    o.capacity = &capacity;
+    o.max_tokens = 8;
+    cr_assert_eq(omni_engine_plan_memory(&o, rank, &m, &f->err), OMNI_OK);
+    return m.weight_bytes;
+}
+
+/* A PE keeps its share, all norms and two buffers of 64 outputs. */
+Test(lockstep, a_pe_keeps_its_share_and_two_buffers) {
+    flow f;
+    const char *bad = flow_open(&f, "configs/demo/llama");
+    cr_assert_null(bad, "%s", bad);
+    const uint64_t norms = 9 * 128 * 4, matrices = weight_bytes(&f, "single", 1, 0) - norms;
+    for (size_t n = 2; n <= 8; n *= 2) { /* divide all tensors */
+        uint64_t buffers = 2 * omni_packed_bytes(n == 2 ? 64 : 128 / n, 352, OMNI_BF16),
+                 handles = 256 * 4 * 60;
+        uint64_t largest = 2 * omni_packed_bytes(64, 128, OMNI_BF16);
+        if (largest > buffers) buffers = largest;
+        uint64_t got = weight_bytes(&f, "lockstep", n, n - 1);
+        cr_expect_geq(got, matrices / n + norms + buffers - handles, "%zu PEs: %zu", n, (size_t)got);
+        cr_expect_leq(got, matrices / n + norms + buffers + handles, "%zu PEs: %zu", n, (size_t)got);
+    }
+    flow_close(&f, NULL);
+}
+
+/* --- results of more sentences than a ring holds ---------------------------------------------- */
+
+/* Two groups on one worker: each returns more pooled rows than fit its ring, then token ids. */
+Test(lockstep, many_pooled_rows_do_not_block, .timeout = 60) {
+    enum { SENTENCES = 200 };
+    static const char *const config =
+        "{\"model_type\":\"bert\",\"architectures\":[\"BertForMaskedLM\"],\"hidden_size\":128,"
+        "\"intermediate_size\":16,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"vocab_size\":32,"
+        "\"max_position_embeddings\":16,\"type_vocab_size\":2,\"layer_norm_eps\":1e-12}";
+    static const char *const plans[] = {"replica", "lockstep", "lockstep:over=token"};
+    static size_t counts[SENTENCES], capacity[SENTENCES], mark[SENTENCES];
+    static int32_t ids[SENTENCES], predicted[SENTENCES];
+    static float pooled[SENTENCES * 128];
+    flow f = {0};
+    omni_random_spec *spec;
+    size_t tensors;
+    cr_assert_eq(omni_kernel_init(&f.err), OMNI_OK);
+    cr_assert_eq(omni_model_parse(config, strlen(config), "bert", &f.model, &f.err), OMNI_OK, "%s",
+                 f.err.text);
+    omni_model_set_heads(f.model, OMNI_HEAD_MLM);
+    cr_assert_eq(omni_random_specs(f.model, OMNI_F32, &spec, &tensors, &f.err), OMNI_OK);
+    cr_assert_eq(omni_weights_open_random(spec, tensors, 3, &f.weights, &f.err), OMNI_OK, "%s", f.err.text);
+    cr_assert_eq(omni_topo_open(NULL, NULL, &f.topo, &f.err), OMNI_OK);
+    omni_free(spec);
+    for (size_t i = 0; i < SENTENCES; i++)
+        counts[i] = capacity[i] = 1, mark[i] = i, ids[i] = (int32_t)(i % 32);
+    for (size_t t = 0; t < COUNT(plans); t++) {
+        omni_engine *e = NULL;
+        cr_assert(flow_plan(&f, plans[t], 2), "%s", f.err.text);
+        omni_engine_options o = flow_options(&f);
+        o.sequences = o.max_tokens = o.max_marks = SENTENCES;
+        o.capacity = capacity;
+        o.workers = 1;
+        cr_assert_eq(omni_engine_create(&o, &e, &f.err), OMNI_OK, "%s", f.err.text);
+        omni_encode io = {ids, NULL, counts, mark, SENTENCES, pooled, predicted};
+        cr_expect_eq(omni_engine_encode(e, &io, &f.err), OMNI_OK, "%s: %s", plans[t], f.err.text);
+        omni_engine_free(e);
+    }
+    flow_close(&f, NULL);
+}
