@@ -95,6 +95,12 @@ omni_range omni_split(size_t total, size_t parts, size_t index);
 /* The part that owns `item`: the inverse of omni_split. item < total. */
 size_t omni_split_owner(size_t total, size_t parts, size_t item);
 
+/* Two levels: `runs` runs of `each` things one after the other. The parts are split over the runs, then a
+ * run's things over its parts; so neighbours still own neighbouring things, and no part has things of two
+ * runs. runs <= parts.
+ *   runs 2, each 3, parts 5: {0,1} {1,1} {2,1} {3,2} {5,1} */
+omni_range omni_split_runs(size_t runs, size_t each, size_t parts, size_t index);
+
 size_t omni_ceil_log2(size_t n); /* 0 for n <= 1 */
 
 /* --- memory: ordinary heap, 128-byte aligned, zeroed; NULL when refused. Free with omni_free. --- */

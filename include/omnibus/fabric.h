@@ -51,14 +51,15 @@ size_t omni_view_bytes(const omni_view *v); /* of the payload */
 /* The narrowed floats in place, as if they had travelled. */
 void omni_view_round(const omni_view *v);
 
-/* A full-size buffer of which each of p ranks holds a slice of every row: part j begins `offset` bytes
- * into the row and its `units` units of `unit_bytes` are cut by omni_split(units, p, index). For tree
- * gathers. */
+/* A full-size buffer of which each of p ranks holds a slice of every row: part j begins `offset` bytes into
+ * the row and its `runs` runs of `units` units of `unit_bytes` are cut by omni_split_runs(runs, units, p,
+ * index). For tree gathers. */
 typedef struct omni_sliced {
     size_t rows, stride;
     size_t parts;
     struct {
         size_t offset, units, unit_bytes;
+        size_t runs;     /* 0: one */
         omni_dtype wire; /* as of a span */
     } part[OMNI_SPANS];
 } omni_sliced;

@@ -109,6 +109,10 @@ void omni_rope_table(size_t positions, size_t head_dim, const double *inverse, f
 /* Rotates one row of `heads` consecutive heads, in place, for position `position`. */
 void omni_rope_row(float *x, size_t heads, size_t head_dim, size_t position, const float *cos_table,
                    const float *sin_table);
+/* Rotates a slice of one head in pair order (0, head_dim/2, 1, head_dim/2 + 1, ...): x holds pairs
+ * [first, first + pairs). The same bits as above. */
+void omni_rope_pairs(float *x, size_t first, size_t pairs, size_t head_dim, size_t position,
+                     const float *cos_table, const float *sin_table);
 
 /* --- attention -------------------------------------------------------------------------------- */
 
@@ -142,6 +146,22 @@ void omni_attention_run(const omni_attention *a);
  * sum = 0 (no key seen anywhere) gives 0. */
 void omni_attention_finish(const float *x, size_t ldx, size_t rows, size_t heads, size_t head_dim, float *y,
                            size_t ldy);
+
+/* Attention in two halves, for a PE that holds some dims of one head: its scores are addends of the whole
+ * ones, to be summed over the PEs of the head before the softmax. The same keys and queries as above, key j
+ * at position j. */
+typedef struct omni_scores {
+    float *scores; /* packed: of query 0 those of the keys that it sees, then of query 1, ... */
+    size_t queries, query_first, keys;
+    size_t dims; /* held; 0: addends are 0, and there is nothing to weigh */
+    float scale;
+} omni_scores;
+
+size_t omni_scores_count(const omni_scores *s); /* floats */
+/* scores = scale * q.k over the dims held; q [queries, dims], rows ldq apart, k [keys, dims] */
+void omni_scores_partial(const omni_scores *s, const float *q, size_t ldq, const float *k);
+/* out = softmax(scores) v; v [keys, dims], out [queries, dims], rows ldo apart. The scores are spoilt. */
+void omni_scores_weigh(const omni_scores *s, const float *v, float *out, size_t ldo);
 
 /* --- arg-max, and combine operators ----------------------------------------------------------- */
 

@@ -23,7 +23,13 @@ typedef enum omni_placement_kind {
     OMNI_PARTIAL,
     OMNI_ROOT
 } omni_placement_kind;
-typedef enum omni_dim { OMNI_DIM_NONE, OMNI_DIM_FEATURE, OMNI_DIM_HEAD, OMNI_DIM_TOKEN } omni_dim;
+typedef enum omni_dim {
+    OMNI_DIM_NONE,
+    OMNI_DIM_FEATURE,
+    OMNI_DIM_HEAD,
+    OMNI_DIM_TOKEN,
+    OMNI_DIM_SUBHEAD /* head x dim: the ranks are split over the heads, then a head's dims over its ranks */
+} omni_dim;
 typedef struct omni_placement {
     omni_placement_kind kind;
     omni_dim dim; /* of SHARDED */
@@ -40,8 +46,9 @@ const char *omni_placement_name(omni_placement p);
 typedef struct omni_mesh {
     size_t pes, used;
     size_t groups, stages;
-    bool tokens; /* groups have a share of the pass's tokens each, not of its sequences */
-    bool joined; /* the used ranks also have one piece together */
+    bool tokens;  /* groups have a share of the pass's tokens each, not of its sequences */
+    bool joined;  /* the used ranks also have one piece together */
+    size_t heads; /* a plan with attn=subheads cuts the inner axis further; else 0 */
 } omni_mesh;
 
 /* Where a rank stands. */
@@ -59,13 +66,17 @@ omni_range omni_mesh_ranks(const omni_mesh *mesh, size_t group, size_t stage);
 typedef enum omni_cut {
     OMNI_CUT_STAGE,    /* a piece for each stage of each group */
     OMNI_CUT_BOUNDARY, /* a stage and the next, of each group: (group, stage) names the first of the two */
+    OMNI_CUT_HEAD,     /* a piece for each head in each stage of each group: omni_split(p, heads, head) */
     OMNI_CUT_ALL,      /* all used ranks of a joined mesh: one message for all groups at once */
     OMNI_CUTS
 } omni_cut;
-omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage);
+/* Pieces that a stage of a group is cut into: one for each head, else one. */
+size_t omni_mesh_pieces_in(const omni_mesh *mesh, omni_cut cut);
+/* The k-th of them. */
+omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage, size_t k);
 /* Pieces are numbered: 0 .. omni_mesh_pieces - 1. */
 size_t omni_mesh_pieces(const omni_mesh *mesh);
-size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage);
+size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage, size_t k);
 
 /* --- the plan as a user names it -------------------------------------------------------------- */
 
@@ -136,10 +147,12 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap);
 
 typedef enum omni_rows {
     OMNI_ROWS_TOKENS,
-    OMNI_ROWS_SEQUENCES,  /* of those that end here */
-    OMNI_ROWS_BEGINNINGS, /* of those that begin here */
-    OMNI_ROWS_MARKS,      /* the tokens that an MLM head is to predict */
-    OMNI_ROWS_TOKEN_SHARE /* the tokens whose keys and values this rank keeps (omni_kv_*) */
+    OMNI_ROWS_SEQUENCES,   /* of those that end here */
+    OMNI_ROWS_BEGINNINGS,  /* of those that begin here */
+    OMNI_ROWS_MARKS,       /* the tokens that an MLM head is to predict */
+    OMNI_ROWS_TOKEN_SHARE, /* the tokens whose keys and values this rank keeps (omni_kv_*) */
+    OMNI_ROWS_SCORES,      /* a query and a key of its sequence: query after query, all the keys */
+    OMNI_ROWS_SCORES_SEEN  /* of those, the keys at the query's position or before */
 } omni_rows;
 
 /* How addends are merged: the kernels of the same names. */
@@ -155,6 +168,7 @@ typedef struct omni_value {
     const char *name; /* "x", "qkv", "lse", ... */
     omni_rows rows;
     omni_placement at;    /* along the inner axis; the other axes hold their own */
+    omni_cut over;        /* each of these pieces has such a tensor: `at` is along its ranks */
     omni_combine combine; /* of PARTIAL */
     size_t parts;
     struct {
@@ -162,7 +176,11 @@ typedef struct omni_value {
         size_t units; /* SHARDED: omni_split(units, p, index) gives units [a, b) ... */
         size_t unit;  /* ... of which the part owns features [a/share*unit, ceil(b/share)*unit) */
         size_t share;
-        bool exact; /* control values: statistics, maxima and sums of log-sum-exps, arg-max pairs */
+        bool exact;       /* control values: statistics, maxima and sums of log-sum-exps, arg-max pairs */
+        size_t runs;      /* more than 1: there are so many runs of units, cut by omni_split_runs; ... */
+        size_t run_share; /* ... so many neighbours of them are the same features */
+        size_t
+            paired; /* not 0: features of each head of so many stand in pair order: 0, n/2, 1, n/2 + 1, ... */
     } part[OMNI_MAX_PARTS];
     bool compact;   /* stored as the slices that a rank owns, part after part; else full width */
     size_t storage; /* buffer number: values in turn share one */
@@ -178,6 +196,8 @@ typedef enum omni_step_kind {
     OMNI_STEP_KV_APPEND,
     OMNI_STEP_ATTENTION,
     OMNI_STEP_ATTENTION_FINISH,
+    OMNI_STEP_SCORES, /* of a head, over the dims held */
+    OMNI_STEP_WEIGH,  /* softmax of scores, times the dims held of the values */
     OMNI_STEP_ACTIVATION,
     OMNI_STEP_RESIDUAL,
     OMNI_STEP_ROWS,
@@ -246,7 +266,7 @@ omni_range omni_weight_dealt(const omni_mesh *mesh, const omni_weight *weight, s
 size_t omni_weight_dealt_bytes(const omni_mesh *mesh, const omni_weight *weight, size_t rank);
 
 /* Where keys and values of a layer are. */
-typedef enum omni_kv { OMNI_KV_WHOLE, OMNI_KV_HEADS, OMNI_KV_TOKENS } omni_kv;
+typedef enum omni_kv { OMNI_KV_WHOLE, OMNI_KV_HEADS, OMNI_KV_TOKENS, OMNI_KV_SUBHEADS } omni_kv;
 
 typedef struct omni_plan {
     omni_plan_spec spec;
@@ -281,6 +301,7 @@ typedef struct omni_extent {
     size_t marks;       /* of the tokens, those for an MLM head; 0 for other models */
     const size_t *mark; /* [marks] their rows, ascending; NULL: spread evenly over the sequences */
     const size_t *first, *counts; /* [sequences] of the pass: with what is skipped and cut */
+    size_t longest; /* of a largest pass, which has no first and counts: most positions of a sequence */
 } omni_extent;
 /* Of the i-th sequence: the first position here, and tokens here. */
 size_t omni_extent_first(const omni_extent *x, size_t i);
@@ -340,9 +361,26 @@ size_t omni_kv_first(omni_kv kv, size_t p, size_t i, size_t sequence); /* first 
 size_t omni_kv_stride(omni_kv kv, size_t p); /* positions from one kept to the next */
 size_t omni_kv_tokens(omni_kv kv, size_t p, size_t i, size_t sequence,
                       size_t length); /* kept of [0, length) */
-/* Key-value heads that index i keeps: all, or under OMNI_KV_HEADS those that its query heads use (with
- * grouped queries and more ranks than key-value heads, neighbours keep the same one). */
+/* Key-value heads that index i keeps: all, or under OMNI_KV_HEADS and OMNI_KV_SUBHEADS those that its query
+ * heads use (with grouped queries and more ranks than key-value heads, neighbours keep the same one). */
 omni_range omni_kv_heads(omni_kv kv, const omni_shape *shape, size_t p, size_t i);
+/* And which dims of each of them: all, or under OMNI_KV_SUBHEADS those of its slice of its query head. */
+omni_range omni_kv_dims(omni_kv kv, const omni_shape *shape, size_t p, size_t i);
+/* Features of the keys, and of the values, that these are. */
+omni_range omni_kv_features(omni_kv kv, const omni_shape *shape, size_t p, size_t i);
+
+/* --- sub-heads -------------------------------------------------------------------------------- */
+
+/* The query head that index i of p works on, together with the other ranks of its piece, and which of its
+ * dims it has: whole pairs where there is rotary embedding, maybe none. p > heads. Queries and keys are in
+ * pair order, values and outputs are not. */
+typedef struct omni_subhead {
+    size_t head;
+    omni_range dims;
+} omni_subhead;
+omni_subhead omni_subhead_of(const omni_shape *shape, size_t p, size_t i);
+/* Dims that always stay together: 2 with rotary embedding, else 1. */
+size_t omni_subhead_unit(const omni_shape *shape);
 
 /* --- changing the plan between passes --------------------------------------------------------- */
 

@@ -41,6 +41,13 @@ size_t omni_split_owner(size_t total, size_t parts, size_t item) {
     return item < in_larger ? item / (each + 1) : larger + (item - in_larger) / each;
 }
 
+omni_range omni_split_runs(size_t runs, size_t each, size_t parts, size_t index) {
+    size_t run = omni_split_owner(parts, runs, index);
+    omni_range of_run = omni_split(parts, runs, run),
+               mine = omni_split(each, of_run.count, index - of_run.start);
+    return (omni_range){.start = run * each + mine.start, .count = mine.count};
+}
+
 size_t omni_ceil_log2(size_t n) {
     size_t levels = 0;
     while (levels < 63 && ((size_t)1 << levels) < n) levels++;

@@ -23,13 +23,47 @@ uint64_t plan_moved(const omni_counters *c) {
     return c->broadcast_bytes + c->tree_bytes + c->addressed_bytes + c->host_bytes;
 }
 
-/* "bus 0..3", "tree 0..3, 2 levels, bf16", "host port -> bus 0..3"; of the first group, and how many others do the
- * same on pieces of their own. */
+/* Of the pieces of a cut, over all groups, those of as many PEs as the first one and the others: they differ
+ * by one PE, if at all. */
+typedef struct pieces {
+    omni_range first;
+    size_t alike, others, other_pes;
+} pieces;
+
+static pieces pieces_of(const omni_mesh *mesh, const omni_step *step) {
+    pieces p = {.first = omni_mesh_piece(mesh, step->cut, 0, step->stage, 0)};
+    for (size_t g = 0; g < (step->cut == OMNI_CUT_ALL ? 1 : mesh->groups); g++) {
+        for (size_t k = 0; k < omni_mesh_pieces_in(mesh, step->cut); k++) {
+            size_t pes = omni_mesh_piece(mesh, step->cut, g, step->stage, k).count;
+            p.alike += pes == p.first.count;
+            p.others += pes != p.first.count;
+            if (pes != p.first.count) p.other_pes = pes;
+        }
+    }
+    return p;
+}
+
+/* ", and 7 pieces alike", ", 3 pieces alike and 4 of 2 PEs", ", and 7 of 1 PE" */
+static void add_others(const pieces *p, message *m) {
+    char alike[48] = "", others[48] = "";
+    size_t same = p->alike - 1, used = strlen(m->route);
+    if (same) snprintf(alike, sizeof alike, "%zu piece%s alike", same, same == 1 ? "" : "s");
+    if (p->others)
+        snprintf(others, sizeof others, "%zu of %zu PE%s", p->others, p->other_pes,
+                 p->other_pes == 1 ? "" : "s");
+    if (same && p->others)
+        snprintf(m->route + used, sizeof m->route - used, ", %s and %s", alike, others);
+    else if (same || p->others)
+        snprintf(m->route + used, sizeof m->route - used, ", and %s%s", alike, others);
+}
+
+/* "bus 0..3", "tree 0..3, 2 levels, bf16", "host port -> bus 0..3"; of the first piece, and how many others there
+ * are. */
 static void route_text(const omni_plan *plan, message *m) {
-    omni_range piece = omni_mesh_piece(&plan->mesh, m->step->cut, 0, m->step->stage);
-    size_t first = piece.start, last = first + piece.count - 1, levels = omni_ceil_log2(piece.count);
+    pieces p = pieces_of(&plan->mesh, m->step);
+    size_t first = p.first.start, last = first + p.first.count - 1, levels = omni_ceil_log2(p.first.count);
     char bus[48];
-    snprintf(bus, sizeof bus, piece.count > 1 ? "%zu..%zu" : "%zu", first, last);
+    snprintf(bus, sizeof bus, p.first.count > 1 ? "%zu..%zu" : "%zu", first, last);
     switch (m->step->kind) {
     case OMNI_STEP_HOST_IN:
         snprintf(m->route, sizeof m->route, "host port -> bus %s", bus);
@@ -48,12 +82,9 @@ static void route_text(const omni_plan *plan, message *m) {
     default:
         snprintf(m->route, sizeof m->route, "bus %s", bus);
     }
-    size_t used = strlen(m->route), others = m->step->cut == OMNI_CUT_ALL ? 0 : plan->mesh.groups - 1;
-    if (m->wire->dtype != OMNI_F32)
-        used += (size_t)snprintf(m->route + used, sizeof m->route - used, ", %s", m->wire->name);
-    if (others)
-        snprintf(m->route + used, sizeof m->route - used, ", and %zu piece%s alike", others,
-                 others == 1 ? "" : "s");
+    size_t used = strlen(m->route);
+    if (m->wire->dtype != OMNI_F32) snprintf(m->route + used, sizeof m->route - used, ", %s", m->wire->name);
+    add_others(&p, m);
 }
 
 static message message_of(const situation *s, const omni_step *step) {
@@ -146,7 +177,8 @@ static void add_csv(planning *k, const situation *s, const json_t *op, const jso
 static void add_moved(omni_table *t, const situation *s, const omni_step *step, const omni_counters *c) {
     char text[32];
     const omni_mesh *mesh = &s->plan->mesh;
-    size_t pairs = mesh->groups == 1 ? omni_mesh_ranks(mesh, 0, step->stage).count - 1 : 0;
+    bool one = mesh->groups * omni_mesh_pieces_in(mesh, step->cut) == 1;
+    size_t pairs = one ? omni_mesh_ranks(mesh, 0, step->stage).count - 1 : 0;
     if (step->kind == OMNI_STEP_REDUCE && pairs > 1)
         omni_table_cell(t, "%zu x %s", pairs, omni_format_bytes(text, sizeof text, plan_moved(c) / pairs));
     else

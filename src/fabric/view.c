@@ -51,13 +51,20 @@ void omni_view_round(const omni_view *v) {
     if (view_narrows(v)) view_copy(v, 0, v, 0, omni_view_bytes(v));
 }
 
+/* Units of part j that index i holds. */
+static omni_range sliced_units(const omni_sliced *s, size_t j, size_t p, size_t i) {
+    size_t runs = s->part[j].runs ? s->part[j].runs : 1;
+    return omni_split_runs(runs, s->part[j].units, p, i);
+}
+
 omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo, size_t hi) {
     omni_view v = {.base = base, .rows = s->rows, .stride = s->stride, .spans = s->parts};
     for (size_t j = 0; j < s->parts; j++) {
         size_t unit = s->part[j].unit_bytes;
-        size_t start = omni_split(s->part[j].units, p, lo).start, end = start;
+        size_t start = 0, end = 0;
         if (hi > lo) {
-            omni_range last = omni_split(s->part[j].units, p, hi - 1);
+            omni_range last = sliced_units(s, j, p, hi - 1);
+            start = sliced_units(s, j, p, lo).start;
             end = last.start + last.count;
         }
         v.span[j].offset = s->part[j].offset + start * unit;

@@ -8,8 +8,9 @@
  * Assumptions: rows of q, k, v, out are head_dim long, contiguous, of any length and alignment; rows is 1, 2
  * or 4.
  */
+/* `keys` keys from k on; the first one's scores are s[r][at]. */
 LANES_FN void dots(size_t rows, size_t keys, const float *const *q, const float *k, size_t head_dim,
-                   float scale, float *s, size_t lds) {
+                   float scale, float *const *s, size_t at) {
     vec acc[4][8];
     LANES_UNROLL for (size_t r = 0; r < rows; r++) LANES_UNROLL for (size_t j = 0; j < keys; j++) acc[r][j] =
         (vec){0};
@@ -26,25 +27,25 @@ LANES_FN void dots(size_t rows, size_t keys, const float *const *q, const float 
         if (rest)
             acc[r][j] =
                 vec_fma(vec_load_n(q[r] + d, rest), vec_load_n(k + j * head_dim + d, rest), acc[r][j]);
-        s[r * lds + j] = vec_sum(acc[r][j]) * scale;
+        s[r][at + j] = vec_sum(acc[r][j]) * scale;
     }
 }
 
 LANES_FN void scores_rows(size_t rows, const float *const *q, const float *k, size_t keys, size_t head_dim,
-                          float scale, float *s, size_t lds) {
+                          float scale, float *const *s) {
     size_t j = 0, step = 8 / rows;
-    for (; j + step <= keys; j += step) dots(rows, step, q, k + j * head_dim, head_dim, scale, s + j, lds);
-    for (; j < keys; j++) dots(rows, 1, q, k + j * head_dim, head_dim, scale, s + j, lds);
+    for (; j + step <= keys; j += step) dots(rows, step, q, k + j * head_dim, head_dim, scale, s, j);
+    for (; j < keys; j++) dots(rows, 1, q, k + j * head_dim, head_dim, scale, s, j);
 }
 
 static LANES_TARGET void attention_scores(size_t rows, const float *const *q, const float *k, size_t keys,
-                                          size_t head_dim, float scale, float *s, size_t lds) {
+                                          size_t head_dim, float scale, float *const *s) {
     if (rows == 4)
-        scores_rows(4, q, k, keys, head_dim, scale, s, lds);
+        scores_rows(4, q, k, keys, head_dim, scale, s);
     else if (rows == 2)
-        scores_rows(2, q, k, keys, head_dim, scale, s, lds);
+        scores_rows(2, q, k, keys, head_dim, scale, s);
     else
-        scores_rows(1, q, k, keys, head_dim, scale, s, lds);
+        scores_rows(1, q, k, keys, head_dim, scale, s);
 }
 
 /* NaN is passed on: exp makes it so even where the maximum has dropped it. */
@@ -76,8 +77,8 @@ static LANES_TARGET float attention_softmax(float *s, size_t n, float *max) {
 }
 
 /* `width` vectors of columns, from `d` on; lanes < LANES: one vector of which only so many exist. */
-LANES_FN void weigh_columns(size_t rows, size_t width, const float *p, size_t ldp, const float *v,
-                            size_t keys, size_t head_dim, float *const *out, size_t d, size_t lanes) {
+LANES_FN void weigh_columns(size_t rows, size_t width, float *const *p, const float *v, size_t keys,
+                            size_t head_dim, float *const *out, size_t d, size_t lanes) {
     vec acc[4][8];
     LANES_UNROLL for (size_t r = 0; r < rows; r++) LANES_UNROLL for (size_t c = 0; c < width; c++) acc[r][c] =
         (vec){0};
@@ -85,7 +86,7 @@ LANES_FN void weigh_columns(size_t rows, size_t width, const float *p, size_t ld
         const float *at = v + j * head_dim + d;
         vec a[4];
         __builtin_prefetch(at + KERNEL_KEY_BLOCK * head_dim);
-        LANES_UNROLL for (size_t r = 0; r < rows; r++) a[r] = vec_set(p[r * ldp + j]);
+        LANES_UNROLL for (size_t r = 0; r < rows; r++) a[r] = vec_set(p[r][j]);
         LANES_UNROLL for (size_t c = 0; c < width; c++) {
             vec b = lanes == LANES ? vec_load(at + c * LANES) : vec_load_n(at, lanes);
             LANES_UNROLL for (size_t r = 0; r < rows; r++) acc[r][c] = vec_fma(a[r], b, acc[r][c]);
@@ -100,22 +101,21 @@ LANES_FN void weigh_columns(size_t rows, size_t width, const float *p, size_t ld
     }
 }
 
-LANES_FN void weigh_rows(size_t rows, const float *p, size_t ldp, const float *v, size_t keys,
-                         size_t head_dim, float *const *out) {
+LANES_FN void weigh_rows(size_t rows, float *const *p, const float *v, size_t keys, size_t head_dim,
+                         float *const *out) {
     size_t d = 0, width = 8 / rows;
     for (; d + width * LANES <= head_dim; d += width * LANES)
-        weigh_columns(rows, width, p, ldp, v, keys, head_dim, out, d, LANES);
-    for (; d + LANES <= head_dim; d += LANES)
-        weigh_columns(rows, 1, p, ldp, v, keys, head_dim, out, d, LANES);
-    if (d < head_dim) weigh_columns(rows, 1, p, ldp, v, keys, head_dim, out, d, head_dim - d);
+        weigh_columns(rows, width, p, v, keys, head_dim, out, d, LANES);
+    for (; d + LANES <= head_dim; d += LANES) weigh_columns(rows, 1, p, v, keys, head_dim, out, d, LANES);
+    if (d < head_dim) weigh_columns(rows, 1, p, v, keys, head_dim, out, d, head_dim - d);
 }
 
-static LANES_TARGET void attention_weigh(size_t rows, const float *p, size_t ldp, const float *v, size_t keys,
+static LANES_TARGET void attention_weigh(size_t rows, float *const *p, const float *v, size_t keys,
                                          size_t head_dim, float *const *out) {
     if (rows == 4)
-        weigh_rows(4, p, ldp, v, keys, head_dim, out);
+        weigh_rows(4, p, v, keys, head_dim, out);
     else if (rows == 2)
-        weigh_rows(2, p, ldp, v, keys, head_dim, out);
+        weigh_rows(2, p, v, keys, head_dim, out);
     else
-        weigh_rows(1, p, ldp, v, keys, head_dim, out);
+        weigh_rows(1, p, v, keys, head_dim, out);
 }

@@ -49,13 +49,13 @@ typedef struct kernel_ops {
         void (*widen)(const uint16_t *from, float *to, size_t n);
     } matmul;
     struct {
-        /* s[r * lds + j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim] */
+        /* s[r][j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim] */
         void (*scores)(size_t rows, const float *const *q, const float *k, size_t keys, size_t head_dim,
-                       float scale, float *s, size_t lds);
+                       float scale, float *const *s);
         /* s[j] = exp(s[j] - max); returns their sum. n > 0 */
         float (*softmax)(float *s, size_t n, float *max);
-        /* out[r][d] += sum_j p[r * ldp + j] v[j][d], rows 1, 2 or 4 */
-        void (*weigh)(size_t rows, const float *p, size_t ldp, const float *v, size_t keys, size_t head_dim,
+        /* out[r][d] += sum_j p[r][j] v[j][d], rows 1, 2 or 4 */
+        void (*weigh)(size_t rows, float *const *p, const float *v, size_t keys, size_t head_dim,
                       float *const *out);
     } attention;
     struct {

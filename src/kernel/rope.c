@@ -28,3 +28,14 @@ void omni_rope_row(float *x, size_t heads, size_t head_dim, size_t position, con
         }
     }
 }
+
+void omni_rope_pairs(float *x, size_t first, size_t pairs, size_t head_dim, size_t position,
+                     const float *cos_table, const float *sin_table) {
+    const size_t half = head_dim / 2;
+    const float *c = cos_table + position * half + first, *s = sin_table + position * half + first;
+    for (size_t i = 0; i < pairs; i++) {
+        float low = x[2 * i], high = x[2 * i + 1];
+        x[2 * i] = low * c[i] - high * s[i];
+        x[2 * i + 1] = high * c[i] + low * s[i];
+    }
+}

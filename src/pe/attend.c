@@ -10,16 +10,24 @@ static void rotate(const omni_engine *e, float *row, size_t heads, size_t positi
     if (e->rope_cos) omni_rope_row(row, heads, s->head_dim, position, e->rope_cos, e->rope_sin);
 }
 
-/* One token's heads into slot `slot` of the cache, [head][capacity][head_dim]. */
-static void keep(float *cache, size_t capacity, size_t slot, const float *row, size_t heads,
-                 size_t head_dim) {
+/* One token's heads into slot `slot` of the cache, [head][capacity][dims held]. */
+static void keep(float *cache, size_t capacity, size_t slot, const float *row, size_t heads, size_t dims) {
     for (size_t h = 0; h < heads; h++)
-        memcpy(cache + (h * capacity + slot) * head_dim, row + h * head_dim, head_dim * sizeof(float));
+        memcpy(cache + (h * capacity + slot) * dims, row + h * dims, dims * sizeof(float));
 }
 
-static void rotate_kept(const omni_engine *e, const pe_kv *kv, size_t slot, size_t heads, size_t position) {
-    for (size_t h = 0; h < heads; h++)
-        rotate(e, kv->k + (h * kv->capacity + slot) * e->o.model->shape.head_dim, 1, position);
+static void rotate_kept(const omni_engine *e, const pe *x, const omni_step *s, const pe_kv *kv, size_t slot,
+                        size_t heads, size_t position) {
+    const omni_shape *shape = &e->o.model->shape;
+    omni_kv kind = e->o.plan->kv[s->layer];
+    omni_range dims = omni_kv_dims(kind, shape, x->seat.p, x->seat.index);
+    for (size_t h = 0; h < heads; h++) {
+        float *row = kv->k + (h * kv->capacity + slot) * dims.count;
+        if (kind == OMNI_KV_SUBHEADS)
+            subhead_rotate(e, row, dims, position);
+        else
+            rotate(e, row, 1, position);
+    }
 }
 
 void pe_keep(const omni_engine *e, const pe *x, const omni_step *s, const omni_part *part, operand k,
@@ -27,6 +35,7 @@ void pe_keep(const omni_engine *e, const pe *x, const omni_step *s, const omni_p
     const omni_shape *shape = &e->o.model->shape;
     omni_kv kind = e->o.plan->kv[s->layer];
     size_t p = x->seat.p, index = x->seat.index, heads = omni_kv_heads(kind, shape, p, index).count;
+    size_t dims = omni_kv_dims(kind, shape, p, index).count;
     size_t share_row = 0; /* rows of a token share stand one after the other */
     for (size_t i = 0; i < part->extent.sequences; i++) {
         size_t q = part->extent.sequence + i, first = omni_extent_first(&part->extent, i);
@@ -37,9 +46,9 @@ void pe_keep(const omni_engine *e, const pe *x, const omni_step *s, const omni_p
         for (; slot < end; slot++, share_row++) {
             size_t position = from + slot * stride;
             size_t row = kept_rows ? share_row : part_row(&e->pass, part, i) + position - first;
-            keep(kv->k, kv->capacity, slot, k.data + row * k.ld, heads, shape->head_dim);
-            keep(kv->v, kv->capacity, slot, v.data + row * v.ld, heads, shape->head_dim);
-            rotate_kept(e, kv, slot, heads, position);
+            keep(kv->k, kv->capacity, slot, k.data + row * k.ld, heads, dims);
+            keep(kv->v, kv->capacity, slot, v.data + row * v.ld, heads, dims);
+            rotate_kept(e, x, s, kv, slot, heads, position);
         }
     }
 }
@@ -48,9 +57,8 @@ void exec_kv_append(worker *w, pe *x, const omni_step *s, const omni_part *part)
     const omni_engine *e = w->engine;
     const omni_shape *shape = &e->o.model->shape;
     const omni_value *v = engine_value(e, s->in[0]);
-    omni_range heads = omni_kv_heads(e->o.plan->kv[s->layer], shape, x->seat.p, x->seat.index);
-    omni_range cols = {heads.start * shape->head_dim, heads.count * shape->head_dim};
-    if (heads.count == 0) return;
+    omni_range cols = omni_kv_features(e->o.plan->kv[s->layer], shape, x->seat.p, x->seat.index);
+    if (cols.count == 0) return;
     pe_keep(e, x, s, part, pe_operand(x, v, 1, cols), pe_operand(x, v, 2, cols),
             v->rows == OMNI_ROWS_TOKEN_SHARE);
 }

@@ -174,9 +174,14 @@ static omni_status allocate_host_port(omni_engine *e, omni_error *err) {
     return bind_host_port(e, err);
 }
 
-static omni_segment segment_of(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage) {
-    omni_range piece = omni_mesh_piece(mesh, cut, group, stage);
-    return (omni_segment){piece.start, piece.count};
+/* The pieces that a cut makes of a stage of a group. */
+static void set_segments(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage,
+                         omni_segment *segments) {
+    for (size_t k = 0; k < omni_mesh_pieces_in(mesh, cut); k++) {
+        omni_range piece = omni_mesh_piece(mesh, cut, group, stage, k);
+        segments[omni_mesh_piece_number(mesh, cut, group, stage, k)] =
+            (omni_segment){piece.start, piece.count};
+    }
 }
 
 static omni_status open_fabric(const omni_engine *e, const omni_segment *segments, size_t count,
@@ -201,10 +206,8 @@ static omni_status create_fabric(const omni_engine *e, pe_form *form, omni_error
     for (size_t cut = 0; cut < OMNI_CUT_ALL; cut++)
         for (size_t g = 0; g < mesh->groups; g++)
             for (size_t s = 0; s + (cut == OMNI_CUT_BOUNDARY) < mesh->stages; s++)
-                segments[omni_mesh_piece_number(mesh, (omni_cut)cut, g, s)] =
-                    segment_of(mesh, (omni_cut)cut, g, s);
-    if (mesh->joined)
-        segments[omni_mesh_piece_number(mesh, OMNI_CUT_ALL, 0, 0)] = segment_of(mesh, OMNI_CUT_ALL, 0, 0);
+                set_segments(mesh, (omni_cut)cut, g, s, segments);
+    if (mesh->joined) set_segments(mesh, OMNI_CUT_ALL, 0, 0, segments);
     omni_status st = open_fabric(e, segments, omni_mesh_pieces(mesh), &form->fabric, err);
     omni_free(segments);
     return st;
@@ -412,7 +415,7 @@ static bool send_rows(omni_engine *e, size_t wave) {
     size_t hidden = e->o.model->shape.hidden;
     for (size_t g = 0; g < mesh->groups; g++) {
         const omni_part *part = pass_part(&e->pass, g, 0, wave);
-        if (part && !omni_fabric_host_send(e->fabric, omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, 0),
+        if (part && !omni_fabric_host_send(e->fabric, omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, 0, 0),
                                            e->rows + part->row * hidden,
                                            part->extent.tokens * hidden * sizeof(float)))
             return false;
@@ -444,7 +447,7 @@ static bool await_results(omni_engine *e, const omni_encode *io, size_t wave) {
     for (int pooled = io->pooled != NULL; pooled >= 0; pooled--) {
         for (size_t g = 0; g < mesh->groups; g++) {
             const omni_part *part = pass_part(&e->pass, g, last, wave);
-            size_t piece = omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, last);
+            size_t piece = omni_mesh_piece_number(mesh, OMNI_CUT_STAGE, g, last, 0);
             if (part && !await_part(e, io, pooled, piece, part)) return false;
         }
     }

@@ -84,14 +84,18 @@ static void lay_kv(const omni_engine_options *o, cursor *c, pe *x) {
     size_t p = x->seat.p, index = x->seat.index;
     for (size_t l = x->layers.start; l < x->layers.start + x->layers.count; l++) {
         omni_kv kv = o->plan->kv[l];
-        size_t heads = omni_kv_heads(kv, s, p, index).count;
+        size_t width = omni_kv_features(kv, s, p, index).count;
         for (size_t q = x->sequences.start; q < x->sequences.start + x->sequences.count; q++) {
             pe_kv *mine = pe_kv_of(x, l, q);
             mine->capacity = omni_kv_tokens(kv, p, index, q, o->capacity[q]);
-            mine->k = take_floats(c, heads * s->head_dim, mine->capacity);
-            mine->v = take_floats(c, heads * s->head_dim, mine->capacity);
+            mine->k = take_floats(c, width, mine->capacity);
+            mine->v = take_floats(c, width, mine->capacity);
         }
     }
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 /* The buffer of a value that a step of the PE's stage uses is at least as large as the value. */
@@ -101,13 +105,14 @@ static void note_value(const omni_engine_options *o, const pe *x, int v, omni_ex
     const omni_value *value = &o->plan->value[v];
     size_t w = omni_value_width(value, x->seat.p, x->seat.index), i = value->storage;
     rows[i] = omni_rows_most(value->rows, most, x->seat.p);
-    width[i] = w > width[i] ? w : width[i];
+    width[i] = larger(w, width[i]);
 }
 
 /* A buffer is as large as the largest of the values that take turns in it. False: no memory to find out. */
 static bool lay_storage(const omni_engine_options *o, cursor *c, pe *x) {
     const omni_plan *plan = o->plan;
     omni_extent most = {.tokens = o->max_tokens, .sequences = o->sequences, .marks = o->max_marks};
+    for (size_t q = 0; q < o->sequences; q++) most.longest = larger(o->capacity[q], most.longest);
     size_t *rows = omni_alloc_array(plan->storage_count, sizeof *rows);
     size_t *width = omni_alloc_array(plan->storage_count, sizeof *width);
     most = omni_part_most(plan, most, x->seat.group);

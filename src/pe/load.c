@@ -1,6 +1,9 @@
 /* load.c: each PE reads its own shards, and nothing else, from the checkpoint into its arena, block of rows by
  * block of rows. BF16 stays 2 bytes. F16 becomes F32: no kernel widens it, and BF16 could not hold its fractions.
  * Where a fused projection mixes types, F32 is used for all of it.
+ *
+ * Queries and keys of sub-heads are packed in pair order, row by row: stored 0 1 2 3 | 4 5 6 7 of a head of 8
+ * become 0 4 1 5 2 6 3 7, so that a slice of a few pairs is contiguous in what the matrix yields.
  */
 #include <stdlib.h>
 
@@ -52,8 +55,9 @@ static omni_status load_shard(const omni_engine_options *o, pe_weight *mine, con
     omni_range rows = s->m->in_out ? s->in : out, cols = s->m->in_out ? out : s->in;
     size_t stored_cols = s->m->in_out ? s->m->stored_out : s->m->in, bytes;
     if (rows.count == 0 || cols.count == 0) return OMNI_OK;
+    size_t block_most = rows.count < BLOCK_ROWS ? rows.count : BLOCK_ROWS;
     void *block =
-        omni_size_mul(BLOCK_ROWS * omni_dtype_bytes(dtype), cols.count, &bytes) ? malloc(bytes) : NULL;
+        omni_size_mul(block_most * omni_dtype_bytes(dtype), cols.count, &bytes) ? malloc(bytes) : NULL;
     if (!block) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to read a block of '%s'", s->t->name);
     omni_status st = OMNI_OK;
     for (size_t r = 0; r < rows.count && st == OMNI_OK && omni_stop_get(o->stop) == OMNI_OK;
@@ -95,6 +99,40 @@ static omni_range outputs_kept(const omni_engine_options *o, const pe *x, const 
     return (omni_range){0, w->op->matrix[j].out};
 }
 
+/* The longest stretch of stored outputs that yields features from `first` on, `count` at most: of heads of
+ * `paired` features in pair order one, else all. */
+static omni_range stored_outputs(size_t paired, size_t first, size_t count) {
+    if (!paired) return (omni_range){first, count};
+    size_t in_head = first % paired, head = first - in_head;
+    return (omni_range){head + in_head / 2 + in_head % 2 * (paired / 2), 1};
+}
+
+/* Outputs of one matrix into the handle from `s->packed_out` on. */
+static omni_status load_outputs(const omni_engine_options *o, pe_weight *mine, shard s, omni_dtype dtype,
+                                size_t paired, omni_error *err) {
+    const omni_range all = s.out;
+    omni_status st = OMNI_OK;
+    for (size_t done = 0; done < all.count && st == OMNI_OK; done += s.out.count) {
+        s.out = stored_outputs(paired, all.start + done, all.count - done);
+        st = load_shard(o, mine, &s, dtype, err);
+        s.packed_out += s.out.count;
+    }
+    return st;
+}
+
+/* And the biases of outputs `all`, in the same order. */
+static omni_status load_biases(const omni_engine_options *o, const omni_matrix *m, size_t layer,
+                               omni_range all, size_t paired, float *to, omni_error *err) {
+    omni_status st = OMNI_OK;
+    for (size_t done = 0, n; done < all.count && st == OMNI_OK; done += n) {
+        omni_range part = stored_outputs(paired, all.start + done, all.count - done);
+        n = part.count;
+        part.start += m->out_offset;
+        st = load_vector(o, &m->bias, layer, m->stored_out, part, to + done, err);
+    }
+    return st;
+}
+
 static omni_status load_projection(const omni_engine_options *o, const pe *x, const omni_weight *w,
                                    pe_weight *mine, omni_error *err) {
     const omni_tensor *t[OMNI_MAX_PARTS];
@@ -105,10 +143,10 @@ static omni_status load_projection(const omni_engine_options *o, const pe *x, co
         const omni_matrix *m = &w->op->matrix[j];
         omni_range out = outputs_kept(o, x, w, j), added = w->panel ? (omni_range){0, m->out} : out;
         shard s = {.m = m, .t = t[j], .out = out, .in = mine->in, .packed_out = at};
-        omni_range bias = {m->out_offset + added.start, added.count};
-        if (mine->matrix) st = load_shard(o, mine, &s, dtype, err);
-        if (mine->bias && added.count && st == OMNI_OK)
-            st = load_vector(o, &m->bias, w->layer, m->stored_out, bias, mine->bias + bias_at, err);
+        size_t paired = w->out.part[j].paired;
+        if (mine->matrix) st = load_outputs(o, mine, s, dtype, paired, err);
+        if (mine->bias && st == OMNI_OK)
+            st = load_biases(o, m, w->layer, added, paired, mine->bias + bias_at, err);
         at += out.count;
         bias_at += added.count;
     }

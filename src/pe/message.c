@@ -111,6 +111,7 @@ static bool send_gather(const move *m) {
         sliced.part[sliced.parts].offset = offset * sizeof(float);
         sliced.part[sliced.parts].wire = wire_of(m, to, j);
         sliced.part[sliced.parts].units = from->part[j].units;
+        sliced.part[sliced.parts].runs = from->part[j].runs;
         sliced.part[sliced.parts++].unit_bytes = from->part[j].unit * sizeof(float);
     }
     for (size_t k = 0; k < m->own.count; k++) {
@@ -257,20 +258,36 @@ static bool (*const send[OMNI_STEP_KINDS])(const move *) = {
     [OMNI_STEP_SCATTER] = send_scatter,     [OMNI_STEP_COLLECT] = send_collect,
 };
 
-bool exec_message(worker *w, const omni_step *s, const omni_part *part, const pe_share *own) {
+static omni_range overlap(omni_range a, omni_range b) {
+    size_t start = a.start > b.start ? a.start : b.start;
+    size_t end_a = a.start + a.count, end_b = b.start + b.count, end = end_a < end_b ? end_a : end_b;
+    return (omni_range){start, end > start ? end - start : 0};
+}
+
+/* Over the k-th piece. */
+static bool move_over(worker *w, const omni_step *s, const omni_part *part, const pe_share *own, size_t k) {
     const omni_engine *e = w->engine;
     const omni_mesh *mesh = &e->o.plan->mesh;
-    omni_range piece = omni_mesh_piece(mesh, s->cut, own->group, s->stage);
+    omni_range piece = omni_mesh_piece(mesh, s->cut, own->group, s->stage, k);
     move m = {.w = w,
               .e = e,
               .s = s,
               .part = part,
-              .own = own->ranks,
+              .own = overlap(own->ranks, piece),
               .first = piece.start,
               .p = piece.count,
-              .piece = omni_mesh_piece_number(mesh, s->cut, own->group, s->stage)};
+              .piece = omni_mesh_piece_number(mesh, s->cut, own->group, s->stage, k)};
     bool empty = s->in[0] != OMNI_NO_VALUE && rows_at(&m, engine_value(e, s->in[0]), 0) == 0;
-    return empty || send[s->kind](&m); /* the last rows of an open part, no marks */
+    return empty || m.own.count == 0 || send[s->kind](&m); /* the last rows of an open part, no marks */
+}
+
+/* Piece by piece, in the same order for everybody: who carries ranks of two pieces keeps nobody waiting in a
+ * circle. */
+bool exec_message(worker *w, const omni_step *s, const omni_part *part, const pe_share *own) {
+    const omni_mesh *mesh = &w->engine->o.plan->mesh;
+    for (size_t k = 0; k < omni_mesh_pieces_in(mesh, s->cut); k++)
+        if (!move_over(w, s, part, own, k)) return false;
+    return true;
 }
 
 /* From root to root; the other ranks of the two stages let it pass. */
@@ -283,7 +300,7 @@ bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t 
     omni_view src = {0}, dst = {0};
     if (carries(&m, from.start)) src = view_stored(&m, &e->pe[from.start], s->in[0]);
     if (carries(&m, to.start)) dst = view_stored(&m, &e->pe[to.start], s->out);
-    return omni_fabric_send(e->fabric, w->index, omni_mesh_piece_number(mesh, s->cut, group, s->stage),
+    return omni_fabric_send(e->fabric, w->index, omni_mesh_piece_number(mesh, s->cut, group, s->stage, 0),
                             s->root, from.count, OMNI_ADDRESSED_OTHER, &src, &dst,
                             part->extent.tokens * e->o.model->shape.hidden *
                                 omni_dtype_bytes(wire_of(&m, engine_value(e, s->in[0]), 0)));

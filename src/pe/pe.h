@@ -36,7 +36,7 @@ typedef struct pe_weight {
     omni_dtype dtype; /* of several */
 } pe_weight;
 
-/* Keys and values of one layer and sequence, [heads held][capacity][head_dim] each. */
+/* Keys and values of one layer and sequence, [heads held][capacity][dims held of a head] each. */
 typedef struct pe_kv {
     float *k, *v;
     size_t capacity;
@@ -195,7 +195,7 @@ operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want);
 /* Features of part j that the PE stores. */
 omni_range pe_stored(const pe *x, const omni_value *v, size_t j);
 
-/* exec.c, message.c, attend.c: one step of the pass. False: stopped. */
+/* exec.c, message.c, attend.c, subheads.c, stream.c: one step of the pass. False: stopped. */
 bool exec_pass(worker *w);
 bool exec_switch(worker *w);                              /* switch.c */
 bool switch_staging(const omni_engine *e, size_t *bytes); /* false: more than there can be */
@@ -209,6 +209,10 @@ void pe_keep(const omni_engine *e, const pe *x, const omni_step *s, const omni_p
              operand v, bool kept_rows);
 void exec_attention(worker *w, pe *x, const omni_step *s, const omni_part *part);
 void exec_attention_finish(worker *w, pe *x, const omni_step *s, const omni_part *part);
+void exec_scores(worker *w, pe *x, const omni_step *s, const omni_part *part);
+void exec_weigh(worker *w, pe *x, const omni_step *s, const omni_part *part);
+/* Rotary embedding of some dims of a head, in pair order; does nothing without one. */
+void subhead_rotate(const omni_engine *e, float *row, omni_range dims, size_t position);
 
 /* pass.c: the most parts that a pass can have; cuts one into its parts. */
 size_t pass_parts(const omni_engine_options *o);

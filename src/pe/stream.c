@@ -153,7 +153,7 @@ static bool stream_share(worker *w, const omni_step *s, size_t rank, size_t *tur
     const omni_mesh *mesh = &e->o.plan->mesh;
     const omni_weight *weight = &e->o.plan->weight[s->weight];
     omni_range dealt = omni_weight_dealt(mesh, weight, rank), piece;
-    size_t in = weight->in.part[0].width, bus = omni_mesh_piece_number(mesh, s->cut, 0, 0);
+    size_t in = weight->in.part[0].width, bus = omni_mesh_piece_number(mesh, s->cut, 0, 0, 0);
     bool mine = carries(w, rank), takes = !mine && has_rows(w);
     memset(w->views, 0, w->ranks.count * sizeof *w->views);
     for (size_t i = 0; (piece = stream_piece(dealt.count, i)).count; i++) {
@@ -205,7 +205,7 @@ static void keep_group(worker *w, const omni_step *s, const omni_part *part, con
 static bool share_group(worker *w, const omni_step *s, size_t group, const omni_part *part) {
     const omni_engine *e = w->engine;
     const omni_mesh *mesh = &e->o.plan->mesh;
-    size_t rank = omni_mesh_ranks(mesh, group, 0).start, bus = omni_mesh_piece_number(mesh, s->cut, 0, 0);
+    size_t rank = omni_mesh_ranks(mesh, group, 0).start, bus = omni_mesh_piece_number(mesh, s->cut, 0, 0, 0);
     bool mine = carries(w, rank);
     const pe *at = &e->pe[mine ? rank : w->ranks.start];
     const omni_value *received = engine_value(e, s->out);

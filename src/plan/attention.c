@@ -1,4 +1,5 @@
-/* attention.c: the methods of attention: by heads, by tokens.
+/* attention.c: the methods of attention: by heads, by tokens, by sub-heads. A row of the table at the end
+ * says how its queries, keys and values are cut, and builds its steps.
  */
 #include "plan/builder.h"
 
@@ -37,7 +38,72 @@ static void build_attention_by_tokens(builder *b, int qkv) {
     add_step_where(b, OMNI_STEP_ATTENTION_FINISH, lse, b->reg[b->op->out]);
 }
 
+/* Everyone scores the dims of his head that he has; a head's ranks sum them over a piece of the bus of their
+ * own, and all of them go on with their own dims of the values. */
+static void build_attention_by_subheads(builder *b, int qkv) {
+    const omni_shape *s = &b->model->shape;
+    b->plan->kv[b->layer] = OMNI_KV_SUBHEADS;
+    qkv = satisfy(b, qkv, SHARDED(SUBHEAD));
+    add_step(b, OMNI_STEP_KV_APPEND, qkv, OMNI_NO_VALUE);
+    omni_value v = one_part("scores", s->encoder ? OMNI_ROWS_SCORES : OMNI_ROWS_SCORES_SEEN, PARTIAL, 1);
+    v.over = OMNI_CUT_HEAD;
+    int scores = new_value(b, v);
+    add_step(b, OMNI_STEP_SCORES, qkv, scores);
+    scores = satisfy(b, scores, REPLICATED);
+    omni_value y = one_part("attention", OMNI_ROWS_TOKENS, SHARDED(SUBHEAD), s->heads * s->head_dim);
+    cut_subheads(b, &y);
+    b->reg[b->op->out] = new_value(b, y);
+    add_step(b, OMNI_STEP_WEIGH, scores, b->reg[b->op->out]);
+}
+
+static void cut_one_by_one(const builder *b, omni_value *v) {
+    (void)b;
+    cut_features(v);
+}
+
+static const struct {
+    omni_dim dim;
+    void (*cut)(const builder *, omni_value *);
+    void (*build)(builder *, int qkv);
+    bool pairs; /* rotary pairs stand side by side, so that a slice has both of each */
+} methods[METHODS_ATTN] = {
+    [METHOD_ATTN_HEADS] = {OMNI_DIM_HEAD, cut_heads, build_attention_by_heads, false},
+    [METHOD_ATTN_TOKENS] = {OMNI_DIM_FEATURE, cut_one_by_one, build_attention_by_tokens, false},
+    [METHOD_ATTN_SUBHEADS] = {OMNI_DIM_SUBHEAD, cut_subheads, build_attention_by_subheads, true},
+};
+
 void build_attention(builder *b) {
-    bool by_tokens = b->p > 1 && attention_by_tokens(b, b->layer);
-    (by_tokens ? build_attention_by_tokens : build_attention_by_heads)(b, b->reg[b->op->in]);
+    methods[attention_method(b, b->layer)].build(b, b->reg[b->op->in]);
+}
+
+void cut_for_attention(const builder *b, omni_value *qkv) {
+    const omni_shape *s = &b->model->shape;
+    size_t m = attention_method(b, b->layer);
+    qkv->at = (omni_placement){OMNI_SHARDED, methods[m].dim};
+    methods[m].cut(b, qkv);
+    for (size_t j = 0; j < 2 && methods[m].pairs && s->rope_theta > 0; j++) qkv->part[j].paired = s->head_dim;
+}
+
+static bool asks_for_subheads(const omni_plan_spec *spec, size_t layers) {
+    for (size_t l = 0; l < layers && l < spec->cycle; l++)
+        if (spec->layer[l].choice[OMNI_KEY_ATTN] == METHOD_ATTN_SUBHEADS) return true;
+    return false;
+}
+
+/* The last stage of the last group is never larger than others. */
+omni_status attention_lay(const omni_model *model, const omni_plan_spec *spec, omni_mesh *mesh,
+                          omni_error *err) {
+    size_t heads = model->shape.heads, p = omni_mesh_ranks(mesh, mesh->groups - 1, mesh->stages - 1).count;
+    if (!asks_for_subheads(spec, model->shape.layers)) return OMNI_OK;
+    mesh->heads = heads;
+    if (p > heads) return OMNI_OK;
+    return omni_error_set(
+        err, OMNI_BAD_INPUT,
+        "plan '%s': attention by sub-heads cuts each head over PEs of its own, but %s %zu for %zu "
+        "head%s (expected more PEs than heads, or attn=heads)",
+        spec->name,
+        mesh->groups * mesh->stages > 1 ? "a stage has"
+        : p == 1                        ? "there is"
+                                        : "there are",
+        p, heads, heads == 1 ? "" : "s");
 }

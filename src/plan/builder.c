@@ -52,8 +52,8 @@ bool cut_along_in(const builder *b, const omni_op *op, int layer) {
     return table[methods_of(b, layer)->choice[governs[op->role].key]].split_in[governs[op->role].matrix];
 }
 
-bool attention_by_tokens(const builder *b, int layer) {
-    return methods_of(b, layer)->choice[OMNI_KEY_ATTN] == METHOD_ATTN_TOKENS;
+size_t attention_method(const builder *b, int layer) {
+    return b->p > 1 ? methods_of(b, layer)->choice[OMNI_KEY_ATTN] : METHOD_ATTN_HEADS;
 }
 
 omni_placement taken_by(const builder *b, const omni_op *op, int layer) {
@@ -148,6 +148,7 @@ static void cut_part(omni_value *v, size_t j, size_t units, size_t unit, size_t 
     v->part[j].units = units;
     v->part[j].unit = unit;
     v->part[j].share = share;
+    v->part[j].runs = v->part[j].run_share = 1;
 }
 
 /* Features one by one, as even as can be. */
@@ -163,6 +164,18 @@ void cut_heads(const builder *b, omni_value *v) {
             cut_part(v, j, 0, 1, 1);
         else
             cut_part(v, j, s->heads, s->head_dim, j == 0 ? 1 : s->heads / s->kv_heads);
+    }
+}
+
+/* Query heads over the ranks, each one's dims over its ranks; keys and values follow them. */
+void cut_subheads(const builder *b, omni_value *v) {
+    const omni_shape *s = &b->model->shape;
+    size_t unit = omni_subhead_unit(s);
+    for (size_t j = 0; j < v->parts; j++) {
+        if (v->part[j].width == 0) continue;
+        cut_part(v, j, s->head_dim / unit, unit, 1);
+        v->part[j].runs = s->heads;
+        v->part[j].run_share = j == 0 ? 1 : s->heads / s->kv_heads;
     }
 }
 
@@ -201,6 +214,7 @@ static int moved_value(builder *b, int from, unsigned parts, omni_step_kind kind
         v.compact = to.dim != OMNI_DIM_TOKEN;
         if (to.dim == OMNI_DIM_TOKEN) v.rows = OMNI_ROWS_TOKEN_SHARE;
         if (to.dim == OMNI_DIM_HEAD) cut_heads(b, &v);
+        if (to.dim == OMNI_DIM_SUBHEAD) cut_subheads(b, &v);
     }
     return new_value(b, v);
 }
@@ -213,7 +227,9 @@ static int add_message(builder *b, omni_step_kind kind, int from, unsigned parts
         out = same_storage(b, from, REPLICATED);
     else
         out = moved_value(b, from, parts, kind, to);
-    add_step(b, kind, from, out)->parts = parts & ((1u << value_of(b, from)->parts) - 1);
+    omni_step *s = add_step(b, kind, from, out);
+    s->parts = parts & ((1u << value_of(b, from)->parts) - 1);
+    s->cut = value_of(b, from)->over;
     return out;
 }
 
@@ -340,6 +356,8 @@ omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spe
     omni_plan *plan = NULL;
     omni_mesh mesh;
     omni_status st = mesh_lay(model, spec, pes, &mesh, err);
+    if (st != OMNI_OK) return st;
+    st = attention_lay(model, spec, &mesh, err);
     if (st != OMNI_OK) return st;
     st = allocate_plan(model, spec, &mesh, &plan);
     if (st == OMNI_OK) {

@@ -1,5 +1,5 @@
 /* builder.h (private): what the files that turn ops into steps share. See builder.c for the walk, ops.c for the ops,
- * attention.c for its methods: a new method is a row of the table in method.c and a function there.
+ * attention.c for its methods: a new method is a row of the table in method.c and one there.
  */
 #ifndef PLAN_BUILDER_H
 #define PLAN_BUILDER_H
@@ -33,7 +33,7 @@ enum { ALL_PARTS = (1 << OMNI_MAX_PARTS) - 1, ROOT_RANK = 0 /* index */ };
 
 const omni_methods *methods_of(const builder *b, int layer);
 bool cut_along_in(const builder *b, const omni_op *op, int layer);
-bool attention_by_tokens(const builder *b, int layer);
+size_t attention_method(const builder *b, int layer); /* a row of its table; one rank has whole heads */
 omni_placement taken_by(const builder *b, const omni_op *op, int layer);
 /* What the next reader of a register, behind place `at`, takes. A hand-off takes the root's. */
 omni_placement needed_after(const builder *b, size_t at, int reg);
@@ -44,8 +44,10 @@ omni_value *value_of(const builder *b, int v);
 int new_value(builder *b, omni_value v);                   /* a tensor of its own */
 int same_storage(builder *b, int from, omni_placement at); /* the same buffers: updated in place */
 omni_value one_part(const char *name, omni_rows rows, omni_placement at, size_t width);
-void cut_features(omni_value *v);                /* one by one, as even as can be */
-void cut_heads(const builder *b, omni_value *v); /* whole heads: keys and values follow queries */
+void cut_features(omni_value *v);                   /* one by one, as even as can be */
+void cut_heads(const builder *b, omni_value *v);    /* whole heads: keys and values follow queries */
+void cut_subheads(const builder *b, omni_value *v); /* heads over the ranks, their dims over a head's */
+void cut_for_attention(const builder *b, omni_value *qkv); /* as the layer's method takes them */
 omni_step *add_step(builder *b, omni_step_kind kind, int in, int out);
 /* Runs where the value is: at the root alone when it is ROOT. */
 omni_step *add_step_where(builder *b, omni_step_kind kind, int in, int out);

@@ -15,7 +15,7 @@ typedef enum have { NOTHING, COMPLETE, ADDEND } have;
 typedef struct cell {
     int value;
     have have;
-    omni_range range; /* of COMPLETE */
+    omni_range range; /* its features; of what belongs to a head, {head, 1} */
 } cell;
 
 typedef struct prover {
@@ -112,6 +112,15 @@ static bool everyone_has(prover *c, int v) {
     return true;
 }
 
+/* The ranks of the k-th piece of the bus, and the features of the tensor that it has. */
+static omni_range piece_at(const prover *c, omni_cut cut, size_t k) {
+    return cut == OMNI_CUT_HEAD ? omni_split(c->p, c->plan->mesh.heads, k) : (omni_range){0, c->p};
+}
+
+static omni_range whole_in(const omni_value *v, size_t j, size_t k) {
+    return v->over == OMNI_CUT_HEAD ? (omni_range){k, 1} : whole(v, j);
+}
+
 /* --- compute ---------------------------------------------------------------------------------- */
 
 static bool prove_matmul(prover *c) {
@@ -120,6 +129,9 @@ static bool prove_matmul(prover *c) {
     const omni_value *y = value_at(c, s->out);
     if (w->panel) return fail(c, "a matmul over weights that are dealt out");
     if (w->split_in && !slices_tile(c, &w->in, 0)) return false;
+    for (size_t j = 0; j < y->parts; j++)
+        if (w->out.part[j].paired != y->part[j].paired)
+            return fail(c, "a matmul yields features in another order");
     for (size_t i = 0; i < c->p; i++) {
         omni_range in = w->split_in ? omni_value_owned(&w->in, 0, c->p, i) : whole(&w->in, 0);
         bool idle = w->split_out && omni_value_width(y, c->p, i) == 0;
@@ -162,14 +174,23 @@ static bool prove_root_only(prover *c) {
     return true;
 }
 
+/* Rotary pairs of queries and keys stand side by side where they are turned so, and nowhere else. */
+static bool ordered_as_used(prover *c, const omni_value *qkv) {
+    const omni_shape *shape = &c->plan->model->shape;
+    bool by_pairs = c->plan->kv[c->step->layer] == OMNI_KV_SUBHEADS && shape->rope_theta > 0;
+    for (size_t j = 0; j < qkv->parts; j++)
+        if (qkv->part[j].width && qkv->part[j].paired != (by_pairs && j < 2 ? shape->head_dim : 0))
+            return fail(c, "features do not stand in the order in which they are used");
+    return true;
+}
+
 static bool prove_kv_append(prover *c) {
     const omni_step *s = c->step;
-    const omni_shape *shape = &c->plan->model->shape;
     if (c->plan->mesh.joined && c->plan->mesh.tokens && s->kind != OMNI_STEP_KV_SHARE)
         return fail(c, "keys and values of other groups' tokens are missing");
+    if (!ordered_as_used(c, value_at(c, s->in[0]))) return false;
     for (size_t i = 0; i < c->p; i++) {
-        omni_range heads = omni_kv_heads(c->plan->kv[s->layer], shape, c->p, i);
-        omni_range want = {heads.start * shape->head_dim, heads.count * shape->head_dim};
+        omni_range want = omni_kv_features(c->plan->kv[s->layer], &c->plan->model->shape, c->p, i);
         if (!complete(c, s->in[0], 1, i, want) || !complete(c, s->in[0], 2, i, want)) return false;
         c->kv[i] = true;
     }
@@ -180,12 +201,49 @@ static bool prove_attention(prover *c) {
     const omni_step *s = c->step;
     const omni_shape *shape = &c->plan->model->shape;
     bool by_tokens = c->plan->kv[s->layer] == OMNI_KV_TOKENS;
+    if (!ordered_as_used(c, value_at(c, s->in[0]))) return false;
     for (size_t i = 0; i < c->p; i++) {
         omni_range mine =
             by_tokens ? (omni_range){0, shape->heads * shape->head_dim} : held(c, value_at(c, s->out), 0, i);
         if (!complete(c, s->in[0], 0, i, mine)) return false;
         if (!c->kv[i]) return fail(c, "attention before its keys and values");
         put_as_stored(c, s->out, i, by_tokens ? ADDEND : COMPLETE);
+        c->kv[i] = false;
+    }
+    return true;
+}
+
+/* Each rank scores its dims of its head: addends of that head's scores, one for each dim. */
+static bool prove_scores(prover *c) {
+    const omni_step *s = c->step;
+    const omni_shape *shape = &c->plan->model->shape;
+    size_t next = 0;
+    if (c->plan->kv[s->layer] != OMNI_KV_SUBHEADS) return fail(c, "scores of keys that are not kept so");
+    if (!ordered_as_used(c, value_at(c, s->in[0]))) return false;
+    for (size_t i = 0; i < c->p; i++) {
+        omni_subhead mine = omni_subhead_of(shape, c->p, i);
+        omni_range q = {mine.head * shape->head_dim + mine.dims.start, mine.dims.count};
+        if (q.count && q.start != next) return fail(c, "slices overlap or leave a gap");
+        next += q.count;
+        if (!complete(c, s->in[0], 0, i, q)) return false;
+        if (!c->kv[i]) return fail(c, "attention before its keys and values");
+        put(c, s->out, 0, i, ADDEND, (omni_range){mine.head, 1});
+    }
+    return next == shape->heads * shape->head_dim || fail(c, "slices do not cover the whole");
+}
+
+static bool prove_weigh(prover *c) {
+    const omni_step *s = c->step;
+    const omni_shape *shape = &c->plan->model->shape;
+    for (size_t i = 0; i < c->p; i++) {
+        omni_subhead mine = omni_subhead_of(shape, c->p, i);
+        omni_range y = {mine.head * shape->head_dim + mine.dims.start, mine.dims.count};
+        omni_range stored = held(c, value_at(c, s->out), 0, i);
+        if (!complete(c, s->in[0], 0, i, (omni_range){mine.head, 1})) return false;
+        if (!c->kv[i]) return fail(c, "attention before its keys and values");
+        if (y.count != stored.count || (y.count && y.start != stored.start))
+            return fail(c, "a step yields columns that are stored as others");
+        put(c, s->out, 0, i, COMPLETE, y);
         c->kv[i] = false;
     }
     return true;
@@ -224,29 +282,52 @@ static bool prove_host_out(prover *c) {
     return complete_as_stored(c, c->step->in[0], c->step->root);
 }
 
-static bool prove_reduce(prover *c) {
-    const omni_step *s = c->step;
-    for (size_t j = 0; j < value_at(c, s->in[0])->parts; j++) {
-        for (size_t i = 0; i < c->p; i++) {
-            const cell *x = cell_at(c, s->in[0], j, i);
-            if (x->value != s->in[0]) return fail(c, "an addend was overwritten before its reduction");
-            if (x->have != ADDEND) return fail(c, "a reduction over something that is no addend");
-        }
-        for (size_t i = 0; i < c->p; i++)
-            put(c, s->out, j, i, i == s->root ? COMPLETE : NOTHING, whole(value_at(c, s->out), j));
+/* Addends of the same, all of those that there are. */
+static bool all_addends(prover *c, size_t j, omni_range piece) {
+    int v = c->step->in[0];
+    omni_range what = cell_at(c, v, j, piece.start)->range;
+    for (size_t i = 0; i < c->p; i++) {
+        const cell *x = cell_at(c, v, j, i);
+        bool inside = i >= piece.start && i < piece.start + piece.count;
+        bool same = x->value == v && x->have == ADDEND && x->range.start == what.start &&
+                    x->range.count == what.count;
+        if (inside && x->value != v) return fail(c, "an addend was overwritten before its reduction");
+        if (inside && x->have != ADDEND) return fail(c, "a reduction over something that is no addend");
+        if (inside != same) return fail(c, "a reduction over other addends than those of one sum");
     }
     return true;
 }
 
-/* Root has the whole; then everyone has the moving parts: all of them, or his slice. */
+static bool prove_reduce(prover *c) {
+    const omni_step *s = c->step;
+    for (size_t j = 0; j < value_at(c, s->in[0])->parts; j++) {
+        for (size_t k = 0; k < omni_mesh_pieces_in(&c->plan->mesh, s->cut); k++)
+            if (!all_addends(c, j, piece_at(c, s->cut, k))) return false;
+        for (size_t k = 0; k < omni_mesh_pieces_in(&c->plan->mesh, s->cut); k++) {
+            omni_range piece = piece_at(c, s->cut, k), what = cell_at(c, s->in[0], j, piece.start)->range;
+            for (size_t i = 0; i < piece.count; i++)
+                put(c, s->out, j, piece.start + i, i == s->root ? COMPLETE : NOTHING, what);
+        }
+    }
+    return true;
+}
+
+/* What one root has of part j is the whole; then everyone of its piece has it: all of it, or his slice. */
+static bool prove_part_from_root(prover *c, size_t j, size_t k) {
+    const omni_step *s = c->step;
+    const omni_value *x = value_at(c, s->in[0]), *y = value_at(c, s->out);
+    omni_range piece = piece_at(c, s->cut, k), what = whole_in(x, j, k);
+    if (!complete(c, s->in[0], j, piece.start + s->root, what)) return false;
+    for (size_t i = piece.start; i < piece.start + piece.count; i++)
+        put(c, s->out, j, i, COMPLETE, y->compact ? held(c, y, j, i) : what);
+    return true;
+}
+
 static bool prove_from_root(prover *c) {
     const omni_step *s = c->step;
-    const omni_value *x = value_at(c, s->in[0]);
-    for (size_t j = 0; j < x->parts; j++)
-        if ((s->parts >> j & 1) && !complete(c, s->in[0], j, s->root, whole(x, j))) return false;
-    for (size_t j = 0; j < x->parts; j++)
-        for (size_t i = 0; (s->parts >> j & 1) && i < c->p; i++)
-            put(c, s->out, j, i, COMPLETE, held(c, value_at(c, s->out), j, i));
+    for (size_t j = 0; j < value_at(c, s->in[0])->parts; j++)
+        for (size_t k = 0; (s->parts >> j & 1) && k < omni_mesh_pieces_in(&c->plan->mesh, s->cut); k++)
+            if (!prove_part_from_root(c, j, k)) return false;
     return true;
 }
 
@@ -322,15 +403,29 @@ static const omni_cut cut_of[OMNI_STEP_KINDS] = {
     [OMNI_STEP_KV_SHARE] = OMNI_CUT_ALL,
 };
 
+static bool keeps_order(prover *c) {
+    const omni_step *s = c->step;
+    if (s->in[0] == OMNI_NO_VALUE || s->out == OMNI_NO_VALUE) return true;
+    const omni_value *x = value_at(c, s->in[0]), *y = value_at(c, s->out);
+    for (size_t j = 0; j < x->parts; j++)
+        if ((s->parts >> j & 1) && x->part[j].paired != y->part[j].paired)
+            return fail(c, "a message yields features in another order");
+    return true;
+}
+
 /* One writer per piece, who is in it, as are all who take part; chunks are copied out, so one slot is pinned.
  */
 static bool prove_route(prover *c, size_t ring_slots) {
     const omni_step *s = c->step;
     bool boundary = s->kind == OMNI_STEP_HAND_OFF;
+    bool by_heads = s->cut == OMNI_CUT_HEAD && c->plan->mesh.heads &&
+                    (s->kind == OMNI_STEP_REDUCE || s->kind == OMNI_STEP_BROADCAST);
     if (s->cut == OMNI_CUT_ALL && !prove_joined(c)) return false;
-    if (s->cut != cut_of[s->kind] || s->stage + boundary >= c->plan->mesh.stages)
+    if ((!by_heads && s->cut != cut_of[s->kind]) || s->stage + boundary >= c->plan->mesh.stages)
         return fail(c, "a route over a piece of the bus that does not exist");
-    if (s->root >= c->p) return fail(c, "a writer outside its piece");
+    for (size_t k = 0; k < omni_mesh_pieces_in(&c->plan->mesh, s->cut); k++)
+        if (s->root >= piece_at(c, s->cut, k).count) return fail(c, "a writer outside its piece");
+    if (!keeps_order(c)) return false;
     return ring_slots >= 2 || fail(c, "the ring cannot hold what is pinned");
 }
 
@@ -343,6 +438,8 @@ static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
     [OMNI_STEP_KV_APPEND] = prove_kv_append,
     [OMNI_STEP_ATTENTION] = prove_attention,
     [OMNI_STEP_ATTENTION_FINISH] = prove_root_only,
+    [OMNI_STEP_SCORES] = prove_scores,
+    [OMNI_STEP_WEIGH] = prove_weigh,
     [OMNI_STEP_ACTIVATION] = prove_same_columns,
     [OMNI_STEP_RESIDUAL] = prove_residual,
     [OMNI_STEP_ROWS] = prove_same_columns,

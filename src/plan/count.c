@@ -15,6 +15,8 @@ const char *omni_step_name(omni_step_kind kind) {
         [OMNI_STEP_KV_APPEND] = "kv append",
         [OMNI_STEP_ATTENTION] = "attention",
         [OMNI_STEP_ATTENTION_FINISH] = "attention finish",
+        [OMNI_STEP_SCORES] = "scores",
+        [OMNI_STEP_WEIGH] = "softmax x values",
         [OMNI_STEP_ACTIVATION] = "activation",
         [OMNI_STEP_RESIDUAL] = "residual",
         [OMNI_STEP_ROWS] = "rows",
@@ -97,7 +99,7 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
     if (s->out != OMNI_NO_VALUE) t.out = &plan->value[s->out];
     const omni_value *moves = t.in ? t.in : t.out;
     bool host = s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT;
-    bool alone = p == 1 && !host && s->cut == OMNI_CUT_STAGE;
+    bool alone = p == 1 && !host;
     if (alone || !moves || omni_rows_count(moves->rows, extent, p, 0) == 0) return; /* nothing is sent */
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
@@ -150,6 +152,16 @@ static void count_stream(const omni_plan *plan, const omni_step *s, omni_counter
     }
 }
 
+/* In all pieces of a group. */
+static void count_step(const omni_plan *plan, const omni_step *s, size_t group, omni_extent extent,
+                       omni_counters *sum) {
+    for (size_t k = 0; k < omni_mesh_pieces_in(&plan->mesh, s->cut); k++) {
+        omni_counters c;
+        count_piece(plan, s, omni_mesh_piece(&plan->mesh, s->cut, group, s->stage, k).count, extent, &c);
+        omni_counters_add(sum, &c);
+    }
+}
+
 /* Steps [first, first + count), over all groups and parts. */
 static void count_steps(const omni_plan *plan, omni_range steps, omni_extent extent, omni_counters *sum) {
     *sum = (omni_counters){0};
@@ -161,10 +173,7 @@ static void count_steps(const omni_plan *plan, omni_range steps, omni_extent ext
         while (omni_parts_next(&it, &part)) {
             for (size_t i = steps.start; i < steps.start + steps.count; i++) {
                 const omni_step *s = &plan->step[i];
-                omni_counters c;
-                if (!omni_step_is_message(s)) continue;
-                count_piece(plan, s, omni_mesh_ranks(&plan->mesh, g, s->stage).count, part.extent, &c);
-                omni_counters_add(sum, &c);
+                if (omni_step_is_message(s)) count_step(plan, s, g, part.extent, sum);
             }
         }
     }

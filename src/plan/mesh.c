@@ -3,6 +3,8 @@
  *   used ranks   0 1 2 3 4 5 6            groups=2:stages=2 on 7 PEs
  *   groups       0 0 0 0|1 1 1
  *   stages       0 0|1 1|0 0|1            inner sizes 2 2 2 1
+ *
+ * Sub-heads cut the inner axis again: 5 ranks of a stage and 2 heads, 0 0 0|1 1.
  */
 #include "plan/plan.h"
 
@@ -26,22 +28,36 @@ omni_seat omni_mesh_seat(const omni_mesh *mesh, size_t rank) {
         .group = group, .stage = stage, .first = seats.start, .p = seats.count, .index = rank - seats.start};
 }
 
-omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage) {
+size_t omni_mesh_pieces_in(const omni_mesh *mesh, omni_cut cut) {
+    return cut == OMNI_CUT_HEAD ? mesh->heads : 1;
+}
+
+omni_range omni_mesh_piece(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage, size_t k) {
     if (cut == OMNI_CUT_ALL) return (omni_range){0, mesh->used};
     omni_range piece = omni_mesh_ranks(mesh, group, stage);
     if (cut == OMNI_CUT_BOUNDARY) piece.count += omni_mesh_ranks(mesh, group, stage + 1).count;
-    return piece;
+    if (cut != OMNI_CUT_HEAD) return piece;
+    omni_range head = omni_split(piece.count, mesh->heads, k);
+    return (omni_range){piece.start + head.start, head.count};
+}
+
+/* Pieces of that cut in a group. */
+static size_t pieces_of(const omni_mesh *mesh, omni_cut cut) {
+    return (mesh->stages - (cut == OMNI_CUT_BOUNDARY)) * omni_mesh_pieces_in(mesh, cut);
 }
 
 size_t omni_mesh_pieces(const omni_mesh *mesh) {
-    return mesh->groups * (mesh->stages + mesh->stages - 1) + mesh->joined;
+    size_t sum = mesh->joined;
+    for (size_t cut = 0; cut < OMNI_CUT_ALL; cut++) sum += mesh->groups * pieces_of(mesh, (omni_cut)cut);
+    return sum;
 }
 
-/* Stage 0, 1, ... of group 0, of group 1, ...; then the boundaries in the same way; then all ranks together. */
-size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage) {
-    if (cut == OMNI_CUT_STAGE) return group * mesh->stages + stage;
-    if (cut == OMNI_CUT_ALL) return mesh->groups * (mesh->stages + mesh->stages - 1);
-    return mesh->groups * mesh->stages + group * (mesh->stages - 1) + stage;
+/* Stage 0, 1, ... of group 0, of group 1, ...; then the boundaries, then the heads, in the same way; then all ranks
+ * together. */
+size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage, size_t k) {
+    size_t before = 0;
+    for (size_t c = 0; c < cut; c++) before += mesh->groups * pieces_of(mesh, (omni_cut)c);
+    return before + group * pieces_of(mesh, cut) + stage * omni_mesh_pieces_in(mesh, cut) + k;
 }
 
 /* Group 0 and its stage 0 are never smaller than others. */

@@ -16,7 +16,7 @@ static const omni_method qkv_methods[] = {
 static const omni_method attn_methods[] = {
     [METHOD_ATTN_HEADS] = {.name = "heads", .help = "by heads"},
     [METHOD_ATTN_TOKENS] = {.name = "tokens", .help = "by tokens"},
-    {.name = "subheads", .help = "by sub-heads", .later = "attn=heads, attn=tokens"},
+    [METHOD_ATTN_SUBHEADS] = {.name = "subheads", .help = "by sub-heads"},
 };
 static const omni_method o_methods[] = {
     {.name = "out", .help = ROWS, .split_in = {false}},

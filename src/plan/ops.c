@@ -50,12 +50,13 @@ void build_projection(builder *b) {
     int x = b->reg[b->op->in] = satisfy(b, b->reg[b->op->in], taken_by(b, b->op, b->layer));
     omni_value in = *value_of(b, x);
     if (!in.compact) cut_features(&in);
-    bool heads = b->op->role == OMNI_ROLE_QKV && !attention_by_tokens(b, b->layer);
     omni_value y = {.name = b->op->name, .rows = in.rows, .parts = b->op->matrices, .compact = split_out};
     for (size_t j = 0; j < y.parts; j++) y.part[j].width = b->op->matrix[j].out;
     cut_features(&y);
-    if (split_out && heads) cut_heads(b, &y);
-    y.at = split_in ? PARTIAL : heads ? SHARDED(HEAD) : SHARDED(FEATURE);
+    y.at = SHARDED(FEATURE);
+    if (b->op->role == OMNI_ROLE_QKV) cut_for_attention(b, &y);
+    if (split_in) y.at = PARTIAL;
+    if (split_in) cut_features(&y);
     int out = b->reg[b->op->out] = new_value(b, y);
     omni_step *matmul = add_step(b, OMNI_STEP_MATMUL, x, out);
     matmul->weight = add_weight(b, &in, &y, split_in, split_out);

@@ -4,18 +4,20 @@
 #include "plan/plan.h"
 
 const char *omni_placement_name(omni_placement p) {
-    static const char *const sharded[] = {"SHARDED", "SHARDED(feature)", "SHARDED(head)", "SHARDED(token)"};
+    static const char *const sharded[] = {"SHARDED", "SHARDED(feature)", "SHARDED(head)", "SHARDED(token)",
+                                          "SHARDED(head, dim)"};
     static const char *const plain[] = {"REPLICATED", NULL, "PARTIAL", "ROOT"};
     return p.kind == OMNI_SHARDED ? sharded[p.dim] : plain[p.kind];
 }
 
-/* REPLICATED serves anything (keep your part). Slices of whole heads are slices of features: whoever takes
- * features takes them as they are cut. */
+/* REPLICATED serves anything (keep your part). Slices of heads, whole or not, are slices of features: whoever
+ * takes features takes them as they are cut. */
 bool placement_satisfies(omni_placement at, omni_placement want) {
     if (at.kind == OMNI_REPLICATED) return want.kind == OMNI_REPLICATED || want.kind == OMNI_SHARDED;
     if (at.kind != want.kind) return false;
     if (at.kind != OMNI_SHARDED) return true;
-    return at.dim == want.dim || (at.dim == OMNI_DIM_HEAD && want.dim == OMNI_DIM_FEATURE);
+    bool heads = at.dim == OMNI_DIM_HEAD || at.dim == OMNI_DIM_SUBHEAD;
+    return at.dim == want.dim || (heads && want.dim == OMNI_DIM_FEATURE);
 }
 
 /* Design section 2. The second pair of steps is the alternative: gather=bus where a tree gather stands in the
@@ -69,11 +71,13 @@ omni_transform omni_transform_find(omni_placement from, omni_placement to, bool 
 }
 
 omni_range omni_value_owned(const omni_value *v, size_t j, size_t p, size_t i) {
-    size_t unit = v->part[j].unit, share = v->part[j].share;
-    omni_range units = omni_split(v->part[j].units, p, i);
+    size_t unit = v->part[j].unit, share = v->part[j].share, runs = v->part[j].runs, each = v->part[j].units;
+    omni_range units = omni_split_runs(runs, each, p, i);
     if (units.count == 0) return (omni_range){0, 0};
-    size_t first = units.start / share, last = (units.start + units.count - 1) / share;
-    return (omni_range){.start = first * unit, .count = (last - first + 1) * unit};
+    size_t run = units.start / each, in_run = units.start - run * each;
+    size_t first = in_run / share, last = (in_run + units.count - 1) / share;
+    size_t before = run / v->part[j].run_share * (each / share); /* runs > 1: share is 1 */
+    return (omni_range){.start = (before + first) * unit, .count = (last - first + 1) * unit};
 }
 
 size_t omni_value_width(const omni_value *v, size_t p, size_t i) {

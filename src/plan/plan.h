@@ -9,7 +9,8 @@
 #define ROOT       ((omni_placement){OMNI_ROOT, OMNI_DIM_NONE})
 #define SHARDED(d) ((omni_placement){OMNI_SHARDED, OMNI_DIM_##d})
 
-enum { METHOD_ATTN_HEADS, METHOD_ATTN_TOKENS }; /* rows of the attn table that the builder tells apart */
+/* Rows of the attn table, and of attention.c's. */
+enum { METHOD_ATTN_HEADS, METHOD_ATTN_TOKENS, METHOD_ATTN_SUBHEADS, METHODS_ATTN };
 
 /* A tensor at `at` can be used where `want` is asked for, without moving anything. */
 bool placement_satisfies(omni_placement at, omni_placement want);
@@ -20,6 +21,10 @@ omni_status mesh_lay(const omni_model *model, const omni_plan_spec *spec, size_t
 
 /* Joins the ranks of a mesh whose plan has messages for all groups at once, or says why it cannot (lockstep.c). */
 omni_status lockstep_join(const omni_plan_spec *spec, omni_mesh *mesh, omni_error *err);
+
+/* Cuts the mesh further where a method of attention asks for it, or says why it cannot be. */
+omni_status attention_lay(const omni_model *model, const omni_plan_spec *spec, omni_mesh *mesh,
+                          omni_error *err);
 
 /* Gives every value a buffer: values whose lifetimes don't overlap and whose shapes are the same share one.
  * On entry `storage` numbers groups of values that are updated in place. */

@@ -24,7 +24,8 @@ static bool same_shape(const omni_value *a, const omni_value *b) {
         if (!a->compact) continue;
         if (in_a != in_b ||
             (in_a && (a->part[j].units != b->part[j].units || a->part[j].unit != b->part[j].unit ||
-                      a->part[j].share != b->part[j].share)))
+                      a->part[j].share != b->part[j].share || a->part[j].runs != b->part[j].runs ||
+                      a->part[j].run_share != b->part[j].run_share)))
             return false;
     }
     return wide_a == wide_b;

@@ -99,7 +99,7 @@ static bool is_statistics(const omni_step *s) {
 static bool leaves_group(const omni_plan *plan, const omni_step *s) {
     const omni_mesh *mesh = &plan->mesh;
     for (size_t g = 0; g < mesh->groups; g++) {
-        omni_range piece = omni_mesh_piece(mesh, s->cut, g, s->stage);
+        omni_range piece = omni_mesh_piece(mesh, s->cut, g, s->stage, 0);
         size_t first = omni_mesh_ranks(mesh, g, 0).start;
         omni_range last = omni_mesh_ranks(mesh, g, mesh->stages - 1);
         if (piece.start < first || piece.start + piece.count > last.start + last.count) return true;
