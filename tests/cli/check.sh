@@ -21,6 +21,13 @@ hold "rows that are skipped, saying why" eval 'column skipped | grep -q "^lockst
 hold "what is not skipped to pass" eval '[ "$(column passed | grep -c true)" -ge 34 ] &&
     same "$(cases)" "$(column skipped | grep -c "not built yet") ,$(column skipped | grep -c "^$") true,"'
 
+# Floats that travel as 16-bit floats have a tolerance of their own, and say so; on one PE none travel
+fine check "$llama" --pes 1,3 --plan megatron:wire=bf16 --format json
+hold "its tolerances" eval 'at cases.0.tolerance | awk "{ exit !(\$1 == 1e-5) }" && at cases.1.tolerance | awk "{ exit !(\$1 > 1e-2) }"'
+hold "an error that float32 does not make" eval 'at cases.1.rel_max | awk "{ exit !(\$1 > 1e-4) }"'
+fine check "$llama" --pes 1,3 --plan megatron:wire-tree=f16
+hold "the tolerance beside the result" eval 'says " ok$" && says " ok \(tolerance [1-9]\.[0-9]e-0[1-3]\)"'
+
 # Nothing to run, partly or at all
 fine check "$llama" --plan megatron,workflow1 --decode-plan workflow1 --pes 2 --format csv
 hold "the change of plans skipped, the same plan passed" same "$(cases)" '1 ,1 true,'

@@ -33,6 +33,11 @@ for plan in single megatron workflow1 workflow2 alternate; do
     flat | sed -n 's/^plans.0.totals.//p' | sort >"$T/planned"
     hold "the totals of --explain" eval '[ -s "$T/planned" ] && cmp -s "$T/explained" "$T/planned"'
 done
+fine plan "$llama" --explain workflow2:wire=bf16:wire-tree=f16 --pes 3
+hold "what floats travel as" eval 'says "broadcast +bus 0\.\.2, bf16" && says "tree reduction +tree 0\.\.2, 2 levels, f16" &&
+    says "tree reduction +tree 0\.\.2, 2 levels  +2 x 8 B"'
+fine plan "$llama" --explain megatron:wire=f16 --pes 2 --format json
+hold "the same in JSON" eval 'same "$(flat | grep -c "\.wire f16$")" 4 && same "$(at plans.0.methods.wire_bus)" f16'
 fine plan "$llama" --explain megatron --pes 1-3 --batch 1,4
 hold "six pages" same "$(grep -c '^plan  ' "$T/out")" 6
 refused 2 'expected one' plan "$llama" --explain megatron,single
