@@ -51,6 +51,9 @@ static const char *odd_shapes(void) {
          "\"activation_function\":\"gelu_new\"}"),
         ("{\"model_type\":\"gpt2\",\"n_embd\":4,\"n_layer\":2,\"n_head\":2,\"n_inner\":1,\"n_positions\":64,"
          "\"vocab_size\":5}"),
+        ("{\"model_type\":\"bert\",\"hidden_size\":15,\"num_hidden_layers\":2,\"num_attention_heads\":5,"
+         "\"intermediate_size\":11,\"max_position_embeddings\":64,\"vocab_size\":23,\"layer_norm_eps\":1e-5,"
+         "\"architectures\":[\"BertForMaskedLM\"]}"),
     };
     const char *bad = NULL;
     for (size_t i = 0; i < COUNT(configs) && !bad; i++) {
@@ -72,6 +75,10 @@ static const char *odd_shapes(void) {
 #define GPT2_ODD                                                                                             \
     "\"n_embd\":18,\"n_layer\":3,\"n_head\":3,\"n_inner\":25,\"n_positions\":64,\"vocab_size\":31"
 
+#define BERT_ODD                                                                                             \
+    "\"hidden_size\":21,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":13,"         \
+    "\"max_position_embeddings\":64,\"vocab_size\":37,\"layer_norm_eps\":1e-6"
+
 static const char *features(void) {
     static const char *const configs[] = {
         ("{\"model_type\":\"llama\"," LLAMA_ROPE ",\"attention_bias\":true,\"mlp_bias\":true}"),
@@ -89,6 +96,11 @@ static const char *features(void) {
          ",\"activation_function\":\"silu\",\"tie_word_embeddings\":false}"),
         ("{\"model_type\":\"gpt2\"," GPT2_ODD ",\"scale_attn_weights\":false,"
          "\"scale_attn_by_inverse_layer_idx\":true,\"activation_function\":\"tanh\"}"),
+        ("{\"model_type\":\"bert\"," BERT_ODD ",\"hidden_act\":\"gelu_new\",\"type_vocab_size\":5}"),
+        ("{\"model_type\":\"bert\"," BERT_ODD ",\"hidden_act\":\"relu\",\"type_vocab_size\":1,"
+         "\"tie_word_embeddings\":false,\"architectures\":[\"BertForPreTraining\"]}"),
+        ("{\"model_type\":\"bert\"," BERT_ODD ",\"hidden_act\":\"silu\","
+         "\"architectures\":[\"BertForMaskedLM\"]}"),
     };
     const char *bad = NULL;
     for (size_t i = 0; i < COUNT(configs) && !bad; i++) {
@@ -113,7 +125,7 @@ typedef struct respelling {
     bool extra;            /* buffers that nobody needs, of types that no weight has */
 } respelling;
 
-enum { SHARDS = 4, MOST_TENSORS = 64 };
+enum { SHARDS = 4, MOST_TENSORS = 96 };
 typedef struct copy {
     char dir[32];
     omni_tensor_out tensor[MOST_TENSORS];
@@ -135,7 +147,7 @@ static bool copy_tensor(copy *c, const omni_weights *w, const omni_tensor *t, co
     size_t drop = how->drop && strncmp(t->name, how->drop, strlen(how->drop)) == 0 ? strlen(how->drop) : 0;
     snprintf(name, OMNI_NAME, "%s", t->name + drop);
     size_t length = strlen(name), tail = how->old ? strlen(how->old) : 0;
-    if (tail && length > tail && strcmp(name + length - tail, how->old) == 0)
+    if (tail && length >= tail && strcmp(name + length - tail, how->old) == 0)
         snprintf(name + length - tail, OMNI_NAME - length + tail, "%s", how->now);
     void *data = malloc(t->elements * 8 + 1);
     if (!data || !omni_weights_read(w, t, 0, t->elements, data)) return false;
@@ -217,8 +229,9 @@ static const char *open_copy(flow *f, copy *c, const char *dir, const respelling
     if (bad) return bad;
     bool ok = omni_kernel_init(&f->err) == OMNI_OK && omni_model_load(dir, &f->model, &f->err) == OMNI_OK &&
               omni_weights_open_dir(c->dir, &f->weights, &f->err) == OMNI_OK &&
-              omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
-              omni_truth_random(f->model, f->weights, 5, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
+              omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK;
+    if (ok) omni_bind_heads(f->model, f->weights);
+    ok = ok && omni_truth_random(f->model, f->weights, 5, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
     return ok ? NULL : verdict("%s: %s", dir, f->err.text);
 }
 
@@ -233,6 +246,12 @@ static const char *spellings(void) {
         {"tests/golden/gpt2-tiny", {.shards = 1, .old = "ln_f.bias", .now = "ln_f.beta"}},
         {"tests/golden/llama-tiny-gqa", {.old = "model.embed_tokens.weight", .now = "lm_head.weight"}},
         {"tests/golden/gpt2-tiny", {.old = "wte.weight", .now = "lm_head.weight"}},
+        {"tests/golden/bert-tiny", {.half = true, .shards = 3, .drop = "bert.", .extra = true}},
+        {"tests/golden/bert-tiny", {.old = "LayerNorm.weight", .now = "LayerNorm.gamma"}},
+        {"configs/demo/bert", {.drop = "bert.", .old = "LayerNorm.bias", .now = "LayerNorm.beta"}},
+        {"configs/demo/bert", {.old = "predictions.bias", .now = "predictions.decoder.bias"}},
+        {"configs/demo/bert",
+         {.old = "bert.embeddings.word_embeddings.weight", .now = "cls.predictions.decoder.weight"}},
     };
     const char *bad = NULL;
     for (size_t i = 0; i < COUNT(copies) && !bad; i++) {
