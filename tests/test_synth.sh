@@ -56,6 +56,7 @@ cat >bert.json <<EOF
 EOF
 expect 0 '2 layers, 44 tensors in 1 file' "$program" synth bert.json --out f --layers 2
 expect 0 'sequence 0, position 1, masked: ' "$program" run f --pes 3 --prompt-ids 5,4,7 --token-types 0,1,1 --mask-id 4
+expect 0 '4 passed, 0 failed' "$program" check f --pes 2,5 --plan workflow1,alternate
 expect 0 '1 layers, 23 tensors' "$program" synth "$models/bert-base-uncased.json" --layers 1 --dtype bf16 --out base
 expect 0 'sequence 0, 3 tokens, hidden states [3, 768], pooled [768]:' "$program" run base --pes 2 --prompt-ids 101,7592,102
 rm -r base

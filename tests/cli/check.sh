@@ -27,6 +27,15 @@ hold "its tolerances" eval 'at cases.0.tolerance | awk "{ exit !(\$1 == 1e-5) }"
 hold "an error that float32 does not make" eval 'at cases.1.rel_max | awk "{ exit !(\$1 > 1e-4) }"'
 fine check "$llama" --pes 1,3 --plan megatron:wire-tree=f16
 hold "the tolerance beside the result" eval 'says " ok$" && says " ok \(tolerance [1-9]\.[0-9]e-0[1-3]\)"'
+bert=configs/demo/bert
+fine check "$bert"
+hold "20 cases ok" says '^20 passed, 0 failed, 0 skipped$'
+fine check "$bert" --pes 1,3 --plan megatron,workflow2 --format json
+hold "its JSON" eval 'same "$(at passed)" true && same "$(at cases.3.argmax_match)" true && same "$(at cases.3.argmax_compared)" 3'
+fine check tests/golden/bert-tiny --plan all --pes 5 --quiet --format csv
+hold "what is not skipped to pass" eval '[ "$(column passed | grep -c true)" -ge 34 ] && ! column passed | grep -q false'
+omni check "$bert" --quiet --pes 2 --plan megatron --decode-plan workflow1
+hold "status 2 and why" eval '[ $status -eq 2 ] && one_line && complains "an encoder has no decode phase"'
 
 # Nothing to run, partly or at all
 fine check "$llama" --plan megatron,workflow1 --decode-plan workflow1 --pes 2 --format csv
@@ -76,6 +85,25 @@ refused 2 'golden.safetensors: ' check "$spoilt" --quiet --pes 2
 head -c 400000 "$llama/golden.safetensors" >"$spoilt/golden.safetensors"
 refused 2 'golden.safetensors: ' check "$spoilt" --quiet --pes 2
 refused 2 'absent: ' check "$llama" --quiet --golden "$T/absent"
+
+spoilt_bert=$T/spoilt_bert
+mkdir "$spoilt_bert" "$T/bare_bert"
+ln -s "$PWD/$bert/config.json" "$PWD/$bert/model.safetensors" "$spoilt_bert"
+ln -s "$PWD/$bert/config.json" "$PWD/$bert/model.safetensors" "$T/bare_bert"
+for spoilt_name in pooler_output:pooler mlm_logits_mask:'' last_hidden_state:'last|norm' layer_hidden:'layer 0 input'; do
+    cp "$bert/golden.safetensors" "$spoilt_bert/golden.safetensors"
+    start=$((8 + $(header_bytes "$spoilt_bert/golden.safetensors")))
+    from=$(header "$spoilt_bert/golden.safetensors" | flat - | awk -v name="${spoilt_name%%:*}.data_offsets.0" '$1 == name { print $2 }')
+    printf '\125\125\125\125\125\125\045\300' | dd of="$spoilt_bert/golden.safetensors" bs=1 seek=$((start + from + 32)) conv=notrunc 2>/dev/null
+    omni check "$spoilt_bert" --pes 2 --plan megatron,alternate
+    hold "status 1 and the ${spoilt_name%%:*}" eval '[ $status -eq 1 ] && quiet && says "FAIL: prompt 0.*(${spoilt_name#*:})" && says "^0 passed, 2 failed, 0 skipped$"'
+done
+omni check "$bert" --pes 2 --fabric null
+hold "status 1: nothing was moved" eval '[ $status -eq 1 ] && says "FAIL: "'
+refused 2 'golden.safetensors: ' check "$bert" --quiet --golden "$llama/golden.safetensors"
+refused 2 'golden.safetensors: ' check "$llama" --quiet --golden "$bert/golden.safetensors"
+fine check "$T/bare_bert" --pes 1,3 --plan megatron,workflow2 --format csv
+hold "a note on the seed, four cases passed" eval 'complains "note: no golden file: .*seed 1\)" && same "$(cases)" "4 true,"'
 fine check "$llama" --golden "$llama/golden.json" --pes 2 --plan megatron
 refused 2 '' check "$llama" --quiet --golden "$llama/model.safetensors"
 
