@@ -153,7 +153,8 @@ omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
 
 /* stream.c: weights that are dealt out over all PEs. A PE keeps its share of a matrix as several handles, the pieces in
  * which it is broadcast. */
-enum { STREAM_OUTPUTS = 64 }; /* of a piece: four panels, as many as a kernel takes at a time */
+/* Outputs of a piece. Each product packs its rows of x anew: with 64 that took a third of a prefill's time. */
+enum { STREAM_OUTPUTS = 256 };
 /* Outputs of piece i, counted from the share's first; none: there is no such piece. */
 omni_range stream_piece(size_t outputs, size_t i);
 /* Bytes of all handles of a share, and from one to the next; 0: more than there can be. */

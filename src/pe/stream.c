@@ -1,7 +1,7 @@
 /* stream.c: messages for all groups at once. Weights that are dealt out over all PEs: how a PE keeps its share, and the
  * broadcasts in which everybody gets to see it; and keys and values of tokens that are spread over the PEs.
  *
- *   share of a rank   handle 0 [64 outputs] | handle 1 [64] | ... | rest of whole panels | rest within a panel
+ *   share of a rank   handle 0 [256 outputs] | handle 1 [256] | ... | rest of whole panels | rest within a panel
  *   broadcast         piece by piece; a piece is what a handle holds: weights only, no header and no padding
  *
  *   owner             send piece 0   use it   send piece 1   use it   ...          from where it is kept

@@ -89,7 +89,7 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
                 {"stack", s->stack, s->stages == 1 ? s->stack : 1},
                 {"chunk", s->chunk, s->stages == 1 ? s->chunk : SIZE_MAX}};
     size_t used = 0;
-    if (cap) buf[0] = '\0';
+    buf[0] = '\0';
     for (size_t i = 0; i < sizeof part / sizeof *part && used < cap; i++) {
         if (part[i].value == part[i].neutral) continue;
         used += (size_t)snprintf(buf + used, cap - used, ":%s=", part[i].key);
