@@ -401,10 +401,13 @@ typedef struct omni_region {
 omni_region omni_weight_region(const omni_plan *plan, size_t weight, omni_piece_kind kind, size_t rank);
 size_t omni_region_rows(const omni_region *r); /* outputs of all matrices */
 omni_region omni_region_meet(const omni_region *a, const omni_region *b);
+/* Feature `i` where heads of `paired` stand in pair order (0: in natural order), to where they stand in another. */
+size_t omni_reorder(size_t i, size_t paired, size_t to_paired);
 
 /* The keys and values of a sequence of `length` positions in a layer that a rank holds. Nothing: no tokens. */
 typedef struct omni_kv_region {
-    omni_range heads;
+    omni_range heads, dims;       /* of each head */
+    size_t paired;                /* not 0: dims of keys are in pair order */
     size_t first, stride, tokens; /* positions first, first + stride, ... */
 } omni_kv_region;
 omni_kv_region omni_plan_kv(const omni_plan *plan, size_t layer, size_t sequence, size_t sequences,

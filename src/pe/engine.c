@@ -230,6 +230,12 @@ static omni_status create_team(omni_engine *e, omni_error *err) {
     return team_start(e, err);
 }
 
+static bool weights_are_dealt(const omni_plan *plan) {
+    for (size_t i = 0; i < plan->weight_count; i++)
+        if (plan->weight[i].panel) return true;
+    return false;
+}
+
 static omni_status check_options(const omni_engine_options *o, omni_error *err) {
     size_t p = o->plan->mesh.pes;
     if (o->workers > p)
@@ -241,7 +247,18 @@ static omni_status check_options(const omni_engine_options *o, omni_error *err) 
                                   "sequence %zu would reach %zu positions (the model has %zu)", q,
                                   o->capacity[q], o->model->shape.positions);
     omni_status st = omni_bind_all(o->model, o->weights, err);
-    return st ? st : stream_check(o, err);
+    if (!st) st = stream_check(o, err);
+    bool dealt = weights_are_dealt(o->plan);
+    for (size_t i = 0; i < o->laters && !st; i++) {
+        omni_engine_options later = *o;
+        later.plan = o->later[i];
+        st = stream_check(&later, err);
+        dealt |= weights_are_dealt(o->later[i]);
+    }
+    if (st || !dealt || !o->laters || o->resident) return st;
+    return omni_error_set(err, OMNI_BAD_INPUT,
+                          "weights=stream deals weights out over all PEs: they are not moved there, or from "
+                          "there, when the plan changes (expected --resident)");
 }
 
 omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, omni_error *err) {

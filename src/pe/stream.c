@@ -213,6 +213,8 @@ static bool share_group(worker *w, const omni_step *s, size_t group, const omni_
         mine ? view_keys(e, s, at, part->extent.tokens)
              : omni_view_flat(at->storage[received->storage],
                               part->extent.tokens * omni_value_width(received, 1, 0) * sizeof(float));
+    view.span[0].wire = omni_part_wire(e->o.plan, s, engine_value(e, s->in[0]), 1, mesh->used);
+    if (mine) omni_view_round(&view); /* so that it keeps what the others get */
     memset(w->views, 0, w->ranks.count * sizeof *w->views);
     if (!mine) w->views[0] = view;
     if (!omni_fabric_broadcast(e->fabric, w->index, bus, rank, &view, w->views)) return false;

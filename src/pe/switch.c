@@ -90,6 +90,28 @@ static size_t write_weights(const mover *m, const omni_switch_message *msg, char
     return used;
 }
 
+/* One row from where it is in the first plan's order to where the second has it. */
+static void read_reordered(const mover *m, const pe *x, size_t weight, omni_piece_kind kind,
+                           const omni_region *sent, size_t j, omni_range outs, const char *buf) {
+    const omni_value *a = &plan_of(m->from)->weight[weight].out, *b = &plan_of(m->to)->weight[weight].out;
+    omni_region held = omni_weight_region(plan_of(m->to), weight, kind, x->rank), all = *sent;
+    size_t bytes = element_bytes(m, weight, kind);
+    for (size_t k = 0; k < OMNI_MAX_PARTS; k++) all.out[k] = held.out[k];
+    omni_region part = omni_region_meet(&held, &all);
+    for (size_t i = 0; i < outs.count; i++) {
+        size_t out = omni_reorder(outs.start + i, a->part[j].paired, b->part[j].paired);
+        bool mine = out >= held.out[j].start && out < held.out[j].start + held.out[j].count;
+        if (mine && part.in.count)
+            put_rows(x, weight, kind, &held, sent, &part, j, (omni_range){out, 1},
+                     buf + i * sent->in.count * bytes, bytes);
+    }
+}
+
+static bool reordered(const mover *m, size_t weight, size_t j) {
+    return plan_of(m->from)->weight[weight].out.part[j].paired !=
+           plan_of(m->to)->weight[weight].out.part[j].paired;
+}
+
 /* What rank x needs of rows [row, row + rows) of `sent`, which lie in buf. */
 static void read_weights(const mover *m, const pe *x, size_t weight, omni_piece_kind kind,
                          const omni_region *sent, size_t row, size_t rows, const char *buf) {
@@ -101,7 +123,9 @@ static void read_weights(const mover *m, const pe *x, size_t weight, omni_piece_
         size_t line = sent->in.count * bytes, end = outs.start + outs.count;
         size_t lo = part.out[j].start > outs.start ? part.out[j].start : outs.start;
         size_t part_end = part.out[j].start + part.out[j].count, hi = part_end < end ? part_end : end;
-        if (part.out[j].count && hi > lo)
+        if (reordered(m, weight, j))
+            read_reordered(m, x, weight, kind, sent, j, outs, buf + used);
+        else if (part.out[j].count && hi > lo)
             put_rows(x, weight, kind, &held, sent, &part, j, (omni_range){lo, hi - lo},
                      buf + used + (lo - outs.start) * line, bytes);
         used += outs.count * line;
@@ -117,7 +141,7 @@ static omni_kv_region kv_region(const mover *m, const pe_form *f, size_t layer, 
 
 /* Head by head its keys, then its values, in the order of the positions kept. */
 static size_t write_kv(const mover *m, const omni_switch_message *msg, char *buf) {
-    size_t hd = m->e->o.model->shape.head_dim, used = 0;
+    size_t hd = msg->keys.dims.count, used = 0;
     const pe *x = &m->from->pe[msg->owner];
     omni_kv_region held = kv_region(m, m->from, msg->layer, msg->sequence, msg->owner);
     const pe_kv *kv = pe_kv_of(x, msg->layer, msg->sequence);
@@ -131,37 +155,48 @@ static size_t write_kv(const mover *m, const omni_switch_message *msg, char *buf
     return used;
 }
 
+/* One position of one head: the dims that `to` keeps; keys may stand in another order there. */
+static void keep_dims(float *slot, const omni_kv_region *to, const omni_kv_region *sent, const float *row,
+                      bool keys) {
+    for (size_t d = 0; d < sent->dims.count; d++) {
+        size_t dim = sent->dims.start + d;
+        if (keys) dim = omni_reorder(dim, sent->paired, to->paired);
+        if (dim >= to->dims.start && dim < to->dims.start + to->dims.count)
+            slot[dim - to->dims.start] = row[d];
+    }
+}
+
 /* One head's keys or values: the positions that `to` keeps, out of those that buf has. */
 static void keep_positions(float *cache, const omni_kv_region *to, const omni_kv_region *sent,
-                           const float *buf, size_t hd) {
+                           const float *buf, bool keys) {
     for (size_t i = 0; i < sent->tokens; i++) {
         size_t position = sent->first + i * sent->stride;
         if (position < to->first || (position - to->first) % to->stride) continue;
-        memcpy(cache + (position - to->first) / to->stride * hd, buf + i * hd, hd * sizeof *buf);
+        keep_dims(cache + (position - to->first) / to->stride * to->dims.count, to, sent,
+                  buf + i * sent->dims.count, keys);
     }
 }
 
 static void read_kv(const mover *m, const pe *x, size_t layer, size_t sequence, const omni_kv_region *sent,
                     const char *buf) {
-    size_t hd = m->e->o.model->shape.head_dim;
     omni_kv_region to = kv_region(m, m->to, layer, sequence, x->rank);
     if (to.tokens == 0) return;
     const pe_kv *kv = pe_kv_of(x, layer, sequence);
     const float *from = (const float *)(const void *)buf;
-    for (size_t h = 0; h < sent->heads.count; h++, from += 2 * sent->tokens * hd) {
+    size_t block = sent->tokens * sent->dims.count;
+    for (size_t h = 0; h < sent->heads.count; h++, from += 2 * block) {
         size_t head = sent->heads.start + h;
         if (head < to.heads.start || head >= to.heads.start + to.heads.count) continue;
-        size_t at = (head - to.heads.start) * kv->capacity * hd;
-        keep_positions(kv->k + at, &to, sent, from, hd);
-        keep_positions(kv->v + at, &to, sent, from + sent->tokens * hd, hd);
+        size_t at = (head - to.heads.start) * kv->capacity * to.dims.count;
+        keep_positions(kv->k + at, &to, sent, from, true);
+        keep_positions(kv->v + at, &to, sent, from + block, false);
     }
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
 
 static size_t message_bytes(const mover *m, const omni_switch_message *msg) {
-    if (msg->kv)
-        return 2 * msg->keys.heads.count * msg->keys.tokens * m->e->o.model->shape.head_dim * sizeof(float);
+    if (msg->kv) return 2 * msg->keys.heads.count * msg->keys.tokens * msg->keys.dims.count * sizeof(float);
     return msg->rows * msg->region.in.count * element_bytes(m, msg->weight, msg->kind);
 }
 

@@ -5,6 +5,9 @@
  *   from   |0 1 2 | 3 4 5  | 6 7 8 |
  *   to     |0 1   | 2 3 4 5| 6 7 8 |           rank 2 has all that it needs, and takes nothing
  *
+ * Sub-heads have queries and keys in pair order: between that and the natural order rows are told apart one by one,
+ * and who needs what is decided head by head.
+ *
  * Both plans list the same weights in the same order, since both walk the same ops. Owners are the ranks of the first
  * group; where neighbours hold the same rows or heads, the first of them sends them.
  */
@@ -40,6 +43,31 @@ omni_region omni_region_meet(const omni_region *a, const omni_region *b) {
     return r;
 }
 
+/* 0, n/2, 1, n/2 + 1, ... are the features of a head of n in pair order. */
+size_t omni_reorder(size_t i, size_t paired, size_t to_paired) {
+    size_t n = paired ? paired : to_paired;
+    if (paired == to_paired) return i;
+    size_t in_head = i % n, head = i - in_head;
+    if (paired) return head + in_head / 2 + in_head % 2 * (n / 2);
+    return head + (in_head < n / 2 ? 2 * in_head : 2 * (in_head - n / 2) + 1);
+}
+
+/* The whole heads that it touches. */
+static omni_range whole_heads(omni_range r, size_t n) {
+    size_t start = r.start / n * n, end = (r.start + r.count + n - 1) / n * n;
+    return r.count ? (omni_range){start, end - start} : r;
+}
+
+/* The region as far as the two plans' orders of features let it be compared. */
+static omni_region comparable(const omni_switch *it, size_t weight, omni_region r) {
+    const omni_value *a = &it->from->weight[weight].out, *b = &it->to->weight[weight].out;
+    for (size_t j = 0; j < a->parts; j++) {
+        size_t n = a->part[j].paired ? a->part[j].paired : b->part[j].paired;
+        if (a->part[j].paired != b->part[j].paired) r.out[j] = whole_heads(r.out[j], n);
+    }
+    return r;
+}
+
 static bool region_within(const omni_region *a, const omni_region *b) {
     bool ok = within(a->in, b->in);
     for (size_t j = 0; j < OMNI_MAX_PARTS; j++) ok = ok && within(a->out[j], b->out[j]);
@@ -69,19 +97,27 @@ omni_region omni_weight_region(const omni_plan *plan, size_t weight, omni_piece_
     return r;
 }
 
+/* Whose ranks have a sequence; where all have all of them, the first's send them. */
+static size_t kv_group(const omni_mesh *mesh, size_t sequence, size_t sequences) {
+    return mesh->tokens ? 0 : omni_split_owner(sequences, mesh->groups, sequence);
+}
+
 omni_kv_region omni_plan_kv(const omni_plan *plan, size_t layer, size_t sequence, size_t sequences,
                             size_t length, size_t rank) {
     const omni_mesh *mesh = &plan->mesh;
+    const omni_shape *shape = &plan->model->shape;
     omni_kv kv = plan->kv[layer];
     omni_seat seat = omni_mesh_seat(mesh, rank);
-    bool here = !seat.idle && seat.group == omni_split_owner(sequences, mesh->groups, sequence) &&
+    bool here = !seat.idle && (mesh->tokens || seat.group == kv_group(mesh, sequence, sequences)) &&
                 seat.stage == omni_split_owner(plan->model->shape.layers, mesh->stages, layer);
     if (!here) return (omni_kv_region){.stride = 1};
-    omni_kv_region r = {.heads = omni_kv_heads(kv, &plan->model->shape, seat.p, seat.index),
+    omni_kv_region r = {.heads = omni_kv_heads(kv, shape, seat.p, seat.index),
+                        .dims = omni_kv_dims(kv, shape, seat.p, seat.index),
+                        .paired = kv == OMNI_KV_SUBHEADS && shape->rope_theta > 0 ? shape->head_dim : 0,
                         .first = omni_kv_first(kv, seat.p, seat.index, sequence),
                         .stride = omni_kv_stride(kv, seat.p),
                         .tokens = omni_kv_tokens(kv, seat.p, seat.index, sequence, length)};
-    if (r.heads.count == 0) r.tokens = 0;
+    if (r.heads.count == 0 || r.dims.count == 0) r.tokens = 0;
     return r;
 }
 
@@ -97,12 +133,14 @@ static size_t gcd(size_t a, size_t b) {
 /* Some position may be in both. */
 static bool kv_meets(const omni_kv_region *a, const omni_kv_region *b) {
     size_t step = gcd(a->stride, b->stride);
-    return a->first % step == b->first % step && meet(a->heads, b->heads).count;
+    bool dims = a->paired != b->paired || meet(a->dims, b->dims).count;
+    return dims && a->first % step == b->first % step && meet(a->heads, b->heads).count;
 }
 
 static bool kv_within(const omni_kv_region *a, const omni_kv_region *b) {
     bool same = b->stride == 1 || (a->stride == b->stride && a->first == b->first);
-    return a->tokens == 0 || (same && within(a->heads, b->heads) && b->tokens > 0);
+    omni_range dims = a->paired == b->paired ? a->dims : whole_heads(a->dims, a->paired + b->paired);
+    return a->tokens == 0 || (same && within(a->heads, b->heads) && within(dims, b->dims) && b->tokens > 0);
 }
 
 /* --- the messages ----------------------------------------------------------------------------- */
@@ -127,7 +165,9 @@ bool omni_switch_takes(const omni_switch *it, const omni_switch_message *m, size
     }
     omni_region need = omni_weight_region(it->to, m->weight, m->kind, rank);
     omni_region has = omni_weight_region(it->from, m->weight, m->kind, rank);
-    omni_region both = omni_region_meet(&need, &m->region);
+    omni_region sent = comparable(it, m->weight, m->region);
+    need = comparable(it, m->weight, need);
+    omni_region both = omni_region_meet(&need, &sent);
     return omni_region_rows(&both) && !region_within(&need, &has);
 }
 
@@ -145,10 +185,11 @@ static omni_region owner_region(const omni_switch *it, omni_switch_message *m, o
                                 size_t index) {
     m->owner = ranks.start + index;
     omni_region r = omni_weight_region(it->from, m->weight, m->kind, m->owner);
-    if (index == 0) return r;
-    omni_region before = omni_weight_region(it->from, m->weight, m->kind, m->owner - 1);
     bool along_in = m->kind == OMNI_PIECE_MATRIX && it->from->weight[m->weight].split_in;
-    for (size_t j = 0; j < OMNI_MAX_PARTS && !along_in; j++) r.out[j] = beyond(r.out[j], before.out[j]);
+    for (size_t i = 0; i < index && !along_in; i++) {
+        omni_region before = omni_weight_region(it->from, m->weight, m->kind, ranks.start + i);
+        for (size_t j = 0; j < OMNI_MAX_PARTS; j++) r.out[j] = beyond(r.out[j], before.out[j]);
+    }
     return r;
 }
 
@@ -176,6 +217,20 @@ static bool next_weight(omni_switch *it, omni_switch_message *m) {
     return false;
 }
 
+/* Neighbours whose query heads share a key-value head hold it alike: the first query head's ranks send it. */
+static void drop_sent_heads(const omni_switch *it, omni_switch_message *m, size_t index) {
+    const omni_shape *shape = &it->from->model->shape;
+    omni_kv kv = it->from->kv[m->layer];
+    omni_seat seat = omni_mesh_seat(&it->from->mesh, m->owner);
+    if (kv == OMNI_KV_HEADS && index > 0) {
+        omni_kv_region before = kv_of(it, it->from, m, m->owner - 1);
+        m->keys.heads = beyond(m->keys.heads, before.heads);
+    }
+    if (kv == OMNI_KV_SUBHEADS &&
+        omni_subhead_of(shape, seat.p, seat.index).head % (shape->heads / shape->kv_heads))
+        m->keys.heads.count = 0;
+}
+
 /* at: weights, then layers; sub: sequence, index: owner. */
 static bool next_kv(omni_switch *it, omni_switch_message *m) {
     const omni_mesh *mesh = &it->from->mesh;
@@ -183,15 +238,13 @@ static bool next_kv(omni_switch *it, omni_switch_message *m) {
     for (; it->at < first + layers; it->at++, it->sub = 0) {
         size_t layer = it->at - first, stage = omni_split_owner(layers, mesh->stages, layer);
         for (; it->sub < it->sequences; it->sub++, it->index = 0) {
-            size_t group = omni_split_owner(it->sequences, mesh->groups, it->sub);
+            size_t group = kv_group(mesh, it->sub, it->sequences);
             omni_range ranks = omni_mesh_ranks(mesh, group, stage);
             while (it->index < ranks.count) {
                 *m = (omni_switch_message){.kv = true, .layer = layer, .sequence = it->sub};
                 m->owner = ranks.start + it->index++;
                 m->keys = kv_of(it, it->from, m, m->owner);
-                omni_kv_region before = {.stride = 1};
-                if (it->index > 1) before = kv_of(it, it->from, m, m->owner - 1);
-                if (m->keys.stride == 1) m->keys.heads = beyond(m->keys.heads, before.heads);
+                drop_sent_heads(it, m, it->index - 1);
                 if (m->keys.tokens == 0 || m->keys.heads.count == 0) continue;
                 find_readers(it, m);
                 if (m->readers) return true;

@@ -39,6 +39,7 @@ static omni_dtype carried_as(const omni_plan_spec *spec, omni_step_kind kind) {
     case OMNI_STEP_SCATTER:
     case OMNI_STEP_COLLECT:
     case OMNI_STEP_HAND_OFF:
+    case OMNI_STEP_KV_SHARE:
         return spec->wire_bus;
     default:
         return OMNI_F32;
@@ -47,7 +48,7 @@ static omni_dtype carried_as(const omni_plan_spec *spec, omni_step_kind kind) {
 
 omni_dtype omni_part_wire(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t j,
                           size_t p) {
-    bool alone = p == 1 && s->kind != OMNI_STEP_HAND_OFF;
+    bool alone = p == 1 && s->cut != OMNI_CUT_BOUNDARY && s->cut != OMNI_CUT_ALL;
     return alone || v->part[j].exact ? OMNI_F32 : carried_as(&plan->spec, s->kind);
 }
 
