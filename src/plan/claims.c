@@ -21,7 +21,11 @@ static bool of_single(const omni_plan *plan, const claim *c, const omni_methods 
 }
 
 static size_t groups(const omni_plan *plan) {
-    return plan->mesh.groups;
+    return plan->spec.stream ? 1 : plan->mesh.groups;
+}
+
+static size_t weights(const omni_plan *plan) {
+    return plan->spec.stream ? plan->mesh.groups : 1;
 }
 
 static size_t stages(const omni_plan *plan) {
@@ -122,6 +126,10 @@ static const claim claims[] = {
      .parts = PASS},
     {MESH("1.1", stack, "stack the same step of several sequences into the same PE: no copy"),
      .beside = PASS & ~BIT(HAND_OFF), .beside_name = "inside the stages"},
+    {MESH("1.2", weights,
+          "lock step of a block: n copies of the weights in every step, broadcast the weight"),
+     .parts = BIT(GROUPS), .grants = {[PART_GROUPS] = {.broadcasts = ANY}}, .beside = PASS & ~BIT(GROUPS),
+     .beside_name = "inside a PE"},
     {MESH("2.1", groups, "batch over PEs: each loads full weights, no communication"), .parts = BIT(GROUPS),
      .beside = PASS & ~BIT(GROUPS), .beside_name = "inside a group"},
     {MESH("2.1", stages, "each PE computes a block: no communication"), .parts = BIT(HAND_OFF),
@@ -191,6 +199,7 @@ static const claim claims[] = {
                 [PART_RESIDUALS] = NO_SCATTER,
                 [PART_INPUT] = NO_SCATTER,
                 [PART_HAND_OFF] = NO_SCATTER,
+                [PART_GROUPS] = NO_SCATTER,
                 [PART_END] = NO_SCATTER}},
 };
 enum { CLAIMS = sizeof claims / sizeof *claims, MOST_ROWS = CLAIMS * OMNI_MAX_CYCLE };

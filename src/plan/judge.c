@@ -212,7 +212,7 @@ static void decide_kind(judged *j, size_t steps, bool holds, const words *why) {
 
 void judge_broadcasts(judged *j) {
     words why = {""};
-    taken t = take_kinds(j, (omni_step_kind[]){OMNI_STEP_BROADCAST}, 1);
+    taken t = take_kinds(j, (omni_step_kind[]){OMNI_STEP_BROADCAST, OMNI_STEP_STREAM, OMNI_STEP_KV_SHARE}, 3);
     unsigned long long messages = t.of.one[IN_PREFILL].broadcasts;
     judge_show(j->row, &t.of);
     say(&why, "", "%zu of them, %llu message%s", t.steps, messages, messages == 1 ? "" : "s");

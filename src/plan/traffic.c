@@ -11,9 +11,16 @@
 #include "plan/claims.h"
 
 static const char *const names[TRAFFIC_PARTS] = {
-    [PART_QKV] = "qkv",     [PART_ATTN] = "attn",         [PART_O] = "o",
-    [PART_FFN] = "ffn",     [PART_NORMS] = "norms",       [PART_RESIDUALS] = "residuals",
-    [PART_INPUT] = "input", [PART_HAND_OFF] = "hand-off", [PART_END] = "behind the layers",
+    [PART_QKV] = "qkv",
+    [PART_ATTN] = "attn",
+    [PART_O] = "o",
+    [PART_FFN] = "ffn",
+    [PART_NORMS] = "norms",
+    [PART_RESIDUALS] = "residuals",
+    [PART_INPUT] = "input",
+    [PART_HAND_OFF] = "hand-off",
+    [PART_GROUPS] = "between groups",
+    [PART_END] = "behind the layers",
 };
 
 const char *traffic_part_name(traffic_part part) {
@@ -140,10 +147,17 @@ static void add_message(traffic *t, const passes *p, const omni_step *s) {
     moves_add(&t->kind[s->kind].of, &m);
     const omni_counters *one = &m.one[IN_PREFILL];
     if (one->broadcasts + one->tree_levels + one->addressed_messages == 0) return;
-    size_t ranks = omni_mesh_ranks(&p->plan->mesh, 0, s->stage).count;
-    t->kind[s->kind].steps++;
-    t->kind[s->kind].others += ranks - 1;
-    t->kind[s->kind].levels += omni_ceil_log2(ranks);
+    if (s->cut == OMNI_CUT_ALL) { /* everyone's in turn */
+        t->kind[s->kind].steps += one->broadcasts;
+        return;
+    }
+    for (size_t k = 0; k < omni_mesh_pieces_in(&p->plan->mesh, s->cut); k++) {
+        size_t ranks = omni_mesh_piece(&p->plan->mesh, s->cut, 0, s->stage, k).count;
+        if (ranks == 1) continue;
+        t->kind[s->kind].steps++;
+        t->kind[s->kind].others += ranks - 1;
+        t->kind[s->kind].levels += omni_ceil_log2(ranks);
+    }
 }
 
 void traffic_add(traffic *t, const passes *p, size_t first, size_t count) {
