@@ -30,18 +30,11 @@ static const model_feature unsupported[] = {
     {"rope_parameters", MODEL_NEUTRAL_OFF},
 };
 
-/* transformers' names; several mean the same function. The first is the default. */
-static const char *const act_names[] = {
-    "gelu", "gelu_python", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "relu", "silu", "swish", "tanh"};
-static const omni_activation act_kinds[] = {OMNI_ACT_GELU,     OMNI_ACT_GELU,     OMNI_ACT_GELU_NEW,
-                                            OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW, OMNI_ACT_RELU,
-                                            OMNI_ACT_SILU,     OMNI_ACT_SILU,     OMNI_ACT_TANH};
-
 static void read_shape(model_config *c, omni_shape *s) {
     static const char *const positions[] = {"absolute"};
     model_config_refuse(c, unsupported, COUNT(unsupported));
     model_config_word(c, "position_embedding_type", positions, COUNT(positions));
-    s->activation = act_kinds[model_config_word(c, "hidden_act", act_names, COUNT(act_names))];
+    s->activation = model_config_activation(c, "hidden_act", OMNI_ACT_GELU);
     s->layers = model_config_size(c, "num_hidden_layers", MODEL_MAX_LAYERS);
     s->hidden = model_config_size(c, "hidden_size", MODEL_MAX_WIDTH);
     s->heads = s->kv_heads = model_config_size(c, "num_attention_heads", MODEL_MAX_WIDTH);

@@ -111,6 +111,16 @@ static bool is_neutral(const json_t *value, model_neutral neutral) {
     return json_number_value(value) == 1;
 }
 
+omni_activation model_config_activation(model_config *c, const char *field, omni_activation fallback) {
+    static const char *const names[] = {
+        "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu", "gelu_python", "relu", "silu", "swish", "tanh"};
+    static const omni_activation kinds[] = {OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW,
+                                            OMNI_ACT_GELU,     OMNI_ACT_GELU,     OMNI_ACT_RELU,
+                                            OMNI_ACT_SILU,     OMNI_ACT_SILU,     OMNI_ACT_TANH};
+    if (!json_object_get(c->object, field)) return fallback;
+    return kinds[model_config_word(c, field, names, sizeof names / sizeof *names)];
+}
+
 void model_config_refuse(model_config *c, const model_feature features[], size_t count) {
     static const char *const expected[MODEL_NEUTRALS] = {"it absent, false or null", "it absent or 1"};
     char found[64];

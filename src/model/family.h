@@ -51,6 +51,9 @@ bool model_config_bool_or(model_config *c, const char *field, bool fallback);
 /* A string out of words[count]: its index. 0 when absent, and with an error. */
 size_t model_config_word(model_config *c, const char *field, const char *const words[], size_t count);
 
+/* One of transformers' names for a function of one input; `fallback` when absent. */
+omni_activation model_config_activation(model_config *c, const char *field, omni_activation fallback);
+
 /* A feature that changes the result and is not supported: its field must be absent or at its neutral value.
  */
 typedef enum model_neutral {

@@ -29,18 +29,11 @@ static const model_feature unsupported[] = {
     {"rope_parameters", MODEL_NEUTRAL_OFF},
 };
 
-/* transformers' names; several mean the same function. The first is the default. */
-static const char *const act_names[] = {
-    "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu", "gelu_python", "relu", "silu", "swish", "tanh"};
-static const omni_activation act_kinds[] = {OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW, OMNI_ACT_GELU_NEW,
-                                            OMNI_ACT_GELU,     OMNI_ACT_GELU,     OMNI_ACT_RELU,
-                                            OMNI_ACT_SILU,     OMNI_ACT_SILU,     OMNI_ACT_TANH};
-
 static void read_shape(model_config *c, omni_shape *s) {
     static const char *const positions[] = {"absolute"};
     model_config_refuse(c, unsupported, COUNT(unsupported));
     model_config_word(c, "position_embedding_type", positions, COUNT(positions));
-    s->activation = act_kinds[model_config_word(c, "activation_function", act_names, COUNT(act_names))];
+    s->activation = model_config_activation(c, "activation_function", OMNI_ACT_GELU_NEW);
     s->attn_unscaled = !model_config_bool_or(c, "scale_attn_weights", true);
     s->attn_inverse_layer = model_config_bool_or(c, "scale_attn_by_inverse_layer_idx", false);
     s->layers = model_config_size(c, "n_layer", MODEL_MAX_LAYERS);
