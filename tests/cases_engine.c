@@ -84,6 +84,9 @@ static const char *same_bits_as_single(void) {
     } rows[] = {{"replica", true},
                 {"pipeline", true},
                 {"pipeline:stack=2:chunk=2", true},
+                {"lockstep", true},
+                {"lockstep:over=token", true},
+                {"replica:over=token", true},
                 {SPLIT_OUT, true},
                 {SPLIT_OUT ":gather=bus", true},
                 {SPLIT_OUT ":groups=2:stages=2", true},
@@ -92,12 +95,13 @@ static const char *same_bits_as_single(void) {
                 {"workflow2", false},
                 {"alternate", false},
                 {"qkv=in:attn=heads:o=out:ffn=out+out", false},
-                {"qkv=out:attn=tokens:o=out:ffn=out+out", false}};
+                {"qkv=out:attn=tokens:o=out:ffn=out+out", false},
+                {"qkv=out:attn=subheads:o=out:ffn=out+out", false}};
     enum { MOST = 1 << 16 };
     float *one = malloc(MOST * sizeof *one), *other = malloc(MOST * sizeof *other);
     flow f;
     const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
-    for (size_t pes = 4; pes < 8 && !bad && one && other; pes++) {
+    for (size_t pes = 9; pes < 13 && !bad && one && other; pes++) {
         size_t used, used_other;
         if (!flow_plan(&f, "single", pes)) bad = verdict("%s", f.err.text);
         if (!bad) bad = record_run(&f, 1, one, &used);

@@ -69,12 +69,17 @@ static const char *check_change(flow *f, const char *const *plans, const size_t 
     return bad || !st || st == OMNI_BAD_INPUT ? bad : verdict("%s", f->err.text);
 }
 
-static const char *const CHANGING[] = {"single",  "megatron", "workflow2",
-                                       "replica", "pipeline", "alternate:groups=2:stages=2:gather=bus"};
+static const char *const CHANGING[] = {"single",
+                                       "megatron",
+                                       "workflow2",
+                                       "attn=subheads",
+                                       "replica",
+                                       "pipeline",
+                                       "alternate:groups=2:stages=2:gather=bus"};
 
 /* Each ordered pair. */
 static const char *changes_of(const char *dir) {
-    static const size_t sizes[] = {2, 3, 5, 8};
+    static const size_t sizes[] = {2, 3, 5, 9};
     flow f;
     size_t ran = 0, pairs = COUNT(CHANGING) * COUNT(CHANGING);
     const char *bad = flow_open(&f, dir);
@@ -83,7 +88,7 @@ static const char *changes_of(const char *dir) {
         for (size_t k = i % THIN ? COUNT(sizes) : 0; k < COUNT(sizes) && !bad; k++)
             bad = check_change(&f, plans, NULL, 1, sizes[k], (i + k) % 3 == 0, &ran);
     }
-    return flow_close(&f, bad || ran >= 3 * pairs / THIN - 3 ? bad : verdict("only %zu cases ran", ran));
+    return flow_close(&f, bad || ran >= 2 * pairs / THIN - 3 ? bad : verdict("only %zu cases ran", ran));
 }
 
 static const char *changes_llama(void) {
@@ -128,7 +133,9 @@ static const char *seven_hundred_tokens(void) {
     if (!bad && omni_truth_compute(f.model, f.weights, prompts, &length, 1, 3, &f.stop, &f.truth, &f.err))
         bad = verdict("%s", f.err.text);
     if (!bad)
-        bad = flow_check_list(&f, "attn=tokens,pipeline,alternate:stages=2:chunk=33", 1, 3 * (PES_COUNT - 1));
+        bad = flow_check_list(&f,
+                              "attn=tokens,pipeline,lockstep,lockstep:over=token,alternate:stages=2:chunk=33",
+                              1, 3 * (PES_COUNT - 1));
     return flow_close(&f, bad);
 }
 

@@ -170,7 +170,7 @@ Test(bert, features_are_refused_by_name) {
         {"{\"position_embedding_type\": \"relative_key_query\"}", "\"relative_key_query\" is not supported"},
         {"{\"quantization_config\": {\"bits\": 8}}", "quantization_config {\"bits\":8} is not supported"},
         {"{\"pruned_heads\": {\"1\": [0]}}", "pruned_heads"},
-        {"{\"hidden_act\": \"mish\"}", "hidden_act \"mish\" is not supported (expected gelu or "},
+        {"{\"hidden_act\": \"mish\"}", "hidden_act \"mish\" is not supported (expected gelu_new or "},
         {"{\"hidden_act\": 3}", "hidden_act 3 is not supported"},
         {"{\"hidden_size\": 26}", "hidden_size is 26 (expected a multiple of num_attention_heads, 4)"},
         {"{\"num_attention_heads\": 48}", "multiple of num_attention_heads, 48"},
