@@ -102,7 +102,7 @@ typedef struct omni_plan_spec {
     bool over_tokens; /* over=token: groups split the tokens of a pass, not its sequences */
     bool stream;      /* weights=stream: dealt out over all PEs and broadcast when they are used */
     omni_dtype wire_bus, wire_tree; /* what floats travel as: F32, BF16 or F16 */
-    char missing[192];              /* not empty: known, but it cannot be compiled, and this says why */
+    char missing[192];              /* not empty: it cannot be compiled yet, and this says why */
 } omni_plan_spec;
 
 /* OMNI_BAD_INPUT with one line for unknown names, unknown or repeated keys, and unknown values. */
@@ -115,10 +115,9 @@ omni_status omni_plan_list(const char *text, char ***out, size_t *count, omni_er
 void omni_plan_list_free(char **list, size_t count);
 
 typedef struct omni_method {
-    const char *name;  /* "out", "heads", "out+in" */
-    const char *help;  /* "split-out (rows)" */
-    bool split_in[2];  /* projections: the first (and second) matrix is cut along in; else along out */
-    const char *later; /* not NULL: not built yet, and the nearest that is */
+    const char *name; /* "out", "heads", "out+in" */
+    const char *help; /* "split-out (rows)" */
+    bool split_in[2]; /* projections: the first (and second) matrix is cut along in; else along out */
 } omni_method;
 const char *omni_key_name(omni_key key); /* "qkv" */
 const omni_method *omni_method_table(omni_key key, size_t *count);
@@ -133,7 +132,7 @@ const omni_wire *omni_wire_table(size_t *count);
 const omni_wire *omni_wire_find(omni_dtype dtype);
 
 typedef struct omni_named_plan {
-    const char *name, *text, *help; /* text: in parts; NULL: not built yet */
+    const char *name, *text, *help; /* text: in parts; single has none */
 } omni_named_plan;
 const omni_named_plan *omni_named_plans(size_t *count);
 

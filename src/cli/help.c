@@ -56,7 +56,7 @@ static void add_methods(omni_text *t) {
         for (size_t i = 0; i < count; i++) {
             char part[48];
             snprintf(part, sizeof part, "%s=%s", omni_key_name((omni_key)k), row[i].name);
-            omni_text_add(t, "  %-14s %s%s\n", part, row[i].help, row[i].later ? " (not built yet)" : "");
+            omni_text_add(t, "  %-14s %s\n", part, row[i].help);
         }
     }
     omni_text_add(t, "  %-14s %s\n", "gather=bus", "collect slices by broadcasts (else gather=tree)");
@@ -77,9 +77,7 @@ static void add_plans(omni_text *t) {
     size_t count;
     const omni_named_plan *plan = omni_named_plans(&count);
     omni_text_add(t, "Plans:\n");
-    for (size_t i = 0; i < count; i++)
-        omni_text_add(t, "  %-14s %s%s\n", plan[i].name, plan[i].help,
-                      plan[i].text ? "" : " (not built yet)");
+    for (size_t i = 0; i < count; i++) omni_text_add(t, "  %-14s %s\n", plan[i].name, plan[i].help);
     add_methods(t);
     omni_text_add(t, "\n");
 }

@@ -5,8 +5,8 @@
  *
  * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. Parts that cut
  * the mesh (groups, stages, ...), say what lies where on it (weights, over) or what floats travel as hold for all layers,
- * wherever they stand. What is known but not built yet parses, and
- * says so in spec.missing: lists show it as skipped.
+ * wherever they stand. `single` in a cycle, or with parts, means something but is not built yet: it parses, and
+ * spec.missing says so, for lists to show it as skipped.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -72,12 +72,6 @@ static omni_status bad(parser *p, const char *what, const char *word, const char
                           word, expected);
 }
 
-static void not_built(parser *p, const char *what, const char *nearest) {
-    if (!p->spec->missing[0])
-        snprintf(p->spec->missing, sizeof p->spec->missing,
-                 "%.60s is not built yet (the nearest that is: %.60s)", what, nearest);
-}
-
 /* The names of a method table, "out, in". */
 static const char *names_of(omni_key key, char *buf, size_t cap) {
     size_t count, used = 0;
@@ -95,8 +89,6 @@ static omni_status set_method(parser *p, omni_methods *m, omni_key key, const ch
     for (size_t i = 0; i < count; i++) {
         if (strcmp(row[i].name, value) != 0) continue;
         m->choice[key] = i;
-        snprintf(text, sizeof text, "%s=%s", omni_key_name(key), value);
-        if (row[i].later) not_built(p, text, row[i].later);
         return OMNI_OK;
     }
     return bad(p, "unknown value", value, names_of(key, text, sizeof text));
@@ -216,9 +208,8 @@ static omni_status set_name(parser *p, const char *name, size_t *first) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(plan[i].name, name) != 0) continue;
         *first = p->spec->cycle;
-        if (!plan[i].text) not_built(p, name, "megatron");
-        if (plan[i].text && plan[i].text[0]) return parse_named(p, &plan[i]);
-        p->spec->whole |= plan[i].text != NULL; /* single has no parts */
+        if (plan[i].text[0]) return parse_named(p, &plan[i]);
+        p->spec->whole = true; /* single has no parts */
         p->spec->layer[p->spec->cycle++] = (omni_methods){.choice = {0, METHOD_ATTN_HEADS, 1, 2}};
         return OMNI_OK;
     }
@@ -289,6 +280,8 @@ omni_status omni_plan_parse(const char *text, omni_plan_spec *out, omni_error *e
     if (p.mesh_name && strchr(text, '/'))
         return bad(&p, "in a cycle:", p.mesh_name, "it alone: it distributes all layers alike");
     if (out->whole && (out->cycle > 1 || strcmp(text, "single") != 0))
-        not_built(&p, "'single' in a cycle or with parts of its own", "single");
+        snprintf(
+            out->missing, sizeof out->missing,
+            "'single' in a cycle or with parts of its own is not built yet (the nearest that is: single)");
     return OMNI_OK;
 }
