@@ -144,7 +144,7 @@ static void check_pieces(const omni_mesh *mesh) {
     size_t count = omni_mesh_pieces(mesh), seen = 0;
     bool taken[512] = {false};
     cr_assert_lt(count, COUNT(taken));
-    for (size_t cut = 0; cut < OMNI_CUTS; cut++)
+    for (size_t cut = 0; cut < OMNI_CUT_ALL; cut++)
         for (size_t g = 0; g < mesh->groups; g++)
             for (size_t s = 0; s + (cut == OMNI_CUT_BOUNDARY) < mesh->stages; s++) {
                 size_t next = omni_mesh_ranks(mesh, g, s).start;
@@ -162,13 +162,19 @@ static void check_pieces(const omni_mesh *mesh) {
                 if (cut == OMNI_CUT_STAGE || (cut == OMNI_CUT_HEAD && mesh->heads))
                     cr_assert_eq(next, ranks.start + ranks.count);
             }
+    if (mesh->joined) {
+        cr_assert_eq(omni_mesh_piece_number(mesh, OMNI_CUT_ALL, 0, 0, 0), seen++);
+        cr_assert_eq(omni_mesh_piece(mesh, OMNI_CUT_ALL, 0, 0, 0).count, mesh->used);
+    }
     cr_assert_eq(seen, count);
 }
 
 Test(subheads, every_head_has_a_piece_where_the_plan_uses_it) {
     omni_model *m = parse_model(LLAMA);
-    static const char *const texts[] = {"attn=subheads", "groups=2:attn=subheads", "stages=2:attn=subheads",
-                                        "groups=2:stages=2:attn=heads/attn=subheads", "groups=2:stages=2"};
+    static const char *const texts[] = {
+        "attn=subheads",          "groups=2:attn=subheads",
+        "stages=2:attn=subheads", "groups=2:stages=2:attn=heads/attn=subheads",
+        "groups=2:stages=2",      "lockstep"};
     for (size_t t = 0; t < COUNT(texts); t++)
         for (size_t pes = 28; pes < 50; pes++) {
             omni_error err = {0};
