@@ -87,6 +87,6 @@ refused 2 'absent/dump: cannot write' run "$llama" --prompt-ids 1 --dump "$T/w/a
 refused 2 'not a regular file' run "$llama" --prompt-ids 1 --dump /dev/null
 refused 2 'not a regular file' run "$llama" --prompt-ids 1 --dump "$T/w"
 refused 2 'expected two files' run "$llama" --prompt-ids 1 --dump "$T/w/x" --output "$T/w/x"
-refused 2 '' run "$llama" --prompt-ids 1 --plan lockstep --dump "$T/w/dump"
+refused 2 '' run "$llama" --prompt-ids 1 --plan groups=2 --dump "$T/w/dump"
 refused 2 '' run "$llama" --prompt-ids 1 --cpus 65535 --dump "$T/w/dump" --output "$T/w/result"
 hold "no file" same "$(left)" 0

@@ -19,11 +19,20 @@ refused 2 'no ids' run "$llama" --ids-file /dev/null
 refused 2 'absent: cannot open' run "$llama" --ids-file "$T/absent"
 refused 2 'cannot read' run "$llama" --ids-file "$T"
 
-for plan in lockstep replica pipeline attn=subheads megatron:groups=2 stages=2 wire=f16; do
-    refused 2 'not built yet .*the nearest' run "$llama" --prompt-ids 1 --plan "$plan" --pes 2
+# Plans that do not fit: 3 PEs, 4 layers, 8 heads
+misfit() { # PLAN PATTERN
+    refused 2 "plan '$1': $2" run "$llama" --prompt-ids 1 --plan "$1" --pes 3
+}
+misfit groups=4 'groups=4 on 3 PEs .*at most one group for each PE'
+misfit stages=4 '1 group of 4 stages on 3 PEs .*at least one PE for each stage'
+misfit stages=5 'stages=5 of 4 layers .*at most one stage for each layer'
+misfit megatron:groups=2:stages=2 '2 groups of 2 stages on 3 PEs'
+misfit attn=subheads 'attention by sub-heads .*3 for 8 heads .*expected more PEs than heads, or attn=heads'
+misfit weights=stream 'weights=stream needs .*the nearest that can: groups=each'
+misfit over=token 'over=token needs .*the nearest that can: groups=each'
+for plan in single/megatron workflow1/single single:o=out single:groups=2; do
+    misfit "$plan" '.*not built yet .*the nearest'
 done
-refused 2 'decode-plan: .*not built yet' run "$llama" --prompt-ids 1 --decode-plan workflow1
-fine run "$llama" --prompt-ids 1 --gen 2 --plan workflow1 --decode-plan workflow1
 
 # CPUs
 for cpus in x 0- -0 1-0 0,,0 0: 0-1:0 99999999999; do

@@ -26,6 +26,16 @@ for plan in single megatron workflow1 workflow2 alternate megatron:o=out:gather=
         hold "tokens $want" same "$(tokens 0)" "$want"
     done
 done
+for plan in lockstep replica pipeline lockstep:over=token; do
+    for pes in 1 3 7; do
+        fine run "$llama" --prompt-ids "$p0" --gen 12 --plan "$plan" --pes "$pes" --format csv
+        hold "tokens $want" same "$(tokens 0)" "$want"
+    done
+done
+for plan in groups=2:stages=2 alternate:stages=4:stack=2:chunk=2 attn=subheads:groups=2; do
+    fine run "$llama" --prompt-ids "$p0" --gen 12 --plan "$plan" --pes 18 --format csv
+    hold "tokens $want" same "$(tokens 0)" "$want"
+done
 want=$(ids "$T/gpt2.flat" 0 decode_ids 12)
 for plan in megatron alternate; do
     fine run "$gpt2" --prompt-ids "$(ids "$T/gpt2.flat" 0 input_ids 99)" --gen 12 --plan "$plan" --pes 3 --format csv
