@@ -35,6 +35,12 @@ static uint64_t shared_bytes(const omni_engine *e) {
     return sum;
 }
 
+/* With many PEs it takes seconds to lay them out. */
+static omni_status check_stop(const omni_engine *e, omni_error *err) {
+    omni_status reason = omni_stop_get(e->o.stop);
+    return reason ? omni_error_set(err, reason, "stopped while the PEs were laid out") : OMNI_OK;
+}
+
 /* The arenas of one form and the tables beside them; stops counting at `most`. */
 static omni_status form_bytes(const omni_engine *e, const pe_form *f, uint64_t most, uint64_t *out,
                               omni_error *err) {
@@ -42,8 +48,10 @@ static omni_status form_bytes(const omni_engine *e, const pe_form *f, uint64_t m
     for (size_t r = 0; r < e->pes && *out <= most && !st; r++) {
         pe x;
         st = pe_layout(&f->o, r, &x, err);
-        *out += x.memory.resident_bytes + pe_table_bytes(&f->o, &x);
+        add_product(out, x.memory.resident_bytes, 1, 1);
+        add_product(out, pe_table_bytes(&f->o, &x), 1, 1);
         pe_free(&x);
+        if (st == OMNI_OK) st = check_stop(e, err);
     }
     return st;
 }
@@ -56,12 +64,13 @@ static omni_status check_memory(const omni_engine *e, omni_error *err) {
     for (size_t f = 0; f < e->forms && base <= available && !st; f++) {
         uint64_t bytes = 0;
         st = form_bytes(e, &e->form[f], available, &bytes, err);
-        sum = bytes > UINT64_MAX - sum ? UINT64_MAX : sum + bytes;
+        add_product(&sum, bytes, 1, 1);
         second = bytes > first ? first : bytes > second ? bytes : second;
         first = bytes > first ? bytes : first;
     }
-    uint64_t wanted = e->o.resident ? sum : first + second;
-    wanted = wanted > UINT64_MAX - base ? UINT64_MAX : wanted + base;
+    uint64_t wanted = base;
+    add_product(&wanted, e->o.resident ? sum : first, 1, 1);
+    if (!e->o.resident) add_product(&wanted, second, 1, 1);
     if (st || wanted <= available) return st;
     char a[32], b[32];
     return omni_error_set(err, OMNI_BAD_INPUT,
@@ -98,7 +107,10 @@ static omni_status lay_out(omni_engine *e, omni_error *err) {
         pe_form *form = &e->form[f];
         form->pe = omni_alloc_array(e->pes, sizeof *form->pe);
         if (!form->pe) st = omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu PEs", e->pes);
-        for (size_t r = 0; r < e->pes && st == OMNI_OK; r++) st = pe_layout(&form->o, r, &form->pe[r], err);
+        for (size_t r = 0; r < e->pes && st == OMNI_OK; r++) {
+            st = pe_layout(&form->o, r, &form->pe[r], err);
+            if (st == OMNI_OK) st = check_stop(e, err);
+        }
     }
     return st;
 }

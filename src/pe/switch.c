@@ -234,8 +234,10 @@ static bool run_message(const mover *m, const omni_switch_message *msg) {
 
 /* --- what a rank has already ------------------------------------------------------------------ */
 
+/* A large model's take seconds: the stop word is seen between two of them. */
 static void keep_weights(const mover *m, size_t rank) {
-    for (size_t i = 0; i < plan_of(m->from)->weight_count; i++) {
+    size_t count = plan_of(m->from)->weight_count;
+    for (size_t i = 0; i < count && omni_stop_get(m->e->o.stop) == OMNI_OK; i++) {
         for (size_t kind = 0; kind < OMNI_PIECE_KINDS; kind++) {
             omni_switch_message own = {.weight = i, .kind = (omni_piece_kind)kind, .owner = rank};
             own.region = omni_weight_region(plan_of(m->from), i, own.kind, rank);
