@@ -9,7 +9,8 @@
 #define MESHES                                                                                               \
     "replica,pipeline,megatron:groups=2,workflow2:groups=3,alternate:stages=2,workflow1:stages=2:stack=2,"   \
     "alternate:groups=2:stages=2:chunk=3,workflow2:groups=2:stages=2:stack=3:gather=bus:edge=scatter,"       \
-    "o=out:ffn=out+out:stages=2:chunk=all,pipeline:stack=2:chunk=1"
+    "o=out:ffn=out+out:stages=2:chunk=all,pipeline:stack=2:chunk=1,"                                         \
+    "lockstep,lockstep:over=token,attn=subheads,workflow1:attn=subheads:groups=2"
 
 static const char *meshes_of(const char *dir) {
     flow f;
