@@ -10,7 +10,7 @@
  *
  * A forward pass: the caller fills `pass`, publishes `go`; every worker walks the plan's steps, part by part of the
  * pass; all meet at `done`. So `pass` has one writer, between `done` and `go`, and the barrier and the word order it
- * for the readers.
+ * for the readers. So have `switching`, `next` and what depends on the form in use: `o`, `pe`, `fabric`, `now`.
  */
 #ifndef PE_PE_H
 #define PE_PE_H

@@ -1,7 +1,7 @@
 /* team.c: workers: start, set-up, one pass after the other, end.
  *
- *   caller:  team_start ......... start line . go ....... done . go ....... done ... team_stop: quit + go,
- * join worker:  bind, name, arenas . start line .. the pass . done .. the pass . done ... leaves
+ *   caller:  team_start ......... start line . go ....... done . go ....... done ... team_stop: quit + go, join
+ *   worker:  bind, name, arenas . start line .. the pass . done .. the pass . done ... leaves
  *
  * A worker that cannot set up stores its error and still reaches the start line; the caller then ends the
  * team. When the stop word is set, every wait returns and every worker leaves its loop; joining is then all
@@ -141,13 +141,13 @@ static void set_up(worker *w) {
 static void *work(void *arg) {
     worker *w = arg;
     omni_engine *e = w->engine;
+    const omni_stop *stop = e->o.stop; /* between `done` and `go` the caller may write e->o */
     set_up(w);
-    bool going = omni_barrier_wait(e->start, e->wait, e->o.stop);
+    bool going = omni_barrier_wait(e->start, e->wait, stop);
     for (uint32_t pass = 1; going; pass++) {
-        going = omni_word_wait(&e->go, pass, e->wait, e->o.stop) &&
+        going = omni_word_wait(&e->go, pass, e->wait, stop) &&
                 !atomic_load_explicit(&e->quit, memory_order_relaxed) &&
-                (e->switching ? exec_switch(w) : exec_pass(w)) &&
-                omni_barrier_wait(e->done, e->wait, e->o.stop);
+                (e->switching ? exec_switch(w) : exec_pass(w)) && omni_barrier_wait(e->done, e->wait, stop);
     }
     return NULL;
 }
