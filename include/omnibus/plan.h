@@ -437,7 +437,9 @@ typedef struct omni_switch_message {
 } omni_switch_message;
 omni_switch omni_switch_begin(const omni_plan *from, const omni_plan *to, const size_t *length,
                               size_t sequences, bool weights);
-bool omni_switch_next(omni_switch *it, omni_switch_message *out); /* false: that was all */
+/* False: that was all. A message without readers is none: it is there so that who walks over many PEs, which takes
+ * seconds, can leave in between. */
+bool omni_switch_next(omni_switch *it, omni_switch_message *out);
 /* Does a rank take this message's data; not the owner, and not who has all it needs. */
 bool omni_switch_takes(const omni_switch *it, const omni_switch_message *m, size_t rank);
 

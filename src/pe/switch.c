@@ -219,6 +219,7 @@ static bool exchange(const mover *m, const omni_switch_message *msg, size_t byte
 
 static bool run_message(const mover *m, const omni_switch_message *msg) {
     worker *w = m->w;
+    if (msg->readers == 0) return omni_stop_get(m->e->o.stop) == OMNI_OK;
     if (!exchange(m, msg, message_bytes(m, msg))) return false;
     for (size_t r = w->ranks.start; r < w->ranks.start + w->ranks.count; r++) {
         if (!omni_switch_takes(&m->it, msg, r)) continue;
@@ -326,6 +327,7 @@ void omni_engine_switch_count(const omni_engine *e, size_t plan, omni_counters *
     *out = (omni_counters){0};
     for (omni_switch_message msg; plan != e->now && omni_switch_next(&it, &msg);) {
         uint64_t bytes = message_bytes(&m, &msg);
+        if (msg.readers == 0) continue;
         *(msg.readers == 1 ? &out->addressed_messages : &out->broadcasts) += 1;
         *(msg.readers == 1 ? &out->addressed_bytes : &out->broadcast_bytes) += bytes;
     }

@@ -206,10 +206,9 @@ static bool next_weight(omni_switch *it, omni_switch_message *m) {
                 size_t rows = omni_region_rows(&m->region);
                 if (it->row >= rows) continue;
                 find_readers(it, m);
-                if (m->readers == 0) continue;
                 m->row = it->row;
                 m->rows = rows - m->row < OMNI_SWITCH_ROWS ? rows - m->row : OMNI_SWITCH_ROWS;
-                it->row += m->rows;
+                it->row = m->readers ? it->row + m->rows : rows;
                 return true;
             }
         }
@@ -247,7 +246,7 @@ static bool next_kv(omni_switch *it, omni_switch_message *m) {
                 drop_sent_heads(it, m, it->index - 1);
                 if (m->keys.tokens == 0 || m->keys.heads.count == 0) continue;
                 find_readers(it, m);
-                if (m->readers) return true;
+                return true;
             }
         }
     }
