@@ -92,6 +92,9 @@ typedef struct omni_range {
  *   total 10, parts 4: {0,3} {3,3} {6,2} {8,2}      total 2, parts 3: {0,1} {1,1} {2,0} */
 omni_range omni_split(size_t total, size_t parts, size_t index);
 
+/* What two ranges have in common; without it, an empty one. And whether one has an item. */
+omni_range omni_range_meet(omni_range a, omni_range b);
+bool omni_range_has(omni_range r, size_t item);
 /* The part that owns `item`: the inverse of omni_split. item < total. */
 size_t omni_split_owner(size_t total, size_t parts, size_t item);
 

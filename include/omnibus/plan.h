@@ -422,6 +422,7 @@ typedef struct omni_switch {
     size_t sequences;
     bool weights;               /* move them, too */
     size_t at, sub, index, row; /* how far it is */
+    size_t readers, reader;     /* of the region at hand */
 } omni_switch;
 
 typedef struct omni_switch_message {

@@ -35,6 +35,16 @@ omni_range omni_split(size_t total, size_t parts, size_t index) {
     return (omni_range){.start = index * each + before, .count = each + (index < larger)};
 }
 
+omni_range omni_range_meet(omni_range a, omni_range b) {
+    size_t start = a.start > b.start ? a.start : b.start;
+    size_t end_a = a.start + a.count, end_b = b.start + b.count, end = end_a < end_b ? end_a : end_b;
+    return (omni_range){start, end > start ? end - start : 0};
+}
+
+bool omni_range_has(omni_range r, size_t item) {
+    return item >= r.start && item - r.start < r.count;
+}
+
 size_t omni_split_owner(size_t total, size_t parts, size_t item) {
     size_t each = total / parts, larger = total % parts;
     size_t in_larger = larger * (each + 1);

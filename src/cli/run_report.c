@@ -36,7 +36,8 @@ static json_t *array_json(const run *r) {
 static json_t *plan_json(const run *r) {
     json_t *object = json_object();
     cli_set(&object, "name", omni_json_string(r->spec.name));
-    cli_set(&object, "decode_name", omni_json_string(r->decode_plan ? r->decode_plan->name : r->spec.name));
+    cli_set(&object, "decode_name",
+            omni_json_string(r->decode_plan ? cli_value(r->c, OMNI_OPT_DECODE_PLAN) : r->spec.name));
     cli_set(&object, "methods", cli_methods_json(&r->spec));
     return object;
 }
@@ -107,8 +108,9 @@ static void draw_head(const run *r, omni_text *page) {
                   cli_methods_text(&r->spec, methods, sizeof methods));
     for (size_t i = 0; r->decode_plan && i < r->decode_plan->count; i++) {
         const omni_plan_spec *d = &r->decode_plan->spec[i];
-        omni_text_add(page, "decode %s, from position %zu on: %s\n", d->name, r->decode_plan->from[i],
-                      cli_methods_text(d, methods, sizeof methods));
+        omni_text_add(page, "decode %s", d->name);
+        if (r->decode_plan->from[i]) omni_text_add(page, " from position %zu on", r->decode_plan->from[i]);
+        omni_text_add(page, ": %s\n", cli_methods_text(d, methods, sizeof methods));
     }
     omni_text_add(page, "\n");
 }
@@ -155,12 +157,13 @@ static void draw_timing(const run *r, omni_text *page) {
 }
 
 static void draw_fabric(const run *r, omni_text *page) {
-    const omni_counters *phase[] = {&r->prefill, &r->decode, &r->total, &r->transform};
-    bool encoder = r->c->model->shape.encoder;
-    size_t columns = encoder ? 1 : r->decode_plan ? 4 : 3;
-    omni_table *t = omni_table_create(
-        (const char *const[]){"fabric", encoder ? ">encode" : ">prefill", ">decode", ">total", ">transform"},
-        1 + columns);
+    bool encoder = r->c->model->shape.encoder, changes = r->decode_plan != NULL;
+    const omni_counters *phase[] = {&r->prefill, &r->decode, changes ? &r->transform : &r->total, &r->total};
+    size_t columns = encoder ? 1 : changes ? 4 : 3;
+    omni_table *t =
+        omni_table_create((const char *const[]){"fabric", encoder ? ">encode" : ">prefill", ">decode",
+                                                changes ? ">transform" : ">total", ">total"},
+                          1 + columns);
     for (size_t i = 0; i < OMNI_COUNTERS; i++) {
         omni_table_cell(t, "%s", omni_counter_names[i]);
         for (size_t k = 0; k < columns; k++)

@@ -72,8 +72,8 @@ static omni_status load_shard(const omni_engine_options *o, pe_weight *mine, con
     return st;
 }
 
-static omni_status load_vector(const omni_engine_options *o, const omni_tensor_name *name, size_t layer,
-                               size_t stored, omni_range part, float *to, omni_error *err) {
+omni_status pe_load_vector(const omni_engine_options *o, const omni_tensor_name *name, size_t layer,
+                           size_t stored, omni_range part, float *to, omni_error *err) {
     const omni_tensor *t = omni_bind(o->weights, name, layer, stored, 0, err);
     if (!t) return OMNI_BAD_INPUT;
     if (omni_weights_read_f32(o->weights, t, part.start, part.count, to)) return OMNI_OK;
@@ -128,7 +128,7 @@ static omni_status load_biases(const omni_engine_options *o, const omni_matrix *
         omni_range part = stored_outputs(paired, all.start + done, all.count - done);
         n = part.count;
         part.start += m->out_offset;
-        st = load_vector(o, &m->bias, layer, m->stored_out, part, to + done, err);
+        st = pe_load_vector(o, &m->bias, layer, m->stored_out, part, to + done, err);
     }
     return st;
 }
@@ -159,9 +159,9 @@ static omni_status load_norm(const omni_engine_options *o, const pe *x, const om
     omni_range cols =
         w->out.compact ? omni_value_owned(&w->out, 0, x->seat.p, x->seat.index) : (omni_range){0, hidden};
     if (cols.count == 0) return OMNI_OK;
-    omni_status st = load_vector(o, &w->op->norm_weight, w->layer, hidden, cols, mine->norm_weight, err);
+    omni_status st = pe_load_vector(o, &w->op->norm_weight, w->layer, hidden, cols, mine->norm_weight, err);
     if (!mine->norm_bias || st != OMNI_OK) return st;
-    return load_vector(o, &w->op->norm_bias, w->layer, hidden, cols, mine->norm_bias, err);
+    return pe_load_vector(o, &w->op->norm_bias, w->layer, hidden, cols, mine->norm_bias, err);
 }
 
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err) {

@@ -19,10 +19,6 @@ typedef struct move {
     size_t piece;    /* its number */
 } move;
 
-static bool carries(const move *m, size_t rank) {
-    return rank >= m->own.start && rank < m->own.start + m->own.count;
-}
-
 /* The rank that writes, or that ends up with it. */
 static size_t root_of(const move *m) {
     return m->first + m->s->root;
@@ -68,7 +64,7 @@ static bool send_broadcast(const move *m) {
     worker *w = m->w;
     omni_view src;
     for (size_t k = 0; k < m->own.count; k++) w->views[k] = view_stored(m, own_pe(m, k), m->s->in[0]);
-    if (carries(m, root_of(m)))
+    if (omni_range_has(m->own, root_of(m)))
         src = w->views[root_of(m) - m->own.start];
     else
         src = w->views[0]; /* its size only */
@@ -129,8 +125,9 @@ static bool send_all_gather(const move *m) {
         for (size_t k = 0; k < m->own.count; k++)
             views[k] = view_columns(m, own_pe(m, k), m->s->out, from, i);
         if (omni_view_bytes(&views[0]) == 0) continue;
-        omni_view src =
-            carries(m, m->first + i) ? view_stored(m, &m->e->pe[m->first + i], m->s->in[0]) : views[0];
+        omni_view src = omni_range_has(m->own, m->first + i)
+                            ? view_stored(m, &m->e->pe[m->first + i], m->s->in[0])
+                            : views[0];
         if (!omni_fabric_broadcast(m->e->fabric, m->w->index, m->piece, i, &src, views)) return false;
     }
     return true;
@@ -191,15 +188,15 @@ static bool send_scatter(const move *m) {
     const pe *root = &m->e->pe[root_of(m)];
     for (size_t i = 1; i < m->p; i++) {
         omni_view src = {0}, dst = {0};
-        if (carries(m, root->rank))
+        if (omni_range_has(m->own, root->rank))
             src = to->rows == OMNI_ROWS_TOKEN_SHARE ? pack_tokens(m, root, i)
                                                     : view_columns(m, root, m->s->in[0], to, i);
-        if (carries(m, m->first + i)) dst = view_stored(m, &m->e->pe[m->first + i], m->s->out);
+        if (omni_range_has(m->own, m->first + i)) dst = view_stored(m, &m->e->pe[m->first + i], m->s->out);
         if (!omni_fabric_send(m->e->fabric, m->w->index, m->piece, m->s->root, i, OMNI_ADDRESSED_SCATTER,
                               &src, &dst, slice_bytes(m, to, i)))
             return false;
     }
-    if (carries(m, root->rank)) keep_own_slice(m, root);
+    if (omni_range_has(m->own, root->rank)) keep_own_slice(m, root);
     return true;
 }
 
@@ -208,13 +205,13 @@ static bool send_collect(const move *m) {
     const pe *root = &m->e->pe[root_of(m)];
     for (size_t i = 1; i < m->p; i++) {
         omni_view src = {0}, dst = {0};
-        if (carries(m, m->first + i)) src = view_stored(m, &m->e->pe[m->first + i], m->s->in[0]);
-        if (carries(m, root->rank)) dst = view_columns(m, root, m->s->out, from, i);
+        if (omni_range_has(m->own, m->first + i)) src = view_stored(m, &m->e->pe[m->first + i], m->s->in[0]);
+        if (omni_range_has(m->own, root->rank)) dst = view_columns(m, root, m->s->out, from, i);
         if (!omni_fabric_send(m->e->fabric, m->w->index, m->piece, i, m->s->root, OMNI_ADDRESSED_GATHER, &src,
                               &dst, slice_bytes(m, from, i)))
             return false;
     }
-    if (!carries(m, root->rank)) return true;
+    if (!omni_range_has(m->own, root->rank)) return true;
     place_slices(m, root);
     omni_view own = view_columns(m, root, m->s->out, from, root->seat.index);
     omni_view_round(&own);
@@ -243,7 +240,7 @@ static bool return_tokens(const move *m) {
 }
 
 static bool send_result(const move *m) {
-    if (!carries(m, root_of(m))) return true;
+    if (!omni_range_has(m->own, root_of(m))) return true;
     if (m->s->op->kind == OMNI_OP_ARGMAX) return return_tokens(m);
     const omni_value *v = engine_value(m->e, m->s->in[0]);
     return omni_fabric_host_return(m->e->fabric, m->w->index, m->piece,
@@ -258,12 +255,6 @@ static bool (*const send[OMNI_STEP_KINDS])(const move *) = {
     [OMNI_STEP_SCATTER] = send_scatter,     [OMNI_STEP_COLLECT] = send_collect,
 };
 
-static omni_range overlap(omni_range a, omni_range b) {
-    size_t start = a.start > b.start ? a.start : b.start;
-    size_t end_a = a.start + a.count, end_b = b.start + b.count, end = end_a < end_b ? end_a : end_b;
-    return (omni_range){start, end > start ? end - start : 0};
-}
-
 /* Over the k-th piece. */
 static bool move_over(worker *w, const omni_step *s, const omni_part *part, const pe_share *own, size_t k) {
     const omni_engine *e = w->engine;
@@ -273,7 +264,7 @@ static bool move_over(worker *w, const omni_step *s, const omni_part *part, cons
               .e = e,
               .s = s,
               .part = part,
-              .own = overlap(own->ranks, piece),
+              .own = omni_range_meet(own->ranks, piece),
               .first = piece.start,
               .p = piece.count,
               .piece = omni_mesh_piece_number(mesh, s->cut, own->group, s->stage, k)};
@@ -298,8 +289,8 @@ bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t 
                to = omni_mesh_ranks(mesh, group, s->stage + 1);
     move m = {.w = w, .e = e, .s = s, .part = part, .own = ranks, .p = from.count};
     omni_view src = {0}, dst = {0};
-    if (carries(&m, from.start)) src = view_stored(&m, &e->pe[from.start], s->in[0]);
-    if (carries(&m, to.start)) dst = view_stored(&m, &e->pe[to.start], s->out);
+    if (omni_range_has(m.own, from.start)) src = view_stored(&m, &e->pe[from.start], s->in[0]);
+    if (omni_range_has(m.own, to.start)) dst = view_stored(&m, &e->pe[to.start], s->out);
     return omni_fabric_send(e->fabric, w->index, omni_mesh_piece_number(mesh, s->cut, group, s->stage, 0),
                             s->root, from.count, OMNI_ADDRESSED_OTHER, &src, &dst,
                             part->extent.tokens * e->o.model->shape.hidden *

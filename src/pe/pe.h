@@ -150,6 +150,13 @@ void pe_free(pe *x);
 omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
                             const omni_tensor *t[OMNI_MAX_PARTS]);
 omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
+/* Elements `part` of a vector of `stored`, as float32. */
+omni_status pe_load_vector(const omni_engine_options *o, const omni_tensor_name *name, size_t layer,
+                           size_t stored, omni_range part, float *to, omni_error *err);
+
+/* hostport.c */
+omni_status hostport_create(omni_engine *e, omni_error *err);
+void hostport_free(omni_engine *e);
 
 /* stream.c: weights that are dealt out over all PEs. A PE keeps its share of a matrix as several handles, the pieces in
  * which it is broadcast. */

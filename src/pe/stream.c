@@ -102,10 +102,6 @@ omni_status stream_check(const omni_engine_options *o, omni_error *err) {
 
 /* --- the broadcasts --------------------------------------------------------------------------- */
 
-static bool carries(const worker *w, size_t rank) {
-    return rank >= w->ranks.start && rank < w->ranks.start + w->ranks.count;
-}
-
 static omni_view view_weights(omni_packed *panels) {
     omni_packed_runs r = omni_packed_weights(panels);
     return (omni_view){
@@ -154,7 +150,7 @@ static bool stream_share(worker *w, const omni_step *s, size_t rank, size_t *tur
     const omni_weight *weight = &e->o.plan->weight[s->weight];
     omni_range dealt = omni_weight_dealt(mesh, weight, rank), piece;
     size_t in = weight->in.part[0].width, bus = omni_mesh_piece_number(mesh, s->cut, 0, 0, 0);
-    bool mine = carries(w, rank), takes = !mine && has_rows(w);
+    bool mine = omni_range_has(w->ranks, rank), takes = !mine && has_rows(w);
     memset(w->views, 0, w->ranks.count * sizeof *w->views);
     for (size_t i = 0; (piece = stream_piece(dealt.count, i)).count; i++) {
         omni_packed *panels = mine ? handle_at(&e->pe[rank].weight[s->weight], i)
@@ -206,7 +202,7 @@ static bool share_group(worker *w, const omni_step *s, size_t group, const omni_
     const omni_engine *e = w->engine;
     const omni_mesh *mesh = &e->o.plan->mesh;
     size_t rank = omni_mesh_ranks(mesh, group, 0).start, bus = omni_mesh_piece_number(mesh, s->cut, 0, 0, 0);
-    bool mine = carries(w, rank);
+    bool mine = omni_range_has(w->ranks, rank);
     const pe *at = &e->pe[mine ? rank : w->ranks.start];
     const omni_value *received = engine_value(e, s->out);
     omni_view view =

@@ -200,16 +200,12 @@ static size_t message_bytes(const mover *m, const omni_switch_message *msg) {
     return msg->rows * msg->region.in.count * element_bytes(m, msg->weight, msg->kind);
 }
 
-static bool carries(const worker *w, size_t rank) {
-    return rank >= w->ranks.start && rank < w->ranks.start + w->ranks.count;
-}
-
 /* A worker receives once, for all its ranks that take it. */
 static bool exchange(const mover *m, const omni_switch_message *msg, size_t bytes) {
     worker *w = m->w;
     omni_view src = omni_view_flat(w->staging, bytes),
               dst = omni_view_flat(w->staging + w->staging_bytes, bytes);
-    if (carries(w, msg->owner)) (msg->kv ? write_kv : write_weights)(m, msg, w->staging);
+    if (omni_range_has(w->ranks, msg->owner)) (msg->kv ? write_kv : write_weights)(m, msg, w->staging);
     if (msg->readers == 1)
         return omni_fabric_send(m->e->between, w->index, 0, msg->owner, msg->reader, OMNI_ADDRESSED_OTHER,
                                 &src, &dst, bytes);

@@ -6,19 +6,12 @@
 
 #include "pe/pe.h"
 
-static omni_status load_vector(const omni_engine *e, const omni_tensor_name *name, float *to,
-                               omni_error *err) {
-    const omni_weights *w = e->o.weights;
-    size_t hidden = e->o.model->shape.hidden;
-    const omni_tensor *t = omni_bind(w, name, 0, hidden, 0, err);
-    if (!t) return OMNI_BAD_INPUT;
-    return omni_weights_read_f32(w, t, 0, hidden, to) ? OMNI_OK : omni_weights_read_failed(w, t, err);
-}
-
 static omni_status load_final_norm(const omni_engine *e, omni_error *err) {
-    omni_status st = load_vector(e, &e->final_norm->norm_weight, e->final_weight, err);
+    size_t hidden = e->o.model->shape.hidden;
+    omni_range all = {0, hidden};
+    omni_status st = pe_load_vector(&e->o, &e->final_norm->norm_weight, 0, hidden, all, e->final_weight, err);
     if (st != OMNI_OK || !e->final_norm->norm_bias.name[0]) return st;
-    return load_vector(e, &e->final_norm->norm_bias, e->final_bias, err);
+    return pe_load_vector(&e->o, &e->final_norm->norm_bias, 0, hidden, all, e->final_bias, err);
 }
 
 void tap_begin(omni_engine *e) {

@@ -104,7 +104,8 @@ static omni_status set_number(parser *p, size_t k, const char *value) {
         return OMNI_OK;
     }
     if (omni_parse_size(value, MOST_NUMBER, field) && *field > 0) return OMNI_OK;
-    snprintf(expected, sizeof expected, "a number from 1 on%s%s", least ? ", or " : "", least ? least : "");
+    snprintf(expected, sizeof expected, "a number from 1 to %d%s%s", MOST_NUMBER, least ? ", or " : "",
+             least ? least : "");
     char what[WORD];
     snprintf(what, sizeof what, "%s is", numbers[k].key);
     return bad(p, what, value, expected);

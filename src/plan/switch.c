@@ -15,20 +15,14 @@
 
 /* --- ranges ----------------------------------------------------------------------------------- */
 
-static omni_range meet(omni_range a, omni_range b) {
-    size_t start = a.start > b.start ? a.start : b.start;
-    size_t end_a = a.start + a.count, end_b = b.start + b.count, end = end_a < end_b ? end_a : end_b;
-    return (omni_range){start, end > start ? end - start : 0};
-}
-
 static bool within(omni_range a, omni_range b) {
-    return a.count == 0 || meet(a, b).count == a.count;
+    return a.count == 0 || omni_range_meet(a, b).count == a.count;
 }
 
 /* What of a is behind the end of b. */
 static omni_range beyond(omni_range a, omni_range b) {
     size_t end = b.count ? b.start + b.count : 0;
-    return end > a.start ? meet(a, (omni_range){end, SIZE_MAX - end}) : a;
+    return end > a.start ? omni_range_meet(a, (omni_range){end, SIZE_MAX - end}) : a;
 }
 
 size_t omni_region_rows(const omni_region *r) {
@@ -38,8 +32,9 @@ size_t omni_region_rows(const omni_region *r) {
 }
 
 omni_region omni_region_meet(const omni_region *a, const omni_region *b) {
-    omni_region r = {.in = meet(a->in, b->in)};
-    for (size_t j = 0; j < OMNI_MAX_PARTS && r.in.count; j++) r.out[j] = meet(a->out[j], b->out[j]);
+    omni_region r = {.in = omni_range_meet(a->in, b->in)};
+    for (size_t j = 0; j < OMNI_MAX_PARTS && r.in.count; j++)
+        r.out[j] = omni_range_meet(a->out[j], b->out[j]);
     return r;
 }
 
@@ -133,8 +128,8 @@ static size_t gcd(size_t a, size_t b) {
 /* Some position may be in both. */
 static bool kv_meets(const omni_kv_region *a, const omni_kv_region *b) {
     size_t step = gcd(a->stride, b->stride);
-    bool dims = a->paired != b->paired || meet(a->dims, b->dims).count;
-    return dims && a->first % step == b->first % step && meet(a->heads, b->heads).count;
+    bool dims = a->paired != b->paired || omni_range_meet(a->dims, b->dims).count;
+    return dims && a->first % step == b->first % step && omni_range_meet(a->heads, b->heads).count;
 }
 
 static bool kv_within(const omni_kv_region *a, const omni_kv_region *b) {
@@ -193,6 +188,17 @@ static omni_region owner_region(const omni_switch *it, omni_switch_message *m, o
     return r;
 }
 
+/* All rows of a region have the same ones. */
+static void find_readers_once(omni_switch *it, omni_switch_message *m) {
+    if (it->row == 0) {
+        find_readers(it, m);
+        it->readers = m->readers;
+        it->reader = m->reader;
+    }
+    m->readers = it->readers;
+    m->reader = it->reader;
+}
+
 /* at: weight, sub: kind, index: owner, row. False: no weights are left. */
 static bool next_weight(omni_switch *it, omni_switch_message *m) {
     for (; it->at < it->from->weight_count; it->at++, it->sub = 0) {
@@ -205,7 +211,7 @@ static bool next_weight(omni_switch *it, omni_switch_message *m) {
                 m->region = owner_region(it, m, ranks, it->index);
                 size_t rows = omni_region_rows(&m->region);
                 if (it->row >= rows) continue;
-                find_readers(it, m);
+                find_readers_once(it, m);
                 m->row = it->row;
                 m->rows = rows - m->row < OMNI_SWITCH_ROWS ? rows - m->row : OMNI_SWITCH_ROWS;
                 it->row = m->readers ? it->row + m->rows : rows;
