@@ -74,10 +74,11 @@ const omni_named_plan *omni_named_plans(size_t *count) {
 /* ":wire=bf16", ":wire-bus=f16", ... */
 static void format_wires(const omni_plan_spec *s, char *buf, size_t cap) {
     const char *bus = omni_wire_find(s->wire_bus)->name, *tree = omni_wire_find(s->wire_tree)->name;
-    if (s->wire_bus == s->wire_tree)
-        snprintf(buf, cap, s->wire_bus == OMNI_F32 ? "" : ":wire=%s", bus);
-    else
+    buf[0] = '\0';
+    if (s->wire_bus != s->wire_tree)
         snprintf(buf, cap, ":wire-bus=%s:wire-tree=%s", bus, tree);
+    else if (s->wire_bus != OMNI_F32)
+        snprintf(buf, cap, ":wire=%s", bus);
 }
 
 const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
