@@ -32,10 +32,11 @@ static void run_case(const char *room, const omni_case *c, tally *t) {
     printf("%s/%s: ", room, c->name);
     fflush(stdout);
     double start = seconds();
+    clock_t cpu = clock(); /* of all threads */
     const char *bad = c->run();
     if (!bad) {
         t->passed++;
-        printf("ok (%.2f s)\n", seconds() - start);
+        printf("ok (%.2f s, %.2f s of CPU)\n", seconds() - start, (double)(clock() - cpu) / CLOCKS_PER_SEC);
     } else if (strncmp(bad, "SKIP", 4) == 0) {
         t->skipped++;
         printf("%s\n", bad);
