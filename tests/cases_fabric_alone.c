@@ -15,7 +15,8 @@ typedef struct alone {
     size_t which;
 } alone;
 
-static const omni_sliced halves = {.rows = 2, .stride = 8, .parts = 1, .part[0] = {.units = 8, .unit_bytes = 1}};
+static const omni_sliced halves = {
+    .rows = 2, .stride = 8, .parts = 1, .part[0] = {.units = 8, .unit_bytes = 1}};
 
 /* The partner never comes, so nothing is ever combined. */
 static void never_called(void *acc, const void *in, size_t bytes, const void *arg) {
