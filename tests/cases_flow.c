@@ -90,7 +90,7 @@ const char *flow_check_all(flow *f) {
 static const char *check_checkpoint(const char *dir, const char *plans) {
     flow f;
     const char *bad = flow_open(&f, dir);
-    if (!bad) bad = plans ? flow_check_list(&f, plans, 1, 5 * PES_COUNT) : flow_check_all(&f);
+    if (!bad) bad = plans ? flow_check_list(&f, plans, 1, 2 * PES_COUNT) : flow_check_all(&f);
     return flow_close(&f, bad);
 }
 
@@ -107,14 +107,14 @@ static const char *golden_bert(void) {
     return check_checkpoint("tests/golden/bert-tiny", NULL);
 }
 static const char *demo_llama(void) {
-    return check_checkpoint("configs/demo/llama", FIVE_PLANS);
+    return check_checkpoint("configs/demo/llama", LONG_PLANS);
 }
 static const char *demo_gpt2(void) {
-    return check_checkpoint("configs/demo/gpt2", FIVE_PLANS);
+    return check_checkpoint("configs/demo/gpt2", LONG_PLANS);
 }
 
 static const char *demo_bert(void) {
-    return check_checkpoint("configs/demo/bert", FIVE_PLANS);
+    return check_checkpoint("configs/demo/bert", LONG_PLANS);
 }
 
 /* The other ways to gather and to hand out, and longer cycles. */
@@ -131,7 +131,7 @@ static const char *gather_and_edge(void) {
 
 static const char *story_llama(void) {
     const char *dir = shared_path("golden/story-llama");
-    return dir ? check_checkpoint(dir, FIVE_PLANS) : "SKIP: ../shared/golden/story-llama is absent";
+    return dir ? check_checkpoint(dir, LONG_PLANS) : "SKIP: ../shared/golden/story-llama is absent";
 }
 
 /* --- counters --------------------------------------------------------------------------------- */
