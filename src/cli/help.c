@@ -48,6 +48,20 @@ const char *cli_operand_name(omni_command command) {
     return NULL;
 }
 
+/* Parts that are no methods of an op. */
+static const struct {
+    const char *part, *help;
+} others[] = {
+    {"gather=bus", "collect slices by broadcasts (else gather=tree)"},
+    {"edge=scatter", "hand slices out by addressed messages (else edge=bcast)"},
+    {"groups=G", "G bus pieces at a time, batch over them (each: one a PE)"},
+    {"stages=S", "layers over S stages (each: one a PE)"},
+    {"stack=K", "sequences that go through a stage together [1]"},
+    {"chunk=T", "longer sequences go by T tokens [128] (all)"},
+    {"weights=stream", "dealt out over all PEs, broadcast when used (else own)"},
+    {"over=token", "groups of one PE share tokens (else over=batch)"},
+};
+
 static void add_methods(omni_text *t) {
     omni_text_add(t, "\nParts of a plan (key=value, joined by ':'; parts left out are megatron's):\n");
     for (size_t k = 0; k < OMNI_METHOD_KEYS; k++) {
@@ -59,9 +73,8 @@ static void add_methods(omni_text *t) {
             omni_text_add(t, "  %-14s %s\n", part, row[i].help);
         }
     }
-    omni_text_add(t, "  %-14s %s\n", "gather=bus", "collect slices by broadcasts (else gather=tree)");
-    omni_text_add(t, "  %-14s %s\n", "edge=scatter",
-                  "hand slices out by addressed messages (else edge=bcast)");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        omni_text_add(t, "  %-14s %s\n", others[i].part, others[i].help);
     size_t count;
     const omni_wire *wire = omni_wire_table(&count);
     for (size_t i = 0; i < count; i++) {
@@ -69,7 +82,7 @@ static void add_methods(omni_text *t) {
         snprintf(part, sizeof part, "wire=%s", wire[i].name);
         omni_text_add(t, "  %-14s floats travel as %s\n", part, wire[i].help);
     }
-    omni_text_add(t, "  %-14s the same, on one of the two\n", "wire-bus=, wire-tree=");
+    omni_text_add(t, "  %-14s the same for the bus, or for the tree, alone\n", "wire-bus=, wire-tree=");
     omni_text_add(t, "A/B cycles over the layers: workflow1/workflow2.\n");
 }
 

@@ -52,7 +52,7 @@ static const omni_named_plan named[] = {
     {"workflow2", "qkv=in:attn=tokens:o=in:ffn=out+in", "distributed input, full output"},
     {"alternate", "workflow1/workflow2", "the two as one cycle, layer by layer"},
     {"lockstep", "megatron:groups=each:weights=stream",
-     "batch over PEs, weights stored over all of them and broadcast as they are used"},
+     "batch over PEs, weights dealt out and broadcast when used"},
     {"replica", "megatron:groups=each", "the whole model on every PE, batch over PEs"},
     {"pipeline", "megatron:stages=each", "layers over PEs, sequences and chunks of long ones in flight"},
 };

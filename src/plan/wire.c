@@ -13,8 +13,8 @@
 
 static const omni_wire wires[] = {
     {"f32", "float32, as computed", OMNI_F32, 0},
-    {"bf16", "bfloat16: 8 bits of precision, the range of float32", OMNI_BF16, 0x1p-8},
-    {"f16", "IEEE half: 11 bits of precision, up to 65504", OMNI_F16, 0x1p-11},
+    {"bf16", "bfloat16: 8 bits, the range of float32", OMNI_BF16, 0x1p-8},
+    {"f16", "IEEE half: 11 bits, up to 65504", OMNI_F16, 0x1p-11},
 };
 enum { WIRES = sizeof wires / sizeof *wires };
 
