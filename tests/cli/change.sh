@@ -26,8 +26,8 @@ done
 fine run "$llama" "$@" --plan alternate --decode-plan alternate --format json
 hold "nothing moved for the same plan" same "$(transform)" 0
 fine run "$llama" "$@" --decode-plan replica,workflow2@9
-hold "both plans, the times and counters" eval 'says "^decode +replica, from position 0 on: .*:groups=each" &&
-    says "^decode +workflow2, from position 9 on: " && says "^transform " && says "^fabric .*prefill .*transform"'
+hold "both plans, the times and counters" eval 'says "^decode replica: .*:groups=each" &&
+    says "^decode workflow2 from position 9 on: " && says "^transform " && says "^fabric .*prefill .*transform +total"'
 fine run "$gpt2" --prompt-ids 1,2,3 --gen 1 --pes 2 --decode-plan replica --format json
 hold "nothing moved where nothing is decoded" same "$(transform)" 0
 
