@@ -1,11 +1,10 @@
 /* bench_model.c: whole models through the engine: prefill, decode and encode over the families, and what the
  * executor itself costs.
  *
- * A model has real layers, but fewer of them, a vocabulary cut about as much, and random weights. It must be
- * far larger than the caches, and loses layers where the host lacks memory. Each run is held against the
- * limits of the cores it uses:
+ * A model has real layers, but fewer of them, and random weights. It must be far larger than the caches, and loses
+ * layers where the host lacks memory. Each run is held against the limits of the cores it uses:
  *
- *     decode            weight bytes a token, over read bandwidth
+ *     decode            bytes of weights, keys and values a token, over read bandwidth
  *     prefill, encode   flops of the matrices, over BLIS's sgemm
  *
  * `null` is the fabric that moves nothing: the same run without communication. On a model of next to no
@@ -54,6 +53,11 @@ static const phase encode = {
     .need = job_flops,
 };
 
+static const job_batch one = {"1 x 128", 1, {128}, 8};
+static const job_batch longer = {"1 x 512", 1, {512}, 8};
+static const job_batch eight = {"8 x 16", 8, {16, 16, 16, 16, 16, 16, 16, 16}, 8};
+static const job_batch ragged = {"8 ragged", 8, {3, 5, 8, 12, 16, 21, 27, 36}, 8};
+
 typedef struct run {
     const char *plan;
     size_t pes;
@@ -64,6 +68,7 @@ typedef struct run {
 typedef struct family {
     const char *name, *config;
     job_size size;
+    omni_dtype dtype;
     const phase *phases[PHASES]; /* in this order: decode goes on where prefill ended */
     run runs[RUNS];              /* as many as have a plan */
 } family;
@@ -80,37 +85,50 @@ static const char bert_config[] =
     " \"num_attention_heads\": %zu, \"vocab_size\": %zu, \"max_position_embeddings\": 512,"
     " \"type_vocab_size\": 2}";
 
-/* The layers of Llamas of 1.3 billion, of GPT-2 XL and of BERT-large. */
+/* The layers of Llama-2-7B, of GPT-2 XL and of BERT-large. */
 static const family families[] = {
     {"llama",
      llama_config,
-     {4, 2048, 5504, 16, 4096},
+     {4, 4096, 11008, 32, 32000},
+     OMNI_F32,
      {&prefill, &decode},
-     {{"megatron", 1, "shm", &job_one},
-      {"megatron", 2, "shm", &job_one},
-      {"megatron", 8, "shm", &job_one},
-      {"megatron", 2, "null", &job_one},
-      {"megatron", 8, "null", &job_one}}},
+     {{"megatron", 1, "shm", &one},
+      {"megatron", 2, "shm", &one},
+      {"megatron", 8, "shm", &one},
+      {"megatron", 64, "shm", &one},
+      {"megatron", 2, "null", &one},
+      {"megatron", 2, "shm", &longer},
+      {"megatron", 2, "shm", &eight}}},
+    {"llama",
+     llama_config,
+     {4, 4096, 11008, 32, 32000},
+     OMNI_BF16,
+     {&prefill, &decode},
+     {{"megatron", 2, "shm", &one},
+      {"megatron", 64, "shm", &one},
+      {"megatron", 2, "shm", &longer},
+      {"megatron", 2, "shm", &eight}}},
     {"gpt2",
      gpt2_config,
      {4, 1600, 6400, 25, 4096},
+     OMNI_F32,
      {&prefill, &decode},
-     {{"megatron", 1, "shm", &job_one},
-      {"megatron", 2, "shm", &job_one},
-      {"megatron", 8, "shm", &job_one},
-      {"workflow2", 2, "shm", &job_one}}},
+     {{"megatron", 1, "shm", &one},
+      {"megatron", 2, "shm", &one},
+      {"megatron", 8, "shm", &one},
+      {"workflow2", 2, "shm", &one}}},
     {"bert",
      bert_config,
      {6, 1024, 4096, 16, 4096},
+     OMNI_F32,
      {&encode},
-     {{"megatron", 1, "shm", &job_one},
-      {"megatron", 2, "shm", &job_one},
-      {"megatron", 8, "shm", &job_one},
-      {"workflow2", 2, "shm", &job_one},
-      {"megatron", 1, "shm", &job_ragged},
-      {"megatron", 2, "shm", &job_ragged},
-      {"megatron", 8, "shm", &job_ragged},
-      {"workflow2", 2, "shm", &job_ragged}}},
+     {{"megatron", 1, "shm", &one},
+      {"megatron", 2, "shm", &one},
+      {"megatron", 8, "shm", &one},
+      {"workflow2", 2, "shm", &one},
+      {"megatron", 2, "shm", &ragged},
+      {"megatron", 8, "shm", &ragged},
+      {"workflow2", 2, "shm", &ragged}}},
 };
 static const job_size tiny = {4, 64, 64, 16, 64};
 
@@ -121,7 +139,7 @@ static job_size fit(const family *f) {
     job_size size = f->size;
     for (; size.layers > 1; size.layers /= 2) {
         omni_model *model = job_model(f->config, &size);
-        uint64_t bytes = omni_model_parameters(model) * sizeof(float);
+        uint64_t bytes = omni_model_parameters(model) * omni_dtype_bytes(f->dtype);
         omni_model_free(model);
         if (bytes <= omni_topo_memory_available() / 4) break;
     }
@@ -152,10 +170,10 @@ static json_t *add_run(omni_table *t, const family *f, const model_job *j) {
     omni_table_cell(t, "%zu", workers);
     omni_table_cell(t, "%s", j->fabric);
     omni_table_cell(t, "%s", j->batch->name);
-    return json_pack("{s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:I}", "family", f->name, "plan", j->plan_text, "pes",
-                     (int)j->pes, "workers", (int)workers, "fabric", j->fabric, "sequences",
-                     (int)j->batch->sequences, "tokens", JOB_TOKENS, "weight_bytes",
-                     (json_int_t)j->weight_bytes);
+    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:s,s:i,s:i,s:I}", "family", f->name, "dtype",
+                     omni_dtype_name(f->dtype), "plan", j->plan_text, "pes", (int)j->pes, "workers",
+                     (int)workers, "fabric", j->fabric, "sequences", (int)j->batch->sequences, "tokens",
+                     (int)j->tokens, "weight_bytes", (json_int_t)j->weight_bytes);
 }
 
 static void add_phase(omni_table *t, json_t *row, const phase *p, const model_job *j, bench_series s[2]) {
@@ -188,9 +206,9 @@ static void measure_run(const family *f, model_job j, omni_table *t, json_t *row
 static void show_family(const family *f, const job_size *s, omni_table *t, json_t *models) {
     char title[256];
     snprintf(title, sizeof title,
-             "%s, %zu layers, hidden %zu, FFN %zu, %zu heads, vocabulary %zu, float32. "
+             "%s, %zu layers, hidden %zu, FFN %zu, %zu heads, vocabulary %zu, %s. "
              "Limits: those of as many cores as workers.",
-             f->name, s->layers, s->hidden, s->ffn, s->heads, s->vocab);
+             f->name, s->layers, s->hidden, s->ffn, s->heads, s->vocab, omni_dtype_name(f->dtype));
     bench_show(title, t);
     json_array_append_new(models, json_pack("{s:s,s:i,s:i,s:i,s:i,s:i}", "family", f->name, "layers",
                                             (int)s->layers, "hidden", (int)s->hidden, "ffn", (int)s->ffn,
@@ -200,7 +218,7 @@ static void show_family(const family *f, const job_size *s, omni_table *t, json_
 static void bench_family(bench *b, const family *f, json_t *models, json_t *rows) {
     job_size size = fit(f);
     omni_model *model = job_model(f->config, &size);
-    omni_weights *weights = job_weights(model);
+    omni_weights *weights = job_weights(model, f->dtype);
     omni_table *t = create_table(f);
     for (const run *r = f->runs; r < f->runs + RUNS && r->plan; r++)
         measure_run(f,
@@ -236,7 +254,7 @@ typedef struct floor_job {
 static double floor_once(void *arg) {
     floor_job *f = arg;
     uint64_t ns = 0;
-    for (size_t i = 0; i < f->passes; i += JOB_DECODE) {
+    for (size_t i = 0; i < f->passes; i += one.decode) {
         (void)job_prefill(&f->job);
         uint64_t begin = omni_clock_ns();
         (void)job_decode(&f->job);
@@ -256,8 +274,8 @@ static void floor_row(bench *b, const omni_model *model, const omni_weights *wei
                                    .plan_text = "megatron",
                                    .fabric = kinds[k],
                                    .pes = pes,
-                                   .batch = &job_one},
-                           .passes = 8 * JOB_DECODE};
+                                   .batch = &one},
+                           .passes = 8 * one.decode};
         job_open(&f[k].job);
     }
     bench_limit two = {b, 2};
@@ -287,7 +305,7 @@ static void bench_floor(bench *b) {
                                         ">ns a step", ">x L",     ">shm, us a pass"};
     static const size_t pes[] = {1, 2, 8};
     omni_model *model = job_model(llama_config, &tiny);
-    omni_weights *weights = job_weights(model);
+    omni_weights *weights = job_weights(model, OMNI_F32);
     omni_table *t = omni_table_create(heads, 7);
     json_t *rows = json_array();
     for (size_t i = 0; i < sizeof pes / sizeof *pes; i++) floor_row(b, model, weights, pes[i], t, rows);
@@ -300,7 +318,7 @@ static void bench_floor(bench *b) {
 int main(int argc, char **argv) {
     bench *b = bench_open(
         argc, argv, "model",
-        "omni_engine_forward: prefill of 128 tokens, then decode of 8; omni_engine_encode of 128 tokens",
+        "omni_engine_forward: prefill of the batch, then decode of 8 tokens each; omni_engine_encode of it",
         "random weights, packing, engine and threads");
     bench_families(b);
     bench_floor(b);

@@ -4,9 +4,6 @@
 
 #include "model_job.h"
 
-const job_batch job_one = {"1 x 128", 1, {JOB_TOKENS}};
-const job_batch job_ragged = {"8 ragged", 8, {3, 5, 8, 12, 16, 21, 27, 36}};
-
 /* --- a model ---------------------------------------------------------------------------------- */
 
 omni_model *job_model(const char *config, const job_size *s) {
@@ -18,12 +15,12 @@ omni_model *job_model(const char *config, const job_size *s) {
     return model;
 }
 
-omni_weights *job_weights(const omni_model *model) {
+omni_weights *job_weights(const omni_model *model, omni_dtype dtype) {
     omni_error err = {0};
     omni_random_spec *spec;
     omni_weights *w;
     size_t count;
-    if (omni_random_specs(model, OMNI_F32, &spec, &count, &err) ||
+    if (omni_random_specs(model, dtype, &spec, &count, &err) ||
         omni_weights_open_random(spec, count, 1, &w, &err))
         bench_die(&err);
     omni_free(spec);
@@ -43,7 +40,7 @@ static void create_engine(model_job *j) {
                              .fabric = j->fabric,
                              .sequences = j->batch->sequences,
                              .capacity = j->capacity,
-                             .max_tokens = JOB_TOKENS,
+                             .max_tokens = j->tokens,
                              .stop = bench_stop(j->b)};
     if (omni_engine_create(&o, &j->engine, &err)) bench_die(&err);
     for (size_t r = 0; r < j->pes; r++) {
@@ -60,7 +57,10 @@ void job_open(model_job *j) {
         omni_plan_compile(j->model, &spec, j->pes, &j->plan, &err))
         bench_die(&err);
     for (size_t i = 0; i < JOB_TOKENS; i++) j->ids[i] = (int32_t)(i * 31 % j->model->shape.vocab);
-    for (size_t q = 0; q < j->batch->sequences; q++) j->capacity[q] = j->batch->counts[q] + JOB_DECODE;
+    for (size_t q = 0; q < j->batch->sequences; q++) {
+        j->tokens += j->batch->counts[q];
+        j->capacity[q] = j->batch->counts[q] + j->batch->decode;
+    }
     j->pooled = omni_alloc_array(j->batch->sequences, j->model->shape.hidden * sizeof *j->pooled);
     bench_need(j->pooled);
     create_engine(j);
@@ -84,19 +84,19 @@ double job_prefill(void *arg) {
     omni_engine_reset(j->engine);
     uint64_t begin = omni_clock_ns();
     forward(j, j->ids, j->batch->counts);
-    return JOB_TOKENS * 1e9 / (double)(omni_clock_ns() - begin);
+    return (double)j->tokens * 1e9 / (double)(omni_clock_ns() - begin);
 }
 
 double job_decode(void *arg) {
     static const size_t one_each[JOB_SEQUENCES] = {1, 1, 1, 1, 1, 1, 1, 1};
     model_job *j = arg;
     uint64_t begin = omni_clock_ns();
-    for (size_t i = 0; i < JOB_DECODE; i++) {
+    for (size_t i = 0; i < j->batch->decode; i++) {
         int32_t ids[JOB_SEQUENCES];
         memcpy(ids, j->next, sizeof ids);
         forward(j, ids, one_each);
     }
-    return (double)j->batch->sequences * JOB_DECODE * 1e9 / (double)(omni_clock_ns() - begin);
+    return (double)(j->batch->sequences * j->batch->decode) * 1e9 / (double)(omni_clock_ns() - begin);
 }
 
 double job_encode(void *arg) {
@@ -105,7 +105,7 @@ double job_encode(void *arg) {
     omni_encode io = {.ids = j->ids, .counts = j->batch->counts, .pooled = j->pooled};
     uint64_t begin = omni_clock_ns();
     if (omni_engine_encode(j->engine, &io, &err)) bench_die(&err);
-    return JOB_TOKENS * 1e9 / (double)(omni_clock_ns() - begin);
+    return (double)j->tokens * 1e9 / (double)(omni_clock_ns() - begin);
 }
 
 /* --- what they cost --------------------------------------------------------------------------- */
@@ -124,10 +124,14 @@ double job_flops(const model_job *j) {
     const omni_model *m = j->model;
     double layers = matrix_elements(m->layer_ops, m->layer_op_count) * (double)m->shape.layers;
     double final = matrix_elements(m->final_ops, m->final_op_count);
-    return 2 * (layers + final * (double)j->batch->sequences / JOB_TOKENS);
+    return 2 * (layers + final * (double)j->batch->sequences / (double)j->tokens);
 }
 
-/* A pass reads all of them once, for a token of each sequence. */
+/* A step reads all weights once, and every sequence its keys and values: half of what decode adds, on average. */
 double job_bytes(const model_job *j) {
-    return (double)j->weight_bytes / (double)j->batch->sequences;
+    const omni_shape *shape = &j->model->shape;
+    double position = (double)(2 * shape->kv_heads * shape->head_dim * shape->layers) * sizeof(float), kv = 0;
+    for (size_t q = 0; q < j->batch->sequences; q++)
+        kv += position * ((double)j->batch->counts[q] + (double)(j->batch->decode + 1) / 2);
+    return ((double)j->weight_bytes + kv) / (double)j->batch->sequences;
 }

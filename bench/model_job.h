@@ -21,17 +21,17 @@ typedef struct job_size {
 /* config: the text of a config.json with a %zu for each member of the size, in its order. Free with
  * omni_model_free and omni_weights_close. */
 omni_model *job_model(const char *config, const job_size *size);
-omni_weights *job_weights(const omni_model *model); /* F32 */
+omni_weights *job_weights(const omni_model *model, omni_dtype dtype);
 
 /* --- a run ------------------------------------------------------------------------------------ */
 
-enum { JOB_SEQUENCES = 8, JOB_TOKENS = 128, JOB_DECODE = 8 };
+enum { JOB_SEQUENCES = 8, JOB_TOKENS = 512 };
 
+/* Prompts, of at most JOB_TOKENS in all, and then so many tokens more for each of them. */
 typedef struct job_batch {
     const char *name;
-    size_t sequences, counts[JOB_SEQUENCES]; /* JOB_TOKENS in all */
+    size_t sequences, counts[JOB_SEQUENCES], decode;
 } job_batch;
-extern const job_batch job_one, job_ragged;
 
 typedef struct model_job {
     bench *b;
@@ -44,6 +44,7 @@ typedef struct model_job {
     omni_plan *plan;
     omni_engine *engine;
     uint64_t weight_bytes; /* of all PEs: matrices, biases and norms, but no table that is only looked up */
+    size_t tokens;         /* of all prompts */
     size_t capacity[JOB_SEQUENCES];
     int32_t ids[JOB_TOKENS], next[JOB_SEQUENCES];
     float *pooled; /* [sequences, hidden]; encoders */
@@ -55,10 +56,11 @@ void job_close(model_job *j);
 
 /* Tokens a second. The argument is the job. */
 bench_once job_prefill; /* new prompts */
-bench_once job_decode;  /* JOB_DECODE tokens for each of them */
+bench_once job_decode;  /* what follows them */
 bench_once job_encode;  /* the same batch through an encoder */
 
-/* What a token of the batch needs: flops of the matrices in prefill or encode; weight bytes in decode. */
+/* What a token of the batch needs: flops of the matrices in prefill or encode; in decode bytes of weights, and of keys
+ * and values. */
 double job_flops(const model_job *j);
 double job_bytes(const model_job *j);
 
