@@ -46,7 +46,8 @@ TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))
 FUZZ_TARGETS := $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
 BENCH_SRC := $(sort $(wildcard bench/bench_*.c))
-BENCH_LIB := $(filter-out $(BENCH_SRC),$(sort $(wildcard bench/*.c)))
+PEER_SRC  := $(sort $(wildcard bench/peer_*.c))
+BENCH_LIB := $(filter-out $(BENCH_SRC) $(PEER_SRC),$(sort $(wildcard bench/*.c)))
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIB   := $(BUILD)/libomnibus.a
@@ -56,8 +57,9 @@ TESTS := $(BUILD)/omnibus-tests
 PLAIN := $(BUILD)/omnibus-cases
 FUZZ  := $(addprefix $(BUILD)/fuzz-,$(FUZZ_TARGETS))
 BENCH := $(patsubst bench/bench_%.c,$(BUILD)/bench-%,$(BENCH_SRC))
+PEERS := $(patsubst bench/peer_%.c,$(BUILD)/peer-%,$(PEER_SRC))
 
-.PHONY: all deps demo test check-asan check-tsan stress fuzz bench install help clean programs
+.PHONY: all deps demo test check-asan check-tsan stress fuzz bench bench-peers install help clean programs
 .DELETE_ON_ERROR:
 
 # Recursive makes use all CPUs unless the user said otherwise.
@@ -99,6 +101,9 @@ $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/driver-%.o $(BUILD)/obj/tests/fuzz/targ
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
 $(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(call obj,$(BENCH_LIB)) $(LIB)
+	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(BUILD)/peer-%: $(BUILD)/obj/bench/peer_%.o $(call obj,$(BENCH_LIB)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
@@ -172,8 +177,12 @@ clean:  ## remove build/
 	@rm -rf build
 
 # --- speed -----------------------------------------------------------------------------------------
-.SECONDARY: $(call obj,$(BENCH_SRC) $(BENCH_LIB))
+.SECONDARY: $(call obj,$(BENCH_SRC) $(PEER_SRC) $(BENCH_LIB))
 
 bench: deps  ## measure fabric, kernels and models against limits of the same run (wants a quiet machine)
 	@$(SUBMAKE) $(BENCH)
 	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done
+
+bench-peers: deps  ## the same beside other programs, those that are here (LLAMA_BENCH=path of llama-bench)
+	@$(SUBMAKE) $(PEERS)
+	@for b in $(PEERS); do $$b --json $$b.json || exit 1; echo; done
