@@ -59,7 +59,10 @@ const omni_tensor *omni_weights_find(const omni_weights *w, const char *name); /
 bool omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst)
     __attribute__((warn_unused_result));
 
-/* The same, converted, from any type. */
+/* These will be read soon: lets the disk begin. A hint; returns at once. */
+void omni_weights_ahead(const omni_weights *w, const omni_tensor *t, size_t first, size_t count);
+
+/* As omni_weights_read, converted, from any type. */
 bool omni_weights_read_f32(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,
                            float *dst) __attribute__((warn_unused_result));
 bool omni_weights_read_f64(const omni_weights *w, const omni_tensor *t, size_t first, size_t count,

@@ -54,7 +54,7 @@ static void lay_projection(const omni_engine_options *o, cursor *c, const pe *x,
     size_t bytes = omni_packed_bytes(mine->out, mine->in.count, dtype);
     c->overflow |= bytes == 0;
     void *mem = take(c, bytes);
-    mine->matrix = mem ? omni_packed_init(mem, mine->out, mine->in.count, dtype) : NULL;
+    mine->matrix = mem ? omni_packed_reuse(mem, mine->out, mine->in.count, dtype) : NULL;
     bool adds_bias = w->op->matrix[0].bias.name[0] && (!w->split_in || x->seat.index == 0);
     mine->bias = adds_bias ? take_floats(c, 1, mine->out) : NULL;
 }

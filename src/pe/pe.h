@@ -142,14 +142,16 @@ static inline const omni_value *engine_value(const omni_engine *e, int v) {
 /* layout.c: fills weight, storage, kv and memory for one PE; with arena NULL only sizes are right. */
 omni_status pe_layout(const omni_engine_options *o, size_t rank, pe *out, omni_error *err);
 size_t pe_table_bytes(const omni_engine_options *o, const pe *x); /* of the tables beside the arena */
-bool pe_place(const omni_engine_options *o, pe *x); /* the same with the arena; false: no memory for it */
+bool pe_place(const omni_engine_options *o,
+              pe *x); /* the same with the arena, which is zero; false: no memory */
 void pe_free(pe *x);
 
-/* load.c: copies this PE's shards out of the checkpoint. */
-/* Its matrices' tensors, and the dtype of the packed form: BF16 only if all of them are. */
+/* load.c */
+/* A weight's matrices' tensors, and the dtype of the packed form: BF16 only if all of them are. */
 omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
                             const omni_tensor *t[OMNI_MAX_PARTS]);
-omni_status pe_load(const omni_engine_options *o, pe *x, omni_error *err);
+/* Copies the shards of a worker's PEs [count] out of the checkpoint, into arenas that are laid out, and else zero. */
+omni_status pe_load(const omni_engine_options *o, pe *x, size_t count, omni_error *err);
 /* Elements `part` of a vector of `stored`, as float32. */
 omni_status pe_load_vector(const omni_engine_options *o, const omni_tensor_name *name, size_t layer,
                            size_t stored, omni_range part, float *to, omni_error *err);

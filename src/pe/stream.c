@@ -47,7 +47,7 @@ void stream_init(pe_weight *mine, void *mem, omni_dtype dtype) {
     mine->matrix = mem;
     mine->dtype = dtype;
     for (size_t i = 0; (piece = stream_piece(mine->out, i)).count; i++)
-        omni_packed_init(handle_at(mine, i), piece.count, mine->in.count, dtype);
+        omni_packed_reuse(handle_at(mine, i), piece.count, mine->in.count, dtype);
 }
 
 void stream_put(const pe_weight *mine, size_t out0, size_t nout, size_t in0, size_t nin, const void *src,

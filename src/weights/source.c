@@ -8,6 +8,7 @@
  * is a short read here, not a signal somewhere.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -116,6 +117,16 @@ bool omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first
     if (!w->random) return weights_pread(w->file[t->file].fd, dst, count * each, t->offset + first * each);
     weights_random_fill(&w->random[t - w->tensors], t->dtype, first, count, dst);
     return true;
+}
+
+/* In pieces: of a longer one the kernel takes the beginning only. */
+void omni_weights_ahead(const omni_weights *w, const omni_tensor *t, size_t first, size_t count) {
+    enum { PIECE = 128 << 10 };
+    const size_t each = omni_dtype_bytes(t->dtype);
+    if (w->random) return;
+    for (uint64_t at = t->offset + first * each, end = at + count * each; at < end; at += PIECE)
+        (void)posix_fadvise(w->file[t->file].fd, (off_t)at, (off_t)(end - at < PIECE ? end - at : PIECE),
+                            POSIX_FADV_WILLNEED);
 }
 
 omni_status omni_weights_read_failed(const omni_weights *w, const omni_tensor *t, omni_error *err) {
