@@ -84,6 +84,7 @@ static void take_form(omni_engine *e, size_t index) {
     e->o = e->form[index].o;
     e->pe = e->form[index].pe;
     e->fabric = e->form[index].fabric;
+    e->meet = e->form[index].meet;
 }
 
 static omni_status create_forms(omni_engine *e, omni_error *err) {
@@ -156,7 +157,11 @@ static omni_status create_fabric(const omni_engine *e, pe_form *form, omni_error
 static omni_status create_fabrics(omni_engine *e, omni_error *err) {
     omni_segment all = {0, e->pes};
     omni_status st = OMNI_OK;
-    for (size_t f = 0; f < e->forms && st == OMNI_OK; f++) st = create_fabric(e, &e->form[f], err);
+    for (size_t f = 0; f < e->forms && st == OMNI_OK; f++) {
+        st = create_fabric(e, &e->form[f], err);
+        if (st == OMNI_OK && !lend_create(e, &e->form[f]))
+            st = omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu workers", e->workers);
+    }
     return st || e->forms == 1 ? st : open_fabric(e, &all, 1, &e->between, err);
 }
 
@@ -244,6 +249,7 @@ void omni_engine_free(omni_engine *e) {
     if (e->worker) team_stop(e);
     for (size_t f = 0; f < e->forms; f++) {
         omni_fabric_free(e->form[f].fabric);
+        lend_free(e, &e->form[f]);
         for (size_t r = 0; e->form[f].pe && r < e->pes; r++) pe_free(&e->form[f].pe[r]);
         omni_free(e->form[f].pe);
     }

@@ -142,17 +142,25 @@ static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *,
     [OMNI_STEP_TAP] = run_tap,
 };
 
-/* One step, for those of the worker's ranks that stand in one group and stage. */
-static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const omni_part *part) {
+static bool compute_ranks(worker *w, const omni_step *s, omni_range ranks, const omni_part *part) {
     const omni_engine *e = w->engine;
-    if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
-    if (omni_step_is_message(s)) return exec_message(w, s, part, own);
-    for (size_t k = 0; k < own->ranks.count; k++) {
-        pe *x = &e->pe[own->ranks.start + k];
+    for (size_t r = ranks.start; r < ranks.start + ranks.count; r++) {
+        pe *x = &e->pe[r];
         if (omni_stop_get(e->o.stop) != OMNI_OK) return false; /* many PEs of one worker take long */
         if (!s->root_only || x->seat.index == 0) compute[s->kind](w, x, s, part);
     }
     return true;
+}
+
+/* One step, for those of the worker's ranks that stand in one group and stage. */
+static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const omni_part *part) {
+    const omni_engine *e = w->engine;
+    lend_ranks lent;
+    if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
+    if (omni_step_is_message(s)) return exec_message(w, s, part, own);
+    if (!lend_step(w, s, own, &lent)) return compute_ranks(w, s, own->ranks, part);
+    return omni_barrier_wait(lent.meet, e->wait, e->o.stop) && compute_ranks(w, s, lent.busy, part) &&
+           compute_ranks(w, s, lent.idle, part) && omni_barrier_wait(lent.meet, e->wait, e->o.stop);
 }
 
 static bool carries_stage(const worker *w, size_t stage) {

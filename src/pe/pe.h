@@ -71,6 +71,8 @@ typedef struct pe_form {
     omni_engine_options o; /* with that plan */
     pe *pe;                /* [pes] */
     omni_fabric *fabric;
+    omni_barrier *
+        *meet; /* [workers] of the segment that goes on behind the worker's last rank; NULL: none does */
 } pe_form;
 
 /* The neighbouring ranks of one group and stage that a worker carries. */
@@ -106,6 +108,7 @@ struct omni_engine {
     omni_engine_options o; /* of the form in use ... */
     pe *pe;                /* ... and its parts */
     omni_fabric *fabric;
+    omni_barrier **meet;
     pe_form *form; /* [forms] */
     size_t forms;
     size_t now, next;     /* the form in use; the one that a switch goes to */
@@ -155,6 +158,19 @@ omni_status pe_load(const omni_engine_options *o, pe *x, size_t count, omni_erro
 /* Elements `part` of a vector of `stored`, as float32. */
 omni_status pe_load_vector(const omni_engine_options *o, const omni_tensor_name *name, size_t layer,
                            size_t stored, omni_range part, float *to, omni_error *err);
+
+/* lend.c */
+/* The barriers of a form; false: no memory. Freed by lend_free in any state. */
+bool lend_create(const omni_engine *e, pe_form *f);
+void lend_free(const omni_engine *e, pe_form *f);
+/* Which ranks a worker computes in a step, between two meetings of its segment's workers. */
+typedef struct lend_ranks {
+    omni_barrier *meet;
+    omni_range busy; /* with work, whoever carries them */
+    omni_range idle; /* its own ones without */
+} lend_ranks;
+/* False: every worker computes its own ones. */
+bool lend_step(const worker *w, const omni_step *s, const pe_share *own, lend_ranks *out);
 
 /* hostport.c */
 omni_status hostport_create(omni_engine *e, omni_error *err);
