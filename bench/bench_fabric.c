@@ -49,9 +49,8 @@ static double word_once(void *arg) {
 }
 
 static void barrier_work(void *arg, size_t w) {
-    (void)w;
     sync_job *j = arg;
-    for (size_t i = 0; i < j->iterations; i++) omni_barrier_wait(j->barrier, j->wait, bench_stop(j->b));
+    for (size_t i = 0; i < j->iterations; i++) omni_barrier_wait(j->barrier, w, j->wait, bench_stop(j->b));
 }
 
 static double barrier_once(void *arg) {

@@ -169,7 +169,7 @@ typedef struct member {
 static void *member_run(void *arg) {
     member *m = arg;
     (void)omni_topo_bind_thread(m->b->topo, m->index); /* refused: unpinned figures are still figures */
-    omni_barrier_wait(m->line, (omni_wait_policy){.spins = 8192}, &m->b->stop);
+    omni_barrier_wait(m->line, m->index, (omni_wait_policy){.spins = 8192}, &m->b->stop);
     m->begin = omni_clock_ns();
     m->work(m->arg, m->index);
     m->end = omni_clock_ns();

@@ -137,16 +137,16 @@ static const char *meeting_body(void *arg, size_t member) {
     meeting *m = arg;
     for (size_t round = 1; round <= m->rounds; round++) {
         m->seen[member] = round;
-        if (!omni_barrier_wait(m->barrier, m->policy, &m->stop)) return "stopped";
+        if (!omni_barrier_wait(m->barrier, member, m->policy, &m->stop)) return "stopped";
         for (size_t i = 0; i < m->parties; i++)
             if (m->seen[i] != round) return verdict("round %zu: member %zu is in %zu", round, i, m->seen[i]);
-        if (!omni_barrier_wait(m->barrier, m->policy, &m->stop)) return "stopped";
+        if (!omni_barrier_wait(m->barrier, member, m->policy, &m->stop)) return "stopped";
     }
     return NULL;
 }
 
 static const char *barrier_lets_nobody_pass_early(void) {
-    static const size_t parties[] = {1, 2, 3, 8};
+    static const size_t parties[] = {1, 2, 3, 4, 5, 8};
     for (size_t i = 0; i < sizeof parties / sizeof *parties; i++) {
         for (size_t p = 0; p < POLICIES - 1; p++) {
             meeting m = {.policy = policies[p], .parties = parties[i], .rounds = 150 * stress_factor()};
@@ -295,7 +295,7 @@ static bool wait_in_word(wait_place *p) {
 }
 
 static bool wait_in_barrier(wait_place *p) {
-    return omni_barrier_wait(p->barrier, p->policy, &p->stop);
+    return omni_barrier_wait(p->barrier, 0, p->policy, &p->stop);
 }
 
 static bool wait_in_read(wait_place *p) {

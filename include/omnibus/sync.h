@@ -50,10 +50,10 @@ bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const
 typedef struct omni_barrier omni_barrier;
 omni_barrier *omni_barrier_create(size_t parties); /* NULL: no memory */
 void omni_barrier_free(omni_barrier *b);
-/* All parties arrive before any leaves; what each did before is visible to all after true. False:
- * stopped (also when the stop word was set before), and then the barrier is of no more use. parties = 1
- * returns at once. */
-bool omni_barrier_wait(omni_barrier *b, omni_wait_policy policy, const omni_stop *stop);
+/* All parties arrive before any leaves; what each did before is visible to all after true. Each says which of
+ * the parties it is, 0..parties-1. False: stopped (also when the stop word was set before), and then the barrier is
+ * of no more use. parties = 1 returns at once. */
+bool omni_barrier_wait(omni_barrier *b, size_t party, omni_wait_policy policy, const omni_stop *stop);
 
 /* --- ring: one writer at a time, every reader reads every message ----------------------------- */
 

@@ -42,9 +42,10 @@ bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t) {
     size_t levels = omni_ceil_log2(f->segments[segment].count);
     for (size_t level = 0; level < levels; level++) {
         narrow_level(t, f->segments[segment].count, share, level);
-        if (s->crossing >> level & 1 && !omni_barrier_wait(s->barrier, f->wait, f->stop)) return false;
+        if (s->crossing >> level & 1 && !omni_barrier_wait(s->barrier, w - s->first_worker, f->wait, f->stop))
+            return false;
         take_level(f, segment, t, share, level);
     }
     if (share.start == 0) count_tree(f, segment, t);
-    return !s->crossing || omni_barrier_wait(s->barrier, f->wait, f->stop);
+    return !s->crossing || omni_barrier_wait(s->barrier, w - s->first_worker, f->wait, f->stop);
 }

@@ -274,7 +274,7 @@ omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err) {
     e->next = plan;
     e->switching = true;
     omni_word_publish(&e->go, ++e->passes);
-    if (!omni_barrier_wait(e->done, e->host_wait, e->o.stop)) {
+    if (!omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop)) {
         team_stop(e); /* errors may be read once nobody writes them */
         omni_status st = team_error(e, err);
         return st ? st : omni_error_set(err, omni_stop_get(e->o.stop), "stopped while the plan changed");

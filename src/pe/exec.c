@@ -159,8 +159,9 @@ static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const 
     if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
     if (omni_step_is_message(s)) return exec_message(w, s, part, own);
     if (!lend_step(w, s, own, &lent)) return compute_ranks(w, s, own->ranks, part);
-    return omni_barrier_wait(lent.meet, e->wait, e->o.stop) && compute_ranks(w, s, lent.busy, part) &&
-           compute_ranks(w, s, lent.idle, part) && omni_barrier_wait(lent.meet, e->wait, e->o.stop);
+    return omni_barrier_wait(lent.meet, lent.party, e->wait, e->o.stop) &&
+           compute_ranks(w, s, lent.busy, part) && compute_ranks(w, s, lent.idle, part) &&
+           omni_barrier_wait(lent.meet, lent.party, e->wait, e->o.stop);
 }
 
 static bool carries_stage(const worker *w, size_t stage) {

@@ -245,7 +245,7 @@ static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) 
     bool ok = true;
     for (size_t wave = 0; wave < e->pass.waves && ok; wave++)
         ok = send_rows(e, wave) && await_results(e, io, wave);
-    ok = ok && omni_barrier_wait(e->done, e->host_wait, e->o.stop);
+    ok = ok && omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop);
     if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
     for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += io->counts[q];
     return OMNI_OK;

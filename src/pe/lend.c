@@ -67,8 +67,9 @@ bool lend_step(const worker *w, const omni_step *s, const pe_share *own, lend_ra
     size_t count = with_work(v, seat.p);
     if (by.count == 1 || count == seat.p) return false;
     size_t end = own->ranks.start + own->ranks.count, busy = seat.first + count;
-    omni_range mine = omni_split(count, by.count, w->index - by.start);
     out->meet = e->meet[by.start];
+    out->party = w->index - by.start;
+    omni_range mine = omni_split(count, by.count, out->party);
     out->busy = (omni_range){seat.first + mine.start, mine.count};
     out->idle.start = own->ranks.start > busy ? own->ranks.start : busy;
     out->idle.count = end > out->idle.start ? end - out->idle.start : 0;

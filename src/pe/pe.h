@@ -166,6 +166,7 @@ void lend_free(const omni_engine *e, pe_form *f);
 /* Which ranks a worker computes in a step, between two meetings of its segment's workers. */
 typedef struct lend_ranks {
     omni_barrier *meet;
+    size_t party;    /* the worker's, of that barrier */
     omni_range busy; /* with work, whoever carries them */
     omni_range idle; /* its own ones without */
 } lend_ranks;

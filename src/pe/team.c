@@ -144,11 +144,12 @@ static void *work(void *arg) {
     omni_engine *e = w->engine;
     const omni_stop *stop = e->o.stop; /* between `done` and `go` the caller may write e->o */
     set_up(w);
-    bool going = omni_barrier_wait(e->start, e->wait, stop);
+    bool going = omni_barrier_wait(e->start, w->index, e->wait, stop);
     for (uint32_t pass = 1; going; pass++) {
         going = omni_word_wait(&e->go, pass, e->wait, stop) &&
                 !atomic_load_explicit(&e->quit, memory_order_relaxed) &&
-                (e->switching ? exec_switch(w) : exec_pass(w)) && omni_barrier_wait(e->done, e->wait, stop);
+                (e->switching ? exec_switch(w) : exec_pass(w)) &&
+                omni_barrier_wait(e->done, w->index, e->wait, stop);
     }
     return NULL;
 }
@@ -184,7 +185,7 @@ omni_status team_start(omni_engine *e, omni_error *err) {
         }
         w->started = true;
     }
-    if (!omni_barrier_wait(e->start, e->host_wait, e->o.stop)) {
+    if (!omni_barrier_wait(e->start, e->workers, e->host_wait, e->o.stop)) {
         team_stop(e); /* errors may be read once nobody writes them */
         omni_status st = team_error(e, err);
         return st != OMNI_OK
