@@ -265,6 +265,53 @@ static const char *ring_port_learns_the_slowest_by_reading(void) {
     return bad;
 }
 
+/* Messages point at a plain number of their writer, who changes it once they are settled. */
+typedef struct pointing {
+    omni_ring *ring;
+    omni_stop stop;
+    omni_wait_policy policy;
+    size_t readers, messages;
+    size_t number[CREW_MOST]; /* by writer */
+} pointing;
+
+static const char *pointing_body(void *arg, size_t member) {
+    pointing *t = arg;
+    omni_ring_port port;
+    omni_ring_port_init(&port, t->ring, member);
+    for (size_t n = 0; n < t->messages; n++) {
+        if (n / 3 % t->readers == member) {
+            void *slot = omni_ring_claim(&port, t->policy, &t->stop);
+            if (!slot) return "stopped";
+            size_t *at = &t->number[member];
+            *at = n;
+            memcpy(slot, &at, sizeof at);
+            omni_ring_publish(&port);
+            if (!omni_ring_settle(&port, t->policy, &t->stop)) return "stopped";
+            continue;
+        }
+        const void *slot = omni_ring_read(&port, t->policy, &t->stop);
+        if (!slot) return "stopped";
+        const size_t *at;
+        memcpy(&at, slot, sizeof at);
+        if (*at != n) return verdict("message %zu points at %zu", n, *at);
+        omni_ring_release(&port);
+    }
+    return NULL;
+}
+
+static const char *ring_settles(void) {
+    for (size_t k = 0; k < STARTS; k++)
+        for (size_t readers = 1; readers <= 5; readers += 2) {
+            pointing t = {.readers = readers, .messages = 200 * stress_factor(), .policy = policies[k % 2]};
+            t.ring = ring_create_at(2, sizeof(size_t *), readers, starts[k]);
+            if (!t.ring) return "no ring";
+            const char *bad = crew_run(readers, pointing_body, &t);
+            omni_ring_free(t.ring);
+            if (bad) return bad;
+        }
+    return NULL;
+}
+
 static const char *ring_refuses_what_it_cannot_be(void) {
     static const size_t bad_slots[] = {0, 1, 3, 6, (size_t)1 << 40};
     for (size_t i = 0; i < sizeof bad_slots / sizeof *bad_slots; i++)
@@ -286,6 +333,7 @@ typedef struct wait_place {
     omni_barrier *barrier;
     omni_ring *silent; /* nobody writes */
     omni_ring *full;   /* nobody reads but the writer */
+    omni_ring *unread; /* the same, with room left */
     omni_wait_policy policy;
     omni_stop stop;
 } wait_place;
@@ -314,7 +362,16 @@ static bool wait_in_claim(wait_place *p) {
     return omni_ring_claim(&port, p->policy, &p->stop) != NULL;
 }
 
-static bool (*const waits[])(wait_place *) = {wait_in_word, wait_in_barrier, wait_in_read, wait_in_claim};
+static bool wait_in_settle(wait_place *p) {
+    omni_ring_port port;
+    omni_ring_port_init(&port, p->unread, 0);
+    if (!omni_ring_claim(&port, p->policy, &p->stop)) return true;
+    omni_ring_publish(&port);
+    return omni_ring_settle(&port, p->policy, &p->stop);
+}
+
+static bool (*const waits[])(wait_place *) = {wait_in_word, wait_in_barrier, wait_in_read, wait_in_claim,
+                                              wait_in_settle};
 enum { WAITS = sizeof waits / sizeof *waits };
 
 static const char *wait_body(void *arg, size_t member) {
@@ -328,6 +385,7 @@ static const char *stop_ends_every_wait(void) {
         p.barrier = omni_barrier_create(2);
         p.silent = omni_ring_create(4, 8, 2);
         p.full = omni_ring_create(4, 8, 2);
+        p.unread = omni_ring_create(4, 8, 2);
         crew c;
         alarm(120);
         crew_start(&c, WAITS, wait_body, &p);
@@ -335,6 +393,7 @@ static const char *stop_ends_every_wait(void) {
         omni_stop_set(&p.stop, OMNI_INTERRUPTED);
         const char *bad = crew_join(&c);
         alarm(0);
+        omni_ring_free(p.unread);
         omni_ring_free(p.full);
         omni_ring_free(p.silent);
         omni_barrier_free(p.barrier);
@@ -354,6 +413,7 @@ static const omni_case rows[] = {
     {"ring_with_changing_writers", ring_with_changing_writers},
     {"ring_with_a_writer_outside", ring_with_a_writer_outside},
     {"ring_waits_for_a_slow_reader", ring_waits_for_a_slow_reader},
+    {"ring_settles", ring_settles},
     {"ring_port_learns_the_slowest_by_reading", ring_port_learns_the_slowest_by_reading},
 };
 

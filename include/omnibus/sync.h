@@ -60,7 +60,8 @@ bool omni_barrier_wait(omni_barrier *b, size_t party, omni_wait_policy policy, c
 typedef struct omni_ring omni_ring;
 
 /* slots: a power of two, 2 to 2^24. readers: how many cursors (0..readers-1); all start at message 0.
- * NULL: a size that cannot be, or no memory. */
+ * NULL: a size that cannot be, or no memory. Payloads are 8-byte aligned; one of up to 56 bytes shares a cache line
+ * with its number. */
 omni_ring *omni_ring_create(size_t slots, size_t slot_bytes, size_t readers);
 void omni_ring_free(omni_ring *r);
 size_t omni_ring_slots(const omni_ring *r);
@@ -83,6 +84,9 @@ void omni_ring_port_init(omni_ring_port *p, omni_ring *ring, size_t reader);
  * has one. */
 void *omni_ring_claim(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
 void omni_ring_publish(omni_ring_port *p);
+/* Who has published: waits until every reader has released all messages so far. Then what they point at may change.
+ * False: stopped. */
+bool omni_ring_settle(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
 
 /* Reader: waits for message `next`, returns its payload in place; NULL: stopped. omni_ring_release gives
  * the slot back (publishes the cursor) and advances `next`. */

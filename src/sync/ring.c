@@ -1,6 +1,6 @@
 /* ring.c: claim, publish, read, release. The fields, their orders and the argument are in ring.h; the atomic
- * operations themselves are the words' (word.c): a ring is 2^k sequence words, one cursor word per reader,
- * and payload.
+ * operations themselves are the words' (word.c): a ring is 2^k slots, each a sequence word and payload, and
+ * one cursor word per reader.
  */
 #include "sync/ring.h"
 #include "sync/epoch.h"
@@ -9,19 +9,28 @@
 #define MOST_SLOTS ((size_t)1 << 24)
 
 static bool ring_allocate(omni_ring *r) {
-    r->sequence = omni_alloc_array(r->slots, sizeof *r->sequence);
     r->cursor = omni_alloc_array(r->readers, sizeof *r->cursor);
-    r->payload = omni_alloc_array(r->slots, r->pitch);
-    return r->sequence && r->cursor && r->payload;
+    r->memory = omni_alloc_array(r->slots, r->pitch);
+    return r->cursor && r->memory;
+}
+
+/* Of message n; slots are a power of two, so numbers and slots go round together. */
+static unsigned char *ring_slot(const omni_ring *r, uint32_t n) {
+    return r->memory + (n & (r->slots - 1)) * r->pitch;
+}
+
+/* A word touches nothing but its first 4 bytes; what follows these is the payload's. */
+static omni_word *ring_sequence(const omni_ring *r, uint32_t n) {
+    return (omni_word *)(void *)ring_slot(r, n);
 }
 
 omni_ring *ring_create_at(size_t slots, size_t slot_bytes, size_t readers, uint32_t first) {
     if (slots < 2 || (slots & (slots - 1)) || slots > MOST_SLOTS) return NULL;
-    if (slot_bytes == 0 || slot_bytes > SIZE_MAX - OMNI_CACHE_LINE) return NULL;
+    if (slot_bytes == 0 || slot_bytes > SIZE_MAX - 2 * OMNI_CACHE_LINE) return NULL;
     omni_ring *r = omni_alloc(sizeof *r);
     if (!r) return NULL;
     *r = (omni_ring){.slots = slots, .slot_bytes = slot_bytes, .readers = readers, .first = first};
-    r->pitch = omni_round_up(slot_bytes, OMNI_CACHE_LINE);
+    r->pitch = omni_round_up(RING_HEAD + slot_bytes, OMNI_CACHE_LINE);
     if (!ring_allocate(r)) {
         omni_ring_free(r);
         return NULL;
@@ -29,7 +38,7 @@ omni_ring *ring_create_at(size_t slots, size_t slot_bytes, size_t readers, uint3
     /* A slot starts with the message before its first one: a reader of the first waits. */
     for (uint32_t i = 0; i < slots; i++) {
         uint32_t n = first + i;
-        omni_word_init(&r->sequence[n & (slots - 1)], n - (uint32_t)slots);
+        omni_word_init(ring_sequence(r, n), n - (uint32_t)slots);
     }
     for (size_t i = 0; i < readers; i++) omni_word_init(&r->cursor[i], first);
     return r;
@@ -41,9 +50,8 @@ omni_ring *omni_ring_create(size_t slots, size_t slot_bytes, size_t readers) {
 
 void omni_ring_free(omni_ring *r) {
     if (!r) return;
-    omni_free(r->payload);
+    omni_free(r->memory);
     omni_free(r->cursor);
-    omni_free(r->sequence);
     omni_free(r);
 }
 
@@ -59,13 +67,8 @@ void omni_ring_port_init(omni_ring_port *p, omni_ring *ring, size_t reader) {
     *p = (omni_ring_port){.ring = ring, .reader = reader, .next = ring->first, .slowest = ring->first};
 }
 
-/* Slots are a power of two, so numbers and slots go round together. */
-static size_t port_slot(const omni_ring_port *p) {
-    return p->next & (p->ring->slots - 1);
-}
-
 static void *port_payload(const omni_ring_port *p) {
-    return p->ring->payload + port_slot(p) * p->ring->pitch;
+    return ring_slot(p->ring, p->next) + RING_HEAD;
 }
 
 /* Waits until every cursor is at or after `need`; caches the slowest. */
@@ -93,16 +96,23 @@ void *omni_ring_claim(omni_ring_port *p, omni_wait_policy policy, const omni_sto
 void omni_ring_publish(omni_ring_port *p) {
     omni_ring *r = p->ring;
     /* Publishes the payload; pairs with the wait in omni_ring_read. */
-    omni_word_publish(&r->sequence[port_slot(p)], p->next);
+    omni_word_publish(ring_sequence(r, p->next), p->next);
     p->next++;
+    /* The next slot's line is on its way while the caller makes the next message. Only a hint: the slot may still be
+     * somebody's. */
+    __builtin_prefetch(ring_slot(r, p->next), 1);
     /* The writer has read its own message. Publishes its earlier reads as finished; pairs with port_gate of
      * the next writer. */
     if (p->reader != OMNI_RING_NO_READER) omni_word_publish(&r->cursor[p->reader], p->next);
 }
 
+bool omni_ring_settle(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop) {
+    return port_gate(p, p->next, policy, stop);
+}
+
 const void *omni_ring_read(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop) {
     /* The wait's acquire pairs with the writer's publish: the payload is there. */
-    if (!omni_word_wait(&p->ring->sequence[port_slot(p)], p->next, policy, stop)) return NULL;
+    if (!omni_word_wait(ring_sequence(p->ring, p->next), p->next, policy, stop)) return NULL;
     return port_payload(p);
 }
 

@@ -29,8 +29,8 @@
  *   -------------+---------------------------------+-----------------------------------------------
  *   payload[s]   | plain                           | ordered by the two words below
  *   sequence[s]  | exchange acq_rel, in publish    | load acquire in read (omni_word_wait)
- *   cursor[r]    | exchange acq_rel, in release    | load acquire in claim (omni_word_wait and peek)
- *                | and publish                     |
+ *   cursor[r]    | exchange acq_rel, in release    | load acquire in claim and settle
+ *                | and publish                     | (omni_word_wait and peek)
  *   bit 0        | compare-and-swap relaxed        | the same word's exchange: one of them is first
  *   port, rest   | plain                           | private; or set before the threads start
  *
@@ -44,21 +44,28 @@
  * so all cursors had reached n - slots + 1. Release keeps slowest up to that, which also keeps it near enough
  * to compare however long it did not write.
  *
- * Who writes has its own line: each word is 128-byte aligned, each payload starts on a line.
+ * THE SLOT. A slot begins with its sequence word, and the payload follows it at once: a message of up to 56 bytes
+ * costs its reader one transfer of a cache line, not one for the number and one for the bytes.
+ *
+ *      | sequence 4 | - 4 | payload, 8-byte aligned ...             |
+ *      ^ 128-byte aligned                        whole lines of 128 ^
+ *
+ * Who writes has its own line: slots and cursors are 128-byte aligned.
  */
 #ifndef OMNIBUS_SYNC_RING_H
 #define OMNIBUS_SYNC_RING_H
 
 #include "omnibus/sync.h"
 
+enum { RING_HEAD = 8 }; /* bytes of a slot before its payload */
+
 struct omni_ring {
     size_t slots, slot_bytes; /* as asked for */
-    size_t pitch;             /* slot_bytes in whole cache lines: from one payload to the next */
+    size_t pitch;             /* a word and slot_bytes, in whole cache lines: from one slot to the next */
     size_t readers;
-    uint32_t first;         /* number of the first message; 0 but in tests */
-    omni_word *sequence;    /* [slots] */
-    omni_word *cursor;      /* [readers] */
-    unsigned char *payload; /* [slots, pitch] */
+    uint32_t first;        /* number of the first message; 0 but in tests */
+    omni_word *cursor;     /* [readers] */
+    unsigned char *memory; /* [slots, pitch] */
 };
 
 /* omni_ring_create, numbering from `first`: how a test gets to the end of the numbers without sending 2^31
