@@ -66,6 +66,7 @@ struct omni_fabric {
     size_t pes, workers;
     omni_segment *segments; /* [segment_count] */
     size_t segment_count;
+    size_t slot_bytes; /* most bytes of a copied chunk */
     omni_wait_policy wait;
     const omni_stop *stop;
     fabric_line *lines; /* [pes + 1]; the last is the host port's */

@@ -80,6 +80,7 @@ omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric *
                        .pes = o.pes,
                        .workers = o.workers,
                        .segment_count = o.segment_count,
+                       .slot_bytes = o.slot_bytes,
                        .wait = o.wait,
                        .stop = o.stop};
     if (!fabric_allocate(f, &o) || !f->engine->create(f, &o)) {

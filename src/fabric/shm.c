@@ -24,7 +24,8 @@ static uint64_t crossing_levels(const omni_fabric *f, omni_segment s) {
 static bool segment_allocate(shm_segment *s, size_t count, const omni_fabric_options *o) {
     size_t out_bytes = o->slot_bytes < HOST_OUT_SLOT_BYTES ? o->slot_bytes : HOST_OUT_SLOT_BYTES;
     if (s->workers > 1) { /* alone, a worker has nobody to write to or to wait for */
-        s->bus = omni_ring_create(o->ring_slots, o->slot_bytes, s->workers);
+        size_t offer = sizeof(omni_view);
+        s->bus = omni_ring_create(o->ring_slots, o->slot_bytes > offer ? o->slot_bytes : offer, s->workers);
         s->barrier = omni_barrier_create(s->workers);
         if (!s->bus || !s->barrier) return false;
     }

@@ -1,4 +1,7 @@
-/* shm_bus.c: messages: one writer, a ring, every other worker reads.
+/* shm_bus.c: messages: one writer, a ring, every other worker reads. In two ways; all parties know the message's kind
+ * and size, and so which, without asking.
+ *
+ * BY COPY: small broadcasts, addressed messages, the host port. The writer goes on as soon as the ring has them.
  *
  *      writer's worker                          every other worker
  *      ---------------                          ------------------
@@ -7,19 +10,50 @@
  *      publish                                  release
  *      src -> view, for its other ranks
  *
- * in chunks of a slot's size, so that readers work while the writer writes. An addressed message takes the
- * same way, since it is on the same bus: all read it, and only the taker keeps it. All parties know the
- * payload's size, hence the number of chunks, and so count the ring's messages alike without asking.
+ * in chunks of a slot's size, so that readers work while the writer writes. An addressed message takes the same way,
+ * since it is on the same bus: all read it, and only the taker keeps it. The size says how many chunks, so all count
+ * the ring's messages alike. Either way, what is narrowed and stays in src is rounded before.
+ *
+ * BY OFFER: larger broadcasts. The slot holds the writer's view; readers copy out of its memory, all at the same time.
+ * A byte goes from one core to another once, not twice, and there is nothing to wait for but the readers: two hand-offs
+ * more than a copy, which its bytes pay for from about a KiB on.
+ *
+ *      writer's worker                          every other worker
+ *      ---------------                          ------------------
+ *      claim, view -> slot, publish             read the slot
+ *      src -> view, for its other ranks         src -> view, for each of its ranks
+ *      settle: all have released                release
+ *
+ * So a reader that comes late keeps a broadcast's writer waiting, as a reduction does; but not an addressed message's,
+ * since stages of a pipeline must not wait for each other.
  */
+#include <string.h>
+
 #include "fabric/shm.h"
 #include "fabric/view.h"
 
-/* Where rank `i` (index) of this worker wants the payload; NULL: not at all, or it is there already. What is narrowed
- * is not: where it was sent from, it is still to be rounded. */
-static const omni_view *message_target(const fabric_message *m, omni_range share, size_t i) {
+/* From here on the copy into a slot costs more than waiting for the readers. */
+enum { OFFER_BYTES = 1024 };
+
+/* What a worker takes of an offer at a time, for all its ranks: it stays in its first cache. */
+enum { TAKE_BYTES = 16 * 1024 };
+
+/* The view of rank `i` (index) of this worker, if the message is for it. */
+static const omni_view *message_view(const fabric_message *m, omni_range share, size_t i) {
     if (m->taker != FABRIC_ALL && m->taker != i) return NULL;
     const omni_view *own = m->taker == FABRIC_ALL ? &m->own[i - share.start] : m->own;
-    return i == m->writer && view_same(own, m->src) && !view_narrows(own) ? NULL : own;
+    return own->base ? own : NULL;
+}
+
+/* The payload stays where it was sent from. */
+static bool message_stays(const fabric_message *m, size_t i, const omni_view *own) {
+    return i == m->writer && view_same(own, m->src);
+}
+
+/* What stays is rounded where it is: before anybody reads it, and once, for rounding twice changes nothing. */
+static void round_what_stays(const fabric_message *m, omni_range share) {
+    const omni_view *own = message_view(m, share, m->writer);
+    if (own && message_stays(m, m->writer, own)) omni_view_round(own);
 }
 
 /* Bytes [to, to + bytes) of the payload, found at src's place `from`, to all of the worker's ranks that want
@@ -27,20 +61,23 @@ static const omni_view *message_target(const fabric_message *m, omni_range share
 static void fill_own(const fabric_message *m, omni_range share, size_t to, const omni_view *src, size_t from,
                      size_t bytes) {
     for (size_t i = share.start; i < share.start + share.count; i++) {
-        const omni_view *own = message_target(m, share, i);
-        if (own && own->base) view_copy(own, to, src, from, bytes);
+        const omni_view *own = message_view(m, share, i);
+        if (own && !message_stays(m, i, own)) view_copy(own, to, src, from, bytes);
     }
 }
 
-static size_t chunk_bytes(const omni_ring_port *port, size_t bytes, size_t done) {
-    size_t most = omni_ring_slot_bytes(port->ring);
-    return bytes - done < most ? bytes - done : most;
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t chunk_bytes(const omni_fabric *f, const omni_ring_port *port, size_t left) {
+    return least(left, least(f->slot_bytes, omni_ring_slot_bytes(port->ring)));
 }
 
 bool shm_write(omni_fabric *f, omni_ring_port *port, omni_wait_policy wait, const omni_view *src,
                size_t bytes, const fabric_message *m, omni_range share) {
     for (size_t done = 0, n; done < bytes; done += n) {
-        n = chunk_bytes(port, bytes, done);
+        n = chunk_bytes(f, port, bytes - done);
         void *slot = omni_ring_claim(port, wait, f->stop);
         if (!slot) return false;
         omni_view chunk = omni_view_flat(slot, n);
@@ -54,13 +91,41 @@ bool shm_write(omni_fabric *f, omni_ring_port *port, omni_wait_policy wait, cons
 bool shm_read(omni_fabric *f, omni_ring_port *port, omni_wait_policy wait, const fabric_message *m,
               omni_range share) {
     for (size_t done = 0, n; done < m->bytes; done += n) {
-        n = chunk_bytes(port, m->bytes, done);
+        n = chunk_bytes(f, port, m->bytes - done);
         const void *slot = omni_ring_read(port, wait, f->stop);
         if (!slot) return false;
         omni_view chunk = omni_view_flat((void *)slot, n); /* only read: view_copy's src */
         fill_own(m, share, done, &chunk, 0, n);
         omni_ring_release(port);
     }
+    return true;
+}
+
+static bool by_offer(const fabric_message *m) {
+    return m->taker == FABRIC_ALL && m->bytes > OFFER_BYTES;
+}
+
+static void fill_from_offer(const fabric_message *m, omni_range share, const omni_view *src) {
+    for (size_t done = 0; done < m->bytes; done += TAKE_BYTES)
+        fill_own(m, share, done, src, done, least(m->bytes - done, TAKE_BYTES));
+}
+
+static bool offer(omni_fabric *f, omni_ring_port *port, const fabric_message *m, omni_range share) {
+    void *slot = omni_ring_claim(port, f->wait, f->stop);
+    if (!slot) return false;
+    memcpy(slot, m->src, sizeof *m->src);
+    omni_ring_publish(port);
+    fill_from_offer(m, share, m->src);
+    return omni_ring_settle(port, f->wait, f->stop);
+}
+
+static bool take_offer(omni_fabric *f, omni_ring_port *port, const fabric_message *m, omni_range share) {
+    omni_view src;
+    const void *slot = omni_ring_read(port, f->wait, f->stop);
+    if (!slot) return false;
+    memcpy(&src, slot, sizeof src);
+    fill_from_offer(m, share, &src);
+    omni_ring_release(port);
     return true;
 }
 
@@ -81,9 +146,17 @@ bool shm_message(omni_fabric *f, size_t w, size_t segment, const fabric_message 
     shm_segment *s = shm_segment_of(f, segment);
     bool local = message_is_local(f, s, f->segments[segment].first, m);
     bool mine = m->writer >= share.start && m->writer - share.start < share.count;
-    if (!mine) return local || shm_read(f, &shm_port_of(s, w)->bus, f->wait, m, share);
-    count_message(f, segment, m);
-    if (!local) return shm_write(f, &shm_port_of(s, w)->bus, f->wait, m->src, m->bytes, m, share);
-    fill_own(m, share, 0, m->src, 0, m->bytes);
-    return true;
+    if (!mine && local) return true;
+    if (mine) {
+        count_message(f, segment, m);
+        round_what_stays(m, share);
+    }
+    if (local) {
+        fill_own(m, share, 0, m->src, 0, m->bytes);
+        return true;
+    }
+    omni_ring_port *port = &shm_port_of(s, w)->bus;
+    if (by_offer(m)) return mine ? offer(f, port, m, share) : take_offer(f, port, m, share);
+    return mine ? shm_write(f, port, f->wait, m->src, m->bytes, m, share)
+                : shm_read(f, port, f->wait, m, share);
 }
