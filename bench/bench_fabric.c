@@ -196,8 +196,9 @@ static void reduce_work(void *arg, size_t w) {
     fabric_job *j = arg;
     void *const *own = &j->buffers[omni_split(j->pes, j->workers, w).start];
     omni_view form = omni_view_flat(NULL, j->bytes);
+    omni_fabric_operator sum = {omni_combine_sum, NULL, sizeof(float)};
     for (size_t i = 0; i < j->iterations; i++)
-        if (!omni_fabric_reduce(j->fabric[j->in_use], w, 0, own, &form, omni_combine_sum, NULL)) return;
+        if (!omni_fabric_reduce(j->fabric[j->in_use], w, 0, own, &form, &sum)) return;
 }
 
 static void adds_work(void *arg, size_t w) {

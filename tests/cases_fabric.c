@@ -44,7 +44,13 @@ static const char *broadcast_reaches_everyone(void) {
 }
 
 static const char *reduce_combines_in_order(void) {
-    return check_only(OP_REDUCE);
+    const char *bad = check_only(OP_REDUCE);
+    return bad ? bad
+               : check_shapes((program_options){.kind = "shm",
+                                                .schedule = "pairwise",
+                                                .operations = 24,
+                                                .most_bytes = 1500,
+                                                .only = 1u << OP_REDUCE});
 }
 
 static const char *gather_collects_uneven_and_empty_slices(void) {
@@ -136,6 +142,8 @@ static void add_floats(void *acc, const void *in, size_t bytes, const void *arg)
     for (size_t i = 0; i < bytes / sizeof *a; i++) a[i] += b[i];
 }
 
+static const omni_fabric_operator adding = {add_floats, NULL, sizeof(float)};
+
 /* Magnitudes from 2^-20 to 2^20: any other order of additions rounds otherwise. */
 static float sum_value(size_t rank, size_t i) {
     unsigned long long bits = chance(3, rank, i);
@@ -155,15 +163,16 @@ static const char *sum_body(void *arg, size_t w) {
     void *own[FABRIC_MOST_PES];
     for (size_t i = 0; i < mine.count; i++) own[i] = s->value[mine.start + i];
     omni_view form = omni_view_flat(NULL, sizeof s->value[0]);
-    return omni_fabric_reduce(s->fabric, w, 0, own, &form, add_floats, NULL) ? NULL : "stopped";
+    return omni_fabric_reduce(s->fabric, w, 0, own, &form, &adding) ? NULL : "stopped";
 }
 
-static const char *sum_once(size_t pes, size_t workers) {
+static const char *sum_once(size_t pes, size_t workers, const char *schedule) {
     static sums s;
     static omni_stop stop;
     omni_segment all = {0, pes};
     omni_fabric_options o = {
         .kind = "shm", .pes = pes, .workers = workers, .segments = &all, .segment_count = 1, .stop = &stop};
+    o.schedule = schedule;
     s.pes = pes;
     s.workers = workers;
     for (size_t rank = 0; rank < pes; rank++)
@@ -183,7 +192,8 @@ static const char *sum_once(size_t pes, size_t workers) {
 static const char *float_sums_have_one_parenthesization(void) {
     for (size_t pes = 1; pes <= FABRIC_MOST_PES; pes += 1 + pes / 8) {
         for (size_t workers = 1; workers <= 8 && workers <= pes; workers += workers) {
-            const char *bad = sum_once(pes, workers);
+            const char *bad = sum_once(pes, workers, "pairwise");
+            if (!bad) bad = sum_once(pes, workers, "sliced");
             if (bad) return bad;
         }
     }
@@ -208,6 +218,7 @@ static const struct {
     {{SHM_4_2, .segments = &outside, .segment_count = 1, .stop = &no_stop}, "0..3"},
     {{SHM_4_2, .segments = &empty, .segment_count = 1, .stop = &no_stop}, "0 ranks"},
     {{SHM_4_2, .segments = &huge, .segment_count = 1, .stop = &no_stop}, "rank 2"},
+    {{SHM_4_2, .schedule = "late", .stop = &no_stop}, "sliced, pairwise"},
     {{SHM_4_2, .ring_slots = 3, .stop = &no_stop}, "power of two"},
     {{SHM_4_2, .ring_slots = 1, .stop = &no_stop}, "power of two"},
     {{SHM_4_2}, "stop word"},
@@ -243,7 +254,7 @@ static const char *counted_body(void *arg, size_t w) {
     for (size_t round = 0; round < COUNTED_ROUNDS; round++) {
         bool ok = omni_fabric_host_receive(c->fabric, w, 0, &own, sizeof(float)) &&
                   omni_fabric_broadcast(c->fabric, w, 0, round % COUNTED_PES, &own, &own) &&
-                  omni_fabric_reduce(c->fabric, w, 0, &buffer, &own, add_floats, NULL) &&
+                  omni_fabric_reduce(c->fabric, w, 0, &buffer, &own, &adding) &&
                   (w != 0 || omni_fabric_host_return(c->fabric, w, 0, buffer, sizeof(float)));
         if (!ok) return "stopped";
     }
@@ -315,6 +326,8 @@ static const omni_case rows[] = {
     {"payload_larger_than_the_ring", payload_larger_than_the_ring},
     {"segments_work_at_the_same_time", segments_work_at_the_same_time},
     {"null_counts_what_shm_moves", null_counts_what_shm_moves},
+    {"schedules_give_the_same_bits", schedules_give_the_same_bits},
+    {"schedules_narrow_alike", schedules_narrow_alike},
     {"null_never_waits", null_never_waits},
     {"stop_ends_every_operation", stop_ends_every_operation},
 };

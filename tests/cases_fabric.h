@@ -21,6 +21,7 @@ typedef enum op_what {
 
 typedef struct program_options {
     const char *kind;
+    const char *schedule; /* NULL: the default */
     size_t pes, workers;
     const omni_segment *segments; /* NULL: one over all */
     size_t segment_count;
@@ -32,6 +33,10 @@ typedef struct program_options {
 
 /* Runs a program on both; NULL: they agree. kind "null": only the counters have to. */
 const char *program_check(const program_options *o);
+
+/* cases_schedule.c: the schedules of a reduction against each other. */
+const char *schedules_give_the_same_bits(void);
+const char *schedules_narrow_alike(void);
 
 /* cases_fabric_alone.c: every operation, without its partner. */
 const char *stop_ends_every_operation(void);

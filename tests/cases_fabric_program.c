@@ -126,6 +126,7 @@ static void mix(void *acc, const void *in, size_t bytes, const void *arg) {
 }
 
 static const unsigned char mix_constant = 11;
+static const omni_fabric_operator mixing = {mix, &mix_constant, 1};
 
 /* --- the model -------------------------------------------------------------------------------- */
 
@@ -270,9 +271,8 @@ static bool real_message(const program *p, const op *x, size_t w, const part *t)
 static bool real_tree(const program *p, const op *x, size_t w, const part *t) {
     size_t root = p->o.segments[x->segment].first;
     omni_view form = omni_view_flat(NULL, x->bytes);
-    bool ok = x->what == OP_REDUCE
-                  ? omni_fabric_reduce(p->fabric, w, x->segment, t->buffers, &form, mix, &mix_constant)
-                  : omni_fabric_gather(p->fabric, w, x->segment, t->buffers, &x->sliced);
+    bool ok = x->what == OP_REDUCE ? omni_fabric_reduce(p->fabric, w, x->segment, t->buffers, &form, &mixing)
+                                   : omni_fabric_gather(p->fabric, w, x->segment, t->buffers, &x->sliced);
     for (size_t i = 0; i < t->count; i++)
         if (t->first + i != root) refill(x, &p->real, t->first + i, p->capacity);
     return ok;
@@ -375,6 +375,7 @@ static void program_free(program *p) {
 
 static const char *program_run(program *p) {
     omni_fabric_options fo = {.kind = p->o.kind,
+                              .schedule = p->o.schedule,
                               .pes = p->o.pes,
                               .workers = p->o.workers,
                               .segments = p->o.segments,

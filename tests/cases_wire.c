@@ -200,8 +200,9 @@ static bool real_tree(wire_program *p, size_t i, size_t w, omni_range mine) {
     void *own[MOST_PES];
     omni_view form = view_of(x, NULL, 0, true);
     omni_sliced sliced = sliced_of(x);
+    const omni_fabric_operator sum = {add, NULL, sizeof(float)};
     for (size_t k = 0; k < mine.count; k++) own[k] = p->real->at[i][mine.start + k][0];
-    return x->what == WIRE_REDUCE ? omni_fabric_reduce(p->fabric, w, 0, own, &form, add, NULL)
+    return x->what == WIRE_REDUCE ? omni_fabric_reduce(p->fabric, w, 0, own, &form, &sum)
                                   : omni_fabric_gather(p->fabric, w, 0, own, &sliced);
 }
 
@@ -240,9 +241,10 @@ static void fill(wire_memory *m) {
     }
 }
 
-static const char *run_program(wire_program *p, size_t slot_bytes) {
+static const char *run_program(wire_program *p, const char *schedule, size_t slot_bytes) {
     omni_segment all = {0, p->pes};
     omni_fabric_options o = {.kind = "shm",
+                             .schedule = schedule,
                              .pes = p->pes,
                              .workers = p->workers,
                              .segments = &all,
@@ -273,7 +275,7 @@ static const char *narrowed_operations(void) {
         for (p.workers = 1; p.workers <= pes[i]; p.workers += 1 + p.workers / 3)
             for (size_t k = 0; k < COUNT(slots) && !bad; k++) {
                 p.pes = pes[i];
-                bad = run_program(&p, slots[k]);
+                bad = run_program(&p, k % 2 ? "pairwise" : "sliced", slots[k]);
             }
     free(p.real);
     free(p.model);

@@ -69,6 +69,16 @@ omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo
 /* acc = acc (+) in. */
 typedef void omni_fabric_combine(void *acc, const void *in, size_t bytes, const void *arg);
 
+/* What a reduction does with two buffers. They are rows of records of so many bytes (a float of a sum; the value and
+ * index of an arg-max), each of which is combined with its like and no other: so combine may be called on any run of
+ * whole records, by several workers at the same time, and the bits are the same. 0: on whole buffers only. Records
+ * of narrowed floats are whole floats. `arg` is only read. */
+typedef struct omni_fabric_operator {
+    omni_fabric_combine *combine;
+    const void *arg;
+    size_t record;
+} omni_fabric_operator;
+
 typedef enum omni_addressed_kind {
     OMNI_ADDRESSED_OTHER,
     OMNI_ADDRESSED_SCATTER,
@@ -78,6 +88,10 @@ typedef enum omni_addressed_kind {
 typedef struct omni_fabric_options {
     const char
         *kind; /* "shm": ring + barrier + tree; "null": moves nothing, never waits, counts as if it did */
+    /* How a reduction is walked; bits and counts are the same. NULL: "sliced": workers combine their own ranks' buffers,
+     * then all of them disjoint slices of what is left; "pairwise": whole buffers, level by level, a barrier before
+     * each level: the reference. */
+    const char *schedule;
     size_t pes, workers;
     const omni_segment *segments; /* copied; may overlap: each has rings of its own */
     size_t segment_count;
@@ -96,6 +110,8 @@ omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric *
 void omni_fabric_free(omni_fabric *f);
 const char *omni_fabric_kinds(void); /* "shm, null" */
 bool omni_fabric_known(const char *kind);
+const char *omni_fabric_schedules(void); /* "sliced, pairwise" */
+bool omni_fabric_schedule_known(const char *schedule);
 
 /* --- called by worker w, on its own thread ---------------------------------------------------- */
 
@@ -115,10 +131,9 @@ bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer,
 
 /* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is
  * in the first rank's buffer; the others' are spoilt. `form`: what a buffer holds, from its first byte on and
- * without gaps; its base is not looked at. combine is called on whole buffers. On return nobody reads this worker's
- * buffers any more. */
+ * without gaps; its base is not looked at. On return nobody uses this worker's buffers any more. */
 bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_view *form,
-                        omni_fabric_combine *combine, const void *arg);
+                        const omni_fabric_operator *op);
 
 /* Tree gather (combine = concatenate): own[i] is a full-size buffer with the rank's slice in place;
  * afterwards the first rank has all of it. */

@@ -39,8 +39,7 @@ typedef struct fabric_tree {
     void *const *own; /* one buffer for each of the worker's ranks */
     const omni_view *form;
     size_t bytes; /* of a buffer */
-    omni_fabric_combine *combine;
-    const void *arg;
+    const omni_fabric_operator *op;
     const omni_sliced *sliced;
 } fabric_tree;
 
@@ -58,6 +57,8 @@ typedef struct fabric_engine {
     bool (*host_await)(omni_fabric *f, size_t segment, void *dst, size_t bytes);
 } fabric_engine;
 
+typedef enum fabric_schedule { FABRIC_SLICED, FABRIC_PAIRWISE, FABRIC_SCHEDULES } fabric_schedule;
+
 extern const fabric_engine fabric_shm, fabric_null;
 
 struct omni_fabric {
@@ -66,6 +67,7 @@ struct omni_fabric {
     size_t pes, workers;
     omni_segment *segments; /* [segment_count] */
     size_t segment_count;
+    fabric_schedule schedule;
     size_t slot_bytes; /* most bytes of a copied chunk */
     omni_wait_policy wait;
     const omni_stop *stop;
@@ -82,6 +84,8 @@ void tree_narrow(const fabric_tree *t, size_t p, size_t level, size_t i, void *b
 
 /* Index i takes the buffer of i + 2^level. */
 bool tree_takes(size_t p, size_t level, size_t i);
+/* Rounds bytes [at, at + bytes) of a buffer that a reduction gives away. */
+void tree_narrow_part(const fabric_tree *t, void *buffer, size_t at, size_t bytes);
 /* How many bytes it takes, and the taking. */
 size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i);
 void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc, void *in);

@@ -15,12 +15,32 @@ enum { ENGINES = sizeof engines / sizeof *engines };
 
 enum { DEFAULT_SLOTS = 16, DEFAULT_SLOT_BYTES = 16 * 1024, MOST_SLOTS = 1 << 20 };
 
+static const char *const schedules[FABRIC_SCHEDULES] = {
+    [FABRIC_SLICED] = "sliced", [FABRIC_PAIRWISE] = "pairwise"};
+
 const char *omni_fabric_kinds(void) {
     static char text[64];
     size_t used = 0;
     for (size_t i = 0; i < ENGINES && used < sizeof text; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", engines[i]->kind);
     return text;
+}
+
+const char *omni_fabric_schedules(void) {
+    static char text[64];
+    snprintf(text, sizeof text, "%s, %s", schedules[FABRIC_SLICED], schedules[FABRIC_PAIRWISE]);
+    return text;
+}
+
+/* FABRIC_SCHEDULES: none of that name. */
+static fabric_schedule schedule_find(const char *name) {
+    size_t i = 0;
+    while (i < FABRIC_SCHEDULES && strcmp(schedules[i], name) != 0) i++;
+    return (fabric_schedule)i;
+}
+
+bool omni_fabric_schedule_known(const char *schedule) {
+    return schedule && schedule_find(schedule) != FABRIC_SCHEDULES;
 }
 
 static const fabric_engine *engine_find(const char *kind) {
@@ -37,6 +57,9 @@ static omni_status options_check(const omni_fabric_options *o, omni_error *err) 
     if (!omni_fabric_known(o->kind))
         return omni_error_set(err, OMNI_BAD_INPUT, "fabric: unknown kind '%s' (expected one of: %s)",
                               o->kind ? o->kind : "", omni_fabric_kinds());
+    if (o->schedule && !omni_fabric_schedule_known(o->schedule))
+        return omni_error_set(err, OMNI_BAD_INPUT, "fabric: unknown schedule '%s' (expected one of: %s)",
+                              o->schedule, omni_fabric_schedules());
     if (o->workers == 0 || o->workers > o->pes)
         return omni_error_set(err, OMNI_BAD_INPUT, "fabric: %zu workers for %zu PEs (expected 1 to %zu)",
                               o->workers, o->pes, o->pes);
@@ -80,6 +103,7 @@ omni_status omni_fabric_create(const omni_fabric_options *options, omni_fabric *
                        .pes = o.pes,
                        .workers = o.workers,
                        .segment_count = o.segment_count,
+                       .schedule = o.schedule ? schedule_find(o.schedule) : FABRIC_SLICED,
                        .slot_bytes = o.slot_bytes,
                        .wait = o.wait,
                        .stop = o.stop};
@@ -148,10 +172,9 @@ bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, siz
 }
 
 bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_view *form,
-                        omni_fabric_combine *combine, const void *arg) {
+                        const omni_fabric_operator *op) {
     if (!running(f)) return false;
-    fabric_tree t = {
-        .own = own, .form = form, .bytes = view_memory_bytes(form), .combine = combine, .arg = arg};
+    fabric_tree t = {.own = own, .form = form, .bytes = view_memory_bytes(form), .op = op};
     return t.bytes == 0 || f->segments[segment].count == 1 || f->engine->tree(f, w, segment, &t);
 }
 

@@ -1,5 +1,6 @@
 /* shm.c: the fabric between threads: what it allocates, and the table of its operations. See shm.h for the
- * picture, shm_bus.c for messages, shm_tree.c for reductions and gathers, shm_host.c for the host port.
+ * picture, shm_bus.c for messages, shm_tree.c and
+ * shm_sliced.c for reductions and gathers, shm_host.c for the host port.
  */
 #include "fabric/shm.h"
 
@@ -19,6 +20,43 @@ static uint64_t crossing_levels(const omni_fabric *f, omni_segment s) {
         }
     }
     return crossing;
+}
+
+/* Which worker of the segment carries all ranks below a pair; `workers`: no one does. */
+static size_t pair_owner(const omni_fabric *f, const shm_segment *s, omni_segment ranks, size_t i,
+                         size_t last) {
+    size_t a = omni_split_owner(f->pes, f->workers, ranks.first + i);
+    size_t b = omni_split_owner(f->pes, f->workers, ranks.first + last);
+    return a == b ? a - s->first_worker : s->workers;
+}
+
+/* Those of one owner, as a walk over the leaves completes them: what was just combined is combined on while it is in
+ * the cache. Returns how many. */
+static size_t list_pairs(const omni_fabric *f, const shm_segment *s, omni_segment ranks, size_t owner,
+                         shm_pair *out) {
+    size_t n = 0;
+    for (size_t leaf = 0; leaf < ranks.count; leaf++)
+        for (size_t level = 0; level < omni_ceil_log2(ranks.count); level++) {
+            size_t step = (size_t)1 << level, i = leaf & ~(2 * step - 1);
+            size_t last = i + 2 * step < ranks.count ? i + 2 * step - 1 : ranks.count - 1;
+            if (leaf != last || !tree_takes(ranks.count, level, i)) continue;
+            if (pair_owner(f, s, ranks, i, last) != owner) continue;
+            out[n++] = (shm_pair){(uint32_t)i, (uint32_t)(i + step)};
+        }
+    return n;
+}
+
+static bool segment_list_pairs(shm_segment *s, const omni_fabric *f, omni_segment ranks) {
+    s->pairs = omni_alloc_array(ranks.count, sizeof *s->pairs);
+    s->first_pair = omni_alloc_array(s->workers + 2, sizeof *s->first_pair);
+    if (!s->pairs || !s->first_pair) return false;
+    size_t n = 0;
+    for (size_t owner = 0; owner <= s->workers; owner++) {
+        s->first_pair[owner] = n;
+        n += list_pairs(f, s, ranks, owner, s->pairs + n);
+    }
+    s->first_pair[s->workers + 1] = n;
+    return true;
 }
 
 static bool segment_allocate(shm_segment *s, size_t count, const omni_fabric_options *o) {
@@ -42,7 +80,7 @@ static bool segment_create(shm_segment *s, const omni_fabric *f, omni_segment ra
     s->first_worker = omni_split_owner(f->pes, f->workers, ranks.first);
     s->workers = omni_split_owner(f->pes, f->workers, ranks.first + ranks.count - 1) + 1 - s->first_worker;
     s->crossing = crossing_levels(f, ranks);
-    if (!segment_allocate(s, ranks.count, o)) return false;
+    if (!segment_allocate(s, ranks.count, o) || !segment_list_pairs(s, f, ranks)) return false;
     for (size_t i = 0; i < s->workers; i++) {
         if (s->bus) omni_ring_port_init(&s->ports[i].bus, s->bus, i);
         omni_ring_port_init(&s->ports[i].host_in, s->host_in, i);
@@ -63,6 +101,8 @@ static bool shm_create(omni_fabric *f, const omni_fabric_options *options) {
 
 static void segment_free(shm_segment *s) {
     omni_free(s->host);
+    omni_free(s->first_pair);
+    omni_free(s->pairs);
     omni_free(s->buffers);
     omni_free(s->ports);
     omni_barrier_free(s->barrier);

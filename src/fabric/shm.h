@@ -35,15 +35,24 @@ typedef struct shm_buffer {
     _Alignas(OMNI_CACHE_LINE) void *at;
 } shm_buffer;
 
+/* An index and whose buffer it takes. */
+typedef struct shm_pair {
+    uint32_t taker, giver;
+} shm_pair;
+
 typedef struct shm_segment {
     size_t first_worker, workers;
     omni_ring *host_in, *host_out;
     omni_ring *bus;        /* NULL for one worker */
     omni_barrier *barrier; /* NULL for one worker */
     uint64_t crossing;     /* bit k: at level k of the tree some index takes from another worker's */
-    shm_port *ports;       /* [workers] */
-    shm_buffer *buffers;   /* [count] */
-    shm_host_port *host;   /* [1] */
+    /* All pairs of the tree, each after those that it needs; and where each worker's own begin, whose ranks nobody else
+     * carries, and after the last worker's the ones between workers. */
+    shm_pair *pairs;     /* [count - 1] */
+    size_t *first_pair;  /* [workers + 2] */
+    shm_port *ports;     /* [workers] */
+    shm_buffer *buffers; /* [count] */
+    shm_host_port *host; /* [1] */
 } shm_segment;
 
 static inline shm_segment *shm_segment_of(omni_fabric *f, size_t segment) {
@@ -56,6 +65,7 @@ static inline shm_port *shm_port_of(shm_segment *s, size_t w) {
 
 bool shm_message(omni_fabric *f, size_t w, size_t segment, const fabric_message *m);
 bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t);
+bool shm_tree_sliced(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t);
 bool shm_host_receive(omni_fabric *f, size_t w, size_t segment, const omni_view *own, size_t bytes);
 bool shm_host_return(omni_fabric *f, size_t w, size_t segment, const void *src, size_t bytes);
 bool shm_host_send(omni_fabric *f, size_t segment, const void *src, size_t bytes);

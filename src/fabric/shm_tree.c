@@ -1,4 +1,4 @@
-/* shm_tree.c: reductions and gathers, level by level, in place, with a barrier before each level that needs
+/* shm_tree.c: gathers, and reductions of the pairwise schedule: level by level, in place, with a barrier before each level that needs
  * one.
  *
  *      each worker: publish the pointers of its ranks' buffers
@@ -36,6 +36,7 @@ static void narrow_level(const fabric_tree *t, size_t p, omni_range share, size_
 bool shm_tree(omni_fabric *f, size_t w, size_t segment, const fabric_tree *t) {
     omni_range share = fabric_share(f, w, segment);
     if (share.count == 0) return true;
+    if (f->schedule == FABRIC_SLICED && !t->sliced && t->op->record) return shm_tree_sliced(f, w, segment, t);
     shm_segment *s = shm_segment_of(f, segment);
     /* Plain stores: the last tree's readers are behind its closing barrier, this one's before its first. */
     for (size_t i = 0; i < share.count; i++) s->buffers[share.start + i].at = t->own[i];

@@ -39,6 +39,12 @@ void tree_narrow(const fabric_tree *t, size_t p, size_t level, size_t i, void *b
     omni_view_round(&v);
 }
 
+void tree_narrow_part(const fabric_tree *t, void *buffer, size_t at, size_t bytes) {
+    omni_view v = *t->form;
+    v.base = buffer;
+    view_round_part(&v, at, bytes);
+}
+
 size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i) {
     if (!t->sliced) return omni_view_bytes(t->form);
     omni_view v = tree_columns(t, p, level, i, NULL);
@@ -47,7 +53,7 @@ size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i) {
 
 void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc, void *in) {
     if (!t->sliced) {
-        t->combine(acc, in, t->bytes, t->arg);
+        t->op->combine(acc, in, t->bytes, t->op->arg);
         return;
     }
     omni_view dst = view_plain(tree_columns(t, p, level, i, acc));

@@ -51,6 +51,23 @@ void omni_view_round(const omni_view *v) {
     if (view_narrows(v)) view_copy(v, 0, v, 0, omni_view_bytes(v));
 }
 
+/* Where byte `at` of a view without gaps stands on the line of its payload. */
+static size_t view_place(const omni_view *v, size_t at) {
+    omni_view plain = view_plain(*v);
+    size_t row = view_row_bytes(&plain), in_row = at % row, place = at / row * view_row_bytes(v);
+    for (size_t i = 0; i < v->spans && in_row > 0; i++) {
+        size_t n = in_row < v->span[i].bytes ? in_row : v->span[i].bytes;
+        place += on_wire(v->span[i].wire, n);
+        in_row -= n;
+    }
+    return place;
+}
+
+void view_round_part(const omni_view *v, size_t at, size_t bytes) {
+    size_t from = view_place(v, at), to = view_place(v, at + bytes);
+    view_copy(v, from, v, from, to - from);
+}
+
 /* Units of part j that index i holds. */
 static omni_range sliced_units(const omni_sliced *s, size_t j, size_t p, size_t i) {
     size_t runs = s->part[j].runs ? s->part[j].runs : 1;

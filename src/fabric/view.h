@@ -27,6 +27,8 @@ bool view_same(const omni_view *a, const omni_view *b);
 
 /* Has a narrowed span. */
 bool view_narrows(const omni_view *v);
+/* omni_view_round, of bytes [at, at + bytes) of a view whose payload has no gaps in memory. Floats are not cut. */
+void view_round_part(const omni_view *v, size_t at, size_t bytes);
 /* Bytes in memory, and the view of them as they are. */
 size_t view_memory_bytes(const omni_view *v);
 omni_view view_plain(omni_view v);

@@ -72,19 +72,18 @@ static bool send_broadcast(const move *m) {
 }
 
 static bool send_reduce(const move *m) {
-    static omni_combine_fn *const combine[] = {
-        [OMNI_COMBINE_SUM] = omni_combine_sum,
-        [OMNI_COMBINE_MOMENTS] = omni_combine_moments,
-        [OMNI_COMBINE_LSE] = omni_combine_lse,
-        [OMNI_COMBINE_ARGMAX] = omni_combine_argmax,
-    };
     const omni_engine *e = m->e;
     const omni_value *v = engine_value(e, m->s->in[0]);
     omni_lse_shape lse = {e->o.model->shape.heads, e->o.model->shape.head_dim};
     for (size_t k = 0; k < m->own.count; k++) m->w->buffers[k] = own_pe(m, k)->storage[v->storage];
     omni_view form = view_stored(m, own_pe(m, 0), m->s->in[0]);
-    return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, &form, combine[v->combine],
-                              &lse);
+    const omni_fabric_operator op[] = {
+        [OMNI_COMBINE_SUM] = {omni_combine_sum, NULL, sizeof(float)},
+        [OMNI_COMBINE_MOMENTS] = {omni_combine_moments, NULL, 3 * sizeof(float)},
+        [OMNI_COMBINE_LSE] = {omni_combine_lse, &lse, lse.heads * (lse.head_dim + 2) * sizeof(float)},
+        [OMNI_COMBINE_ARGMAX] = {omni_combine_argmax, NULL, sizeof(omni_best)},
+    };
+    return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, &form, &op[v->combine]);
 }
 
 /* A PE's compact slices into their columns of its full-width buffer. */
