@@ -46,6 +46,7 @@ typedef struct omni_engine_options {
     const omni_topo *topo;
     size_t workers;         /* 0: one per PE, at most one per place */
     const char *fabric;     /* NULL: "shm" */
+    const char *schedule;   /* of reductions; NULL: "sliced" */
     size_t sequences;       /* B */
     const size_t *capacity; /* [B] most positions that each sequence will reach */
     size_t max_tokens;      /* most tokens in one forward */

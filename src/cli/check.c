@@ -74,6 +74,7 @@ static omni_status run_plans(check *k, check_case *x, const omni_plan *plan, con
                              .resident = omni_settings_flag(k->c->settings, OMNI_OPT_RESIDENT),
                              .topo = k->c->topo,
                              .fabric = cli_value(k->c, OMNI_OPT_FABRIC),
+                             .schedule = cli_value(k->c, OMNI_OPT_SCHEDULE),
                              .stop = &cli_stop};
     omni_status status = omni_check_case(&o, k->truth, &x->result, why);
     if (!status && k->not_finite[0]) {

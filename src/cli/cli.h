@@ -73,7 +73,7 @@ omni_status cli_stopped(omni_error *err); /* OMNI_OK: go on */
 omni_status cli_open_model(cli *c, omni_error *err);
 omni_status cli_open_weights(cli *c, omni_error *err); /* and binds them: every tensor is there */
 omni_status cli_open_topo(cli *c, omni_error *err);
-omni_status cli_check_fabric(const cli *c, omni_error *err); /* --fabric names one that exists */
+omni_status cli_check_fabric(const cli *c, omni_error *err); /* --fabric and --schedule name some that exist */
 void cli_close(cli *c);
 
 /* A line on stderr unless --quiet. */

@@ -56,9 +56,15 @@ omni_status cli_open_topo(cli *c, omni_error *err) {
 
 omni_status cli_check_fabric(const cli *c, omni_error *err) {
     const char *kind = cli_value(c, OMNI_OPT_FABRIC);
-    if (omni_fabric_known(kind)) return OMNI_OK;
-    return omni_error_set(err, OMNI_BAD_INPUT, "%s: unknown fabric '%.60s' (expected one of: %s)",
-                          omni_settings_where(c->settings, OMNI_OPT_FABRIC), kind, omni_fabric_kinds());
+    const char *schedule = cli_value(c, OMNI_OPT_SCHEDULE);
+    if (!omni_fabric_known(kind))
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: unknown fabric '%.60s' (expected one of: %s)",
+                              omni_settings_where(c->settings, OMNI_OPT_FABRIC), kind, omni_fabric_kinds());
+    if (!omni_fabric_schedule_known(schedule))
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: unknown schedule '%.60s' (expected one of: %s)",
+                              omni_settings_where(c->settings, OMNI_OPT_SCHEDULE), schedule,
+                              omni_fabric_schedules());
+    return OMNI_OK;
 }
 
 void cli_close(cli *c) {

@@ -92,6 +92,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .resident = omni_settings_flag(c->settings, OMNI_OPT_RESIDENT),
                              .topo = c->topo,
                              .fabric = cli_value(c, OMNI_OPT_FABRIC),
+                             .schedule = cli_value(c, OMNI_OPT_SCHEDULE),
                              .sequences = r->prompts.count,
                              .capacity = capacity,
                              .max_tokens = r->prompts.tokens,

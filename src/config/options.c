@@ -74,6 +74,8 @@ static const omni_option options[OMNI_OPTIONS] = {
      "CPUs to use, as taskset writes them: 0,2-5,8-15:2 (all that are allowed)"},
     {OMNI_OPT_FABRIC,      "fabric",      "F",       RUN | CHECK,        false, "shm",
      "shm: shared memory; null: moves nothing, which measures the executor's floor (results are wrong)"},
+    {OMNI_OPT_SCHEDULE,    "schedule",    "S",       RUN | CHECK,        false, "sliced",
+     "how reductions are walked: sliced, or pairwise, the reference (same bits, same counts)"},
     {OMNI_OPT_QUIET,       "quiet",       NULL,      EVERY,              false, NULL,
      "no progress and no notes on stderr"},
 };

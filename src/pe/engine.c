@@ -128,6 +128,7 @@ static void set_segments(const omni_mesh *mesh, omni_cut cut, size_t group, size
 static omni_status open_fabric(const omni_engine *e, const omni_segment *segments, size_t count,
                                omni_fabric **out, omni_error *err) {
     omni_fabric_options f = {.kind = e->o.fabric ? e->o.fabric : "shm",
+                             .schedule = e->o.schedule,
                              .pes = e->pes,
                              .workers = e->workers,
                              .segments = segments,

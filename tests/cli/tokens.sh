@@ -93,4 +93,15 @@ for plan in workflow1 workflow2; do
     hold "the bits of all CPUs" cmp -s "$T/all.st" "$T/one.st"
 done
 
+# Nor on the schedule of reductions.
+for plan in workflow2 megatron:wire=bf16; do
+    for schedule in sliced pairwise; do
+        fine run "$llama" --prompt-ids "$p0" --gen 6 --plan "$plan" --pes 5 --format json --dump "$T/$schedule.st" \
+            --schedule "$schedule"
+        numbers >"$T/$schedule"
+    done
+    hold "the tokens and counters of both schedules" eval '[ -s "$T/sliced" ] && cmp -s "$T/sliced" "$T/pairwise"'
+    hold "the bits of both schedules" cmp -s "$T/sliced.st" "$T/pairwise.st"
+done
+
 fine run "$llama" --prompt-ids "$p0" --gen 4 --pes 3 --fabric null

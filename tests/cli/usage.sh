@@ -51,6 +51,7 @@ refused 2 "format: 'md'" run "$llama" --prompt-ids 1 --format md
 refused 2 "format: 'JSON'" topo --format JSON
 for command_name in run check; do
     refused 2 "unknown fabric 'ether' .*shm, null" "$command_name" "$llama" --fabric ether --quiet
+    refused 2 "unknown schedule 'late' .*sliced, pairwise" "$command_name" "$llama" --schedule late --quiet
 done
 
 for number in 0 -1 +1 1e3 0x10 1.5 ' 2' 2x 99999999999999999999999 many; do
@@ -83,7 +84,7 @@ refused 2 'no\?such\?dir' run "no
 such	dir" --prompt-ids 1
 long=$(printf '%05000d' 0)
 refused 2 '' "$long"
-for option in gen pes plan prompt-ids ids-file dump format output config cpus fabric "$long"; do
+for option in gen pes plan prompt-ids ids-file dump format output config cpus fabric schedule "$long"; do
     refused 2 '' run "$llama" "--$option=$long"
 done
 refused 2 '' run "$long" --prompt-ids 1
