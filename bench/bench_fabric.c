@@ -1,24 +1,25 @@
 /* bench_fabric.c: what moving bytes between PEs costs, on the fabric's own operations.
  *
  *     hand-off, barrier     against L, a cache line from one core to another
- *     broadcast             against the same copies without anybody waiting for anybody, + L
+ *     ring                  messages of one line, one writer, one reader: millions a second
+ *     broadcast             against the same copies without anybody waiting for anybody, + L; and of 4 MiB, what
+ *                           moves a second against a core's copy rate
  *     tree reduction        against the same additions, level by level, + L for each level between workers
+ *     reduce + broadcast    4,096 floats, both schedules, against 2 (L + one core reading what another just wrote);
+ *                           and 4 bytes of 1,000 PEs, which is a barrier of them: 2 workers and their PEs' share of it
  *     null                  the same calls on the fabric that moves nothing: what the interface itself costs
  *
- * n PEs live on min(n, cores) pinned workers. Operations follow each other, and the writer of a broadcast
- * goes round the workers: nobody can write before having read what came before, so a figure is the time of
- * one whole message, not of a stream of them.
+ * Timed: operations one after the other on warm buffers, from the first worker's start to the last one's end. Not
+ * timed: creating the fabric and threads, first touch. See fabric_job.h.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common.h"
-#include "omnibus/fabric.h"
-#include "omnibus/kernel.h"
+#include "fabric_job.h"
 
 enum { REPS = 15, SIZES = 3, COUNTS = 4 };
-static const size_t broadcast_bytes[SIZES] = {64, 16 << 10, 1 << 20};
+static const size_t broadcast_bytes[SIZES] = {64, 16 << 10, 4 << 20};
 static const size_t reduce_bytes[SIZES] = {4 << 10, 16 << 10, 256 << 10};
 static const size_t pe_counts[COUNTS] = {2, 4, 16, 64};
 
@@ -30,6 +31,8 @@ typedef struct sync_job {
     omni_wait_policy wait;
     omni_barrier *barrier;
     omni_word word[2];
+    omni_ring *ring;
+    size_t bytes; /* of a message */
 } sync_job;
 
 static void word_work(void *arg, size_t w) {
@@ -94,126 +97,64 @@ static void bench_sync(bench *b) {
     omni_barrier_free(j.barrier);
 }
 
-/* --- messages --------------------------------------------------------------------------------- */
+/* --- ring ------------------------------------------------------------------------------------- */
 
-typedef struct fabric_job {
-    bench *b;
-    omni_fabric *fabric[2]; /* shm, null */
-    size_t in_use;          /* which of them */
-    size_t pes, workers, bytes;
-    size_t iterations;
-    unsigned char *memory; /* [pes + 1][pitch], the last one is the shared source of plain copies */
-    size_t pitch;
-    omni_view *views; /* [pes] */
-    void **buffers;   /* [pes] */
-    size_t adds;      /* on the longest path of a reduction */
-} fabric_job;
-
-/* First touch by the worker that will use it. */
-static void job_touch(void *arg, size_t w) {
-    fabric_job *j = arg;
-    omni_range own = omni_split(j->pes, j->workers, w);
-    memset(j->memory + own.start * j->pitch, 0, own.count * j->pitch);
-    if (w == 0) memset(j->memory + j->pes * j->pitch, 0, j->pitch);
-}
-
-/* Level by level, the additions of the busiest worker; and the levels between workers. */
-static size_t path_adds(size_t pes, size_t workers, size_t *crossing) {
-    size_t adds = 0;
-    *crossing = 0;
-    for (size_t step = 1; step < pes; step *= 2) {
-        size_t most = 0, mine = 0, owner = SIZE_MAX;
-        bool crosses = false;
-        for (size_t i = 0; i + step < pes; i += 2 * step) {
-            size_t taker = omni_split_owner(pes, workers, i);
-            mine = taker == owner ? mine + 1 : 1;
-            owner = taker;
-            most = mine > most ? mine : most;
-            crosses |= taker != omni_split_owner(pes, workers, i + step);
-        }
-        adds += most;
-        *crossing += crosses;
-    }
-    return adds;
-}
-
-static void job_open(fabric_job *j, bench *b, size_t pes, size_t bytes) {
-    static const char *const kinds[] = {"shm", "null"};
-    size_t cores = bench_cores(b), workers = pes < cores ? pes : cores;
-    omni_error err = {0};
-    omni_segment all = {0, pes};
-    *j = (fabric_job){.b = b, .pes = pes, .workers = workers, .bytes = bytes};
-    for (size_t k = 0; k < 2; k++) {
-        omni_fabric_options o = {.kind = kinds[k], .pes = pes, .workers = workers, .segments = &all};
-        o.segment_count = 1;
-        o.wait = omni_wait_policy_for(workers, omni_topo_parallel(bench_topo(b)));
-        o.stop = bench_stop(b);
-        if (omni_fabric_create(&o, &j->fabric[k], &err)) bench_die(&err);
-    }
-    j->pitch =
-        bytes + 64 * OMNI_CACHE_LINE + OMNI_CACHE_LINE; /* buffers of PEs don't fall on the same sets */
-    j->memory = bench_pages((pes + 1) * j->pitch);
-    j->views = omni_alloc_array(pes, sizeof *j->views);
-    j->buffers = omni_alloc_array(pes, sizeof *j->buffers);
-    bench_need(j->views);
-    bench_need(j->buffers);
-    for (size_t i = 0; i < pes; i++) {
-        j->buffers[i] = j->memory + i * j->pitch;
-        j->views[i] = omni_view_flat(j->buffers[i], bytes);
-    }
-    bench_team_ns(b, workers, job_touch, j);
-}
-
-static void job_close(fabric_job *j) {
-    for (size_t k = 0; k < 2; k++) omni_fabric_free(j->fabric[k]);
-    bench_pages_free(j->memory, (j->pes + 1) * j->pitch);
-    omni_free(j->views);
-    omni_free(j->buffers);
-}
-
-/* --- what is timed ---------------------------------------------------------------------------- */
-
-static void broadcast_work(void *arg, size_t w) {
-    fabric_job *j = arg;
-    const omni_view *own = &j->views[omni_split(j->pes, j->workers, w).start];
-    for (size_t i = 0; i < j->iterations; i++) {
-        size_t writer = omni_split(j->pes, j->workers, i % j->workers).start;
-        if (!omni_fabric_broadcast(j->fabric[j->in_use], w, 0, writer, &j->views[writer], own)) return;
+static void ring_work(void *arg, size_t w) {
+    sync_job *j = arg;
+    omni_ring_port port;
+    unsigned char message[64] = {0};
+    omni_ring_port_init(&port, j->ring, w == 0 ? OMNI_RING_NO_READER : 0);
+    for (size_t n = 0; n < j->iterations; n++) {
+        void *to = NULL;
+        const void *from = NULL;
+        if (w == 0 && !(to = omni_ring_claim(&port, j->wait, bench_stop(j->b)))) return;
+        if (w == 1 && !(from = omni_ring_read(&port, j->wait, bench_stop(j->b)))) return;
+        memcpy(w == 0 ? to : message, w == 0 ? message : from, j->bytes);
+        w == 0 ? omni_ring_publish(&port) : omni_ring_release(&port);
     }
 }
 
-/* A worker copies once for each of its ranks (the writer: into the ring instead of to itself). On one worker
- * there is no ring. */
-static void copies_work(void *arg, size_t w) {
-    fabric_job *j = arg;
-    omni_range own = omni_split(j->pes, j->workers, w);
-    const unsigned char *src = j->memory + j->pes * j->pitch;
-    for (size_t i = 0; i < j->iterations; i++)
-        for (size_t k = j->workers == 1; k < own.count; k++) memcpy(j->buffers[own.start + k], src, j->bytes);
+/* A new ring each time: nanoseconds of a message. */
+static double ring_once(void *arg) {
+    sync_job *j = arg;
+    if (j->workers < 2) return NAN;
+    j->ring = omni_ring_create(1024, j->bytes, 1);
+    bench_need(j->ring);
+    double ns = bench_team_ns(j->b, 2, ring_work, j) / (double)j->iterations;
+    omni_ring_free(j->ring);
+    return ns;
 }
 
-static void reduce_work(void *arg, size_t w) {
-    fabric_job *j = arg;
-    void *const *own = &j->buffers[omni_split(j->pes, j->workers, w).start];
-    omni_view form = omni_view_flat(NULL, j->bytes);
-    omni_fabric_operator sum = {omni_combine_sum, NULL, sizeof(float)};
-    for (size_t i = 0; i < j->iterations; i++)
-        if (!omni_fabric_reduce(j->fabric[j->in_use], w, 0, own, &form, &sum)) return;
+static void bench_ring(bench *b) {
+    static const char *const heads[] = {"slot", ">payload", ">ns a message", ">x L", ">millions/s"};
+    omni_table *t = omni_table_create(heads, 5);
+    json_t *rows = json_array();
+    sync_job line = {.b = b, .workers = bench_cores(b), .iterations = 50000, .bytes = 56}, two_lines = line;
+    two_lines.bytes = 64;
+    line.wait = two_lines.wait = omni_wait_policy_for(2, 2);
+    bench_limit two = {b, 2};
+    bench_series s[] = {{.once = ring_once, .arg = &line},
+                        {.once = ring_once, .arg = &two_lines},
+                        {.once = bench_handoff_ns, .arg = &two}};
+    bench_measure(s, 3, REPS);
+    for (size_t i = 0; i < 2; i++) {
+        bench_spread ns = bench_spread_of(s[i].sample, REPS), ratio = bench_ratio(&s[i], &s[2], REPS);
+        size_t bytes = i ? 64 : 56;
+        omni_table_cell(t, i ? "72 B: two lines" : "64 B: one line, number and payload");
+        omni_table_cell(t, "%zu B", bytes);
+        bench_cell(t, ns, 1);
+        bench_cell(t, ratio, 1);
+        omni_table_cell(t, "%.1f", 1e3 / ns.median);
+        json_array_append_new(rows,
+                              json_pack("{s:i,s:o,s:o,s:o}", "payload_bytes", (int)bytes, "ns",
+                                        bench_spread_json(ns), "ratio_to_handoff", bench_spread_json(ratio),
+                                        "millions_per_s", omni_json_number(1e3 / ns.median)));
+    }
+    bench_show("Ring of 1,024 slots, one writer, one reader, publish and consume.", t);
+    bench_result(b, "ring", rows);
 }
 
-static void adds_work(void *arg, size_t w) {
-    fabric_job *j = arg;
-    omni_range own = omni_split(j->pes, j->workers, w);
-    for (size_t i = 0; i < j->iterations; i++)
-        for (size_t k = 0; k < j->adds; k++) {
-            size_t to = 2 * k % own.count,
-                   from = own.count > 1 ? (2 * k + 1) % own.count : j->pes - own.start;
-            omni_combine_sum(j->memory + (own.start + to) * j->pitch,
-                             j->memory + (own.start + from) * j->pitch, j->bytes, NULL);
-        }
-}
-
-/* --- tables ----------------------------------------------------------------------------------- */
+/* --- broadcast and reduction ------------------------------------------------------------------ */
 
 typedef struct subject {
     const char *key, *title;
@@ -221,22 +162,7 @@ typedef struct subject {
     bench_work *work, *plain; /* the operation; the same work without the fabric */
 } subject;
 
-typedef struct timed {
-    fabric_job *job;
-    bench_work *work;
-    size_t fabric; /* 0 shm, 1 null */
-    size_t iterations;
-} timed;
-
-/* Nanoseconds of one operation. */
-static double timed_once(void *arg) {
-    timed *t = arg;
-    t->job->in_use = t->fabric;
-    t->job->iterations = t->iterations;
-    return bench_team_ns(t->job->b, t->job->workers, t->work, t->job) / (double)t->iterations;
-}
-
-static void add_row(omni_table *t, json_t *rows, const fabric_job *j, const bench_series s[4]) {
+static void add_row(omni_table *t, json_t *rows, const fabric_job *j, const bench_series *s) {
     char size[32];
     bench_spread us = bench_spread_of(s[1].sample, REPS), limit = bench_spread_of(s[0].sample, REPS);
     bench_spread ratio = bench_ratio(&s[1], &s[0], REPS), null = bench_spread_of(s[2].sample, REPS);
@@ -257,25 +183,21 @@ static void add_row(omni_table *t, json_t *rows, const fabric_job *j, const benc
 static void measure_row(bench *b, const subject *subj, size_t pes, size_t bytes, omni_table *t,
                         json_t *rows) {
     fabric_job j;
-    size_t handoffs;
-    job_open(&j, b, pes, bytes);
-    j.adds = path_adds(pes, j.workers, &handoffs);
-    if (subj->work == broadcast_work) handoffs = j.workers > 1;
-    timed plain = {&j, subj->plain, 0, 4}, shm = {&j, subj->work, 0, 4}, null = {&j, subj->work, 1, 4};
-    timed *all[] = {&plain, &shm, &null};
-    for (size_t i = 0; i < 3; i++) {
-        timed_once(all[i]); /* cold */
-        all[i]->iterations = bench_iterations(timed_once(all[i]));
-    }
+    fabric_job_open(&j, b, pes, bytes);
+    size_t handoffs = subj->work == job_broadcast ? j.workers > 1 : j.crossing;
+    timed all[] = {{&j, subj->plain, ON_SLICED, 0, 0},
+                   {&j, subj->work, ON_SLICED, 0, 0},
+                   {&j, subj->work, ON_NULL, 0, 0}};
+    for (size_t i = 0; i < 3; i++) timed_prepare(&all[i]);
     bench_limit two = {b, 2};
-    bench_series s[] = {{.once = timed_once, .arg = &plain},
-                        {.once = timed_once, .arg = &shm},
-                        {.once = timed_once, .arg = &null},
+    bench_series s[] = {{.once = timed_once, .arg = &all[0]},
+                        {.once = timed_once, .arg = &all[1]},
+                        {.once = timed_once, .arg = &all[2]},
                         {.once = bench_handoff_ns, .arg = &two}};
     bench_measure(s, 4, REPS);
     for (size_t r = 0; handoffs && r < REPS; r++) s[0].sample[r] += (double)handoffs * s[3].sample[r];
     add_row(t, rows, &j, s);
-    job_close(&j);
+    fabric_job_close(&j);
 }
 
 static void bench_subject(bench *b, const subject *subj) {
@@ -289,21 +211,103 @@ static void bench_subject(bench *b, const subject *subj) {
     bench_result(b, subj->key, rows);
 }
 
+/* --- against what moves between cores --------------------------------------------------------- */
+
+/* One line of the table: what bounds it is `times` transfers of the bytes and as many hand-offs, or the copy of a core
+ * alone. */
+typedef struct moved {
+    const char *name;
+    size_t pes, bytes;
+    bench_work *work;
+    fabric_which fabric;
+    size_t times; /* 0: against the copy */
+} moved;
+
+static const moved moves[] = {
+    {"broadcast", 2, 16 << 10, job_broadcast, ON_SLICED, 1},
+    {"broadcast", 2, 16 << 10, job_broadcast, ON_SLICED, 0},
+    {"broadcast", 2, 4 << 20, job_broadcast, ON_SLICED, 0},
+    {"reduce + broadcast", 2, 16 << 10, job_allreduce, ON_SLICED, 2},
+    {"the same, pairwise", 2, 16 << 10, job_allreduce, ON_PAIRWISE, 2},
+    {"reduce + broadcast", 4, 16 << 10, job_allreduce, ON_SLICED, 2},
+    {"the same, pairwise", 4, 16 << 10, job_allreduce, ON_PAIRWISE, 2},
+    {"reduce + broadcast", 16, 16 << 10, job_allreduce, ON_SLICED, 2},
+    {"the same, pairwise", 16, 16 << 10, job_allreduce, ON_PAIRWISE, 2},
+    {"reduce + broadcast", 64, 16 << 10, job_allreduce, ON_SLICED, 2},
+    {"the same, pairwise", 64, 16 << 10, job_allreduce, ON_PAIRWISE, 2},
+    {"barrier of all PEs: reduce + broadcast", 1000, 4, job_allreduce, ON_SLICED, 2},
+};
+
+static void add_move(omni_table *t, json_t *rows, const moved *m, const fabric_job *j,
+                     const bench_series *s) {
+    char size[32];
+    const char *against = m->times == 0 ? "L + copy" : m->times == 1 ? "L + transfer" : "2 (L + transfer)";
+    bench_spread ns = bench_spread_of(s[0].sample, REPS), limit = bench_spread_of(s[1].sample, REPS);
+    bench_spread ratio = bench_ratio(&s[0], &s[1], REPS);
+    omni_table_cell(t, "%s", m->name);
+    omni_table_cell(t, "%zu", m->pes);
+    omni_table_cell(t, "%zu", j->workers);
+    omni_table_cell(t, "%s", omni_format_bytes(size, sizeof size, m->bytes));
+    bench_cell(t, ns, 1e-3);
+    omni_table_cell(t, "%s", against);
+    bench_cell(t, limit, 1e-3);
+    bench_cell(t, ratio, 1);
+    json_array_append_new(rows,
+                          json_pack("{s:s,s:i,s:i,s:I,s:o,s:s,s:o,s:o}", "operation", m->name, "pes",
+                                    (int)m->pes, "workers", (int)j->workers, "bytes", (json_int_t)m->bytes,
+                                    "ns", bench_spread_json(ns), "limit", against, "limit_ns",
+                                    bench_spread_json(limit), "ratio_to_limit", bench_spread_json(ratio)));
+}
+
+static void measure_move(bench *b, const moved *m, omni_table *t, json_t *rows) {
+    fabric_job j;
+    transfer between;
+    fabric_job_open(&j, b, m->pes, m->bytes);
+    transfer_open(&between, b, m->bytes);
+    timed work = {&j, m->work, m->fabric, 0, 0}, copy = {&j, job_copy, ON_NULL, 1, 0};
+    timed_prepare(&work);
+    timed_prepare(&copy);
+    bench_limit two = {b, 2};
+    bench_series s[] = {{.once = timed_once, .arg = &work},
+                        {.once = m->times ? transfer_once : timed_once, .arg = &copy},
+                        {.once = bench_handoff_ns, .arg = &two}};
+    if (m->times) s[1].arg = &between;
+    bench_measure(s, 3, REPS);
+    double times = m->times ? (double)m->times : 1;
+    for (size_t r = 0; r < REPS; r++) s[1].sample[r] = times * (s[1].sample[r] + s[2].sample[r]);
+    add_move(t, rows, m, &j, s);
+    transfer_close(&between);
+    fabric_job_close(&j);
+}
+
+static void bench_moves(bench *b) {
+    static const char *const heads[] = {"operation", ">PEs",  ">workers",   ">bytes",
+                                        ">time, us", "limit", ">limit, us", ">x limit"};
+    omni_table *t = omni_table_create(heads, 8);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) measure_move(b, &moves[i], t, rows);
+    bench_show("Copy: the bytes, by one core alone. Transfer: one core copies what another has just written.",
+               t);
+    bench_result(b, "moves", rows);
+}
+
 int main(int argc, char **argv) {
     static const subject subjects[] = {
         {"broadcast",
          "Broadcast, the writer goes round the workers. Limit: each worker copies the bytes once for each of "
          "its PEs, + L.",
-         broadcast_bytes, broadcast_work, copies_work},
+         broadcast_bytes, job_broadcast, job_copies},
         {"reduce",
          "Tree reduction, float32 sum. Limit: the additions on the longest path, + L for each level between "
          "workers.",
-         reduce_bytes, reduce_work, adds_work},
+         reduce_bytes, job_reduce, job_adds},
     };
     bench *b = bench_open(argc, argv, "fabric",
                           "operations on warm buffers, one after the other, all PEs taking part",
                           "creating fabric and threads, first touch of buffers");
     bench_sync(b);
+    bench_ring(b);
+    bench_moves(b);
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) bench_subject(b, &subjects[i]);
     return bench_close(b);
 }
