@@ -65,6 +65,10 @@ size_t omni_matmul_scratch_bytes(size_t m, size_t in);
 void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
                  void *scratch);
 
+/* c[n, n] = a[n, n] b[n, n], row-major, by BLIS's own sgemm on the calling thread: the yardstick of matrix rates. n = 0
+ * asks whether there is one: false, and nothing computed, in sanitized builds. */
+bool omni_blis_sgemm(size_t n, const float *a, const float *b, float *c);
+
 /* --- row-wise ops ----------------------------------------------------------------------------- */
 
 /* y[r, c] += bias[c] */

@@ -11,17 +11,6 @@
 
 #include "kernel/room.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KERNEL_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define KERNEL_SANITIZED 1
-#endif
-#endif
-#ifndef KERNEL_SANITIZED
-#define KERNEL_SANITIZED 0
-#endif
-
 static const char *const isa_names[] = {
     [OMNI_ISA_PORTABLE] = "portable", [OMNI_ISA_AVX2] = "avx2", [OMNI_ISA_AVX512] = "avx512"};
 #define ISAS (sizeof isa_names / sizeof *isa_names)

@@ -1,5 +1,5 @@
-/* matmul_blis.c: BLIS's float32 micro-kernel as the tile of the large matrix product. The only file that
- * includes blis.h.
+/* matmul_blis.c: BLIS's float32 micro-kernel as the tile of the large matrix product. Beside
+ * sgemm_blis.c the only file that includes blis.h.
  *
  * BLIS (Van Zee and van de Geijn, ACM TOMS 41(3), 2015) packs W anew for every product; a weight matrix never
  * changes, so we pack it once, at load, in the form its micro-kernel reads, and call that micro-kernel on it.

@@ -6,6 +6,7 @@
  *     attention.c   heads, visible keys         --uses-->   the same three bodies (matmul_lanes.h,
  *     activation.c  rows                        --uses-->   attention_lanes.h, activation_lanes.h)
  *     matmul_blis.c puts BLIS's micro-kernel in the place of our own tile where it fits
+ *     sgemm_blis.c  BLIS's own product, a yardstick
  */
 #ifndef KERNEL_ROOM_H
 #define KERNEL_ROOM_H
@@ -13,6 +14,18 @@
 #include <string.h>
 
 #include "omnibus/kernel.h"
+
+/* The sanitizers see into neither BLIS nor intrinsics. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KERNEL_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define KERNEL_SANITIZED 1
+#endif
+#endif
+#ifndef KERNEL_SANITIZED
+#define KERNEL_SANITIZED 0
+#endif
 
 /* Output columns of one panel: the NR of BLIS's float32 micro-kernel for AVX2 and one AVX-512 register. */
 #define KERNEL_NR 16
