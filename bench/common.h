@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "omnibus/base.h"
+#include "omnibus/host.h"
 #include "omnibus/report.h"
 #include "omnibus/sync.h"
 #include "omnibus/topo.h"
@@ -47,9 +48,8 @@ void bench_pages_free(void *p, size_t bytes);
 
 /* --- pinned threads --------------------------------------------------------------------------- */
 
-typedef void bench_work(void *arg, size_t worker);
-/* Worker w of `workers` runs work(arg, w) on place w of the topology; all start from one line. Nanoseconds
- * from the first one's start to the last one's end; creating, binding and joining them are outside. */
+typedef omni_host_work bench_work;
+/* omni_host_team_ns. */
 double bench_team_ns(bench *b, size_t workers, bench_work *work, void *arg);
 
 /* --- repetitions ------------------------------------------------------------------------------ */
@@ -83,12 +83,8 @@ typedef struct bench_limit {
     size_t cores;
 } bench_limit;
 
-/* Each prepares what it needs the first time (not timed). */
-bench_once bench_read_rate;  /* bytes/s, summing buffers far beyond the caches, one a core */
-bench_once bench_copy_rate;  /* bytes/s copied (memcpy), half of these buffers to the other half */
-bench_once bench_handoff_ns; /* a cache line from one core to another: half a ping-pong, the best of four
-                                ways; NaN on one core */
-bench_once bench_peak_flops; /* flop/s of BLIS's sgemm, 2048 x 2048 x 2048 on each core */
+/* Those of host.h, one measurement each. */
+bench_once bench_read_rate, bench_copy_rate, bench_handoff_ns, bench_peak_flops;
 const char *bench_read_kernel(const bench *b); /* which was the fastest */
 
 #endif
