@@ -81,7 +81,13 @@ static void word_sleep(omni_word *w, uint32_t seen) {
     syscall(SYS_futex, &w->bits, FUTEX_WAIT_PRIVATE, seen | SLEEPERS, &nap, NULL, 0);
 }
 
-bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
+static _Thread_local uint64_t *meter;
+
+void omni_word_meter(uint64_t *ns) {
+    meter = ns;
+}
+
+static bool word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
     for (uint32_t looks = 0;; looks++) {
         /* Pairs with the exchange in publish: after true, the publisher's earlier stores are visible. */
         uint32_t bits = atomic_load_explicit(&w->bits, memory_order_acquire);
@@ -94,4 +100,12 @@ bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const
             word_sleep(w, bits);
         }
     }
+}
+
+bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
+    if (!meter || epoch_reached(omni_word_peek(w), epoch)) return word_wait(w, epoch, policy, stop);
+    uint64_t begin = omni_clock_ns();
+    bool reached = word_wait(w, epoch, policy, stop);
+    *meter += omni_clock_ns() - begin;
+    return reached;
 }
