@@ -52,6 +52,7 @@ typedef struct omni_engine_options {
     size_t max_tokens;      /* most tokens in one forward */
     size_t max_marks;       /* most marked tokens in one encode */
     bool taps;              /* keep layer states and logits for omni_engine_tap, _logits */
+    bool profile;           /* for omni_engine_profile: a clock is read after every step */
     uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */
 } omni_engine_options;
@@ -100,12 +101,29 @@ void omni_engine_switch_count(const omni_engine *e, size_t plan, omni_counters *
 void omni_engine_switch_counters(const omni_engine *e, omni_counters *out);
 
 void omni_engine_reset(omni_engine *e); /* forget all sequences: lengths go to 0; counters stay */
+/* Forgets what is behind the first `positions` of each sequence: it goes on from there. */
+void omni_engine_rewind(omni_engine *e, size_t positions);
 
 size_t omni_engine_workers(const omni_engine *e);
 unsigned omni_engine_cpu(const omni_engine *e, size_t worker); /* os index it was pinned to */
 void omni_engine_memory(const omni_engine *e, size_t rank, omni_memory *out);
 /* Of all passes since creation; take differences for a phase. Only between forwards. */
 void omni_engine_counters(const omni_engine *e, omni_counters *out);
+
+/* Where the time of the workers goes, from the caller's entry into a pass to its return: each nanosecond of each worker
+ * is in one of these, so their sum is workers x the time of the passes. */
+typedef struct omni_profile {
+    uint64_t compute_ns; /* compute steps, and the products with streamed weights */
+    uint64_t bus_ns;     /* broadcasts, addressed messages and all-gathers: copying, not waiting */
+    uint64_t tree_ns;    /* reductions and tree gathers, likewise */
+    uint64_t host_ns; /* host port: it looks tokens up, and all workers idle; rows go in, results come out */
+    uint64_t wait_ns; /* for a word that is not published yet: messages, barriers, the end of the pass */
+    uint64_t
+        rest_ns; /* waking up for the pass; on fabric "null" also the message steps, which move nothing */
+} omni_profile;
+/* Of all passes since creation; take differences for a phase. Only between forwards. Zeros without the option. */
+void omni_engine_profile(const omni_engine *e, omni_profile *out);
+
 /* One line if binding threads or memory was refused, NULL otherwise. */
 const char *omni_engine_warning(const omni_engine *e);
 

@@ -219,6 +219,7 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     if (!e) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the engine");
     e->o = *o;
     e->pes = o->plan->mesh.pes;
+    e->moves_nothing = o->fabric && strcmp(o->fabric, "null") == 0;
     size_t places = omni_topo_cpus(o->topo), parallel = omni_topo_parallel(o->topo);
     e->workers = o->workers ? o->workers : e->pes < places ? e->pes : places;
     e->wait = omni_wait_policy_for(e->workers, parallel);
@@ -289,8 +290,13 @@ omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err) {
     return OMNI_OK;
 }
 
+void omni_engine_rewind(omni_engine *e, size_t positions) {
+    for (size_t q = 0; q < e->o.sequences; q++)
+        if (e->length[q] > positions) e->length[q] = positions;
+}
+
 void omni_engine_reset(omni_engine *e) {
-    memset(e->length, 0, e->o.sequences * sizeof *e->length);
+    omni_engine_rewind(e, 0);
 }
 
 /* --- facts ------------------------------------------------------------------------------------ */

@@ -178,12 +178,14 @@ static bool exec_block(worker *w, size_t stage, size_t wave) {
     for (size_t i = block.start; i < block.start + block.count; i++) {
         if (e->o.plan->step[i].cut == OMNI_CUT_ALL) {
             if (!exec_joined(w, &e->o.plan->step[i])) return false;
+            meter_step(w, &e->o.plan->step[i]);
             continue;
         }
         for (size_t k = 0; k < w->shares; k++) {
             const pe_share *own = &w->share[k];
             const omni_part *part = own->stage == stage ? pass_part(&e->pass, own->group, stage, wave) : NULL;
             if (part && !exec_step(w, &e->o.plan->step[i], own, part)) return false;
+            if (part) meter_step(w, &e->o.plan->step[i]);
         }
     }
     return true;
@@ -201,6 +203,7 @@ static bool exec_hand_offs(worker *w, size_t stage, size_t wave) {
         if ((own->stage != stage && own->stage != stage + 1) || again) continue;
         const omni_part *part = pass_part(&e->pass, own->group, stage, wave);
         if (part && !exec_hand_off(w, s, part, own->group)) return false;
+        if (part) meter_step(w, s);
     }
     return true;
 }
@@ -208,11 +211,13 @@ static bool exec_hand_offs(worker *w, size_t stage, size_t wave) {
 bool exec_pass(worker *w) {
     const omni_engine *e = w->engine;
     size_t stages = e->o.plan->mesh.stages;
+    meter_begin(w);
     for (size_t wave = 0; wave < e->pass.waves; wave++) {
         for (size_t s = 0; s < stages; s++)
             if (!exec_block(w, s, wave)) return false;
         for (size_t s = 0; s + 1 < stages; s++)
             if (!exec_hand_offs(w, s, wave)) return false;
     }
+    meter_end(w);
     return true;
 }

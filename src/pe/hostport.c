@@ -236,17 +236,20 @@ static bool await_results(omni_engine *e, const omni_encode *io, size_t wave) {
 
 /* Wave by wave, as the workers go: they may not be left with results that nobody takes. */
 static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) {
+    uint64_t began = e->o.profile ? omni_clock_ns() : 0;
     omni_status st = set_pass(e, io, err);
     if (st == OMNI_OK) st = embed(e, io, err);
     if (st != OMNI_OK) return st;
     tap_begin(e);
     e->switching = false;
+    uint64_t gone = e->o.profile ? omni_clock_ns() : 0;
     omni_word_publish(&e->go, ++e->passes);
     bool ok = true;
     for (size_t wave = 0; wave < e->pass.waves && ok; wave++)
         ok = send_rows(e, wave) && await_results(e, io, wave);
     ok = ok && omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop);
     if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
+    profile_pass(e, began, gone);
     for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += io->counts[q];
     return OMNI_OK;
 }

@@ -81,6 +81,16 @@ typedef struct pe_share {
     omni_range ranks;
 } pe_share;
 
+/* What a worker spends time on; in the order of omni_profile. */
+typedef enum pe_spending { PE_COMPUTE, PE_BUS, PE_TREE, PE_HOST, PE_WAIT, PE_REST, PE_SPENDINGS } pe_spending;
+
+/* A worker's clock, with the option `profile`. The worker writes it in a pass; the caller reads it behind `done`. */
+typedef struct pe_meter {
+    uint64_t spent[PE_SPENDINGS]; /* ns of all passes */
+    uint64_t began, lap;          /* the pass; what is under way */
+    uint64_t waited;              /* of the latter: what the words' meter has counted */
+} pe_meter;
+
 typedef struct worker {
     _Alignas(OMNI_CACHE_LINE) omni_engine *engine;
     size_t index;
@@ -102,6 +112,7 @@ typedef struct worker {
     char *
         staging; /* twice staging_bytes: what a switch sends, and what it receives; NULL: there is one form */
     size_t staging_bytes;
+    pe_meter meter;
 } worker;
 
 struct omni_engine {
@@ -135,6 +146,8 @@ struct omni_engine {
     float *logits;                    /* [tap_logit_rows, vocab] */
     float *final_weight, *final_bias; /* [hidden] */
     const omni_op *final_norm;        /* NULL: an encoder */
+    bool moves_nothing;               /* the fabric is "null" */
+    uint64_t spent[PE_SPENDINGS];     /* the profile's part that only the caller sees */
     char warning[160];
 };
 
@@ -206,6 +219,17 @@ void team_stop(omni_engine *e);
 omni_status worker_map(worker *w, const pe_form *f, pe *x); /* gives x its arena, zeroed; error in w->error */
 void worker_unmap(pe *x);
 void worker_find_shares(worker *w, const omni_plan *plan);
+
+/* profile.c: each does nothing without the option. A worker's pass begins, something of it is over, it is at its end. */
+void meter_begin(worker *w);
+void meter_take(worker *w, pe_spending on);
+void meter_end(worker *w);
+static inline void meter_lap(worker *w, pe_spending on) {
+    if (w->engine->o.profile) meter_take(w, on);
+}
+void meter_step(worker *w, const omni_step *s); /* a step, as its kind says */
+/* The caller: the pass began, the workers were sent off, all are done now. */
+void profile_pass(omni_engine *e, uint64_t began, uint64_t gone);
 
 /* Long kernels go block by block, so that the stop word is seen in between; results do not depend on it. The rows
  * are a multiple of the kernel's own blocks. */

@@ -161,7 +161,9 @@ static bool stream_share(worker *w, const omni_step *s, size_t rank, size_t *tur
         if (!omni_fabric_stream(e->fabric, w->index, bus, rank, &view, w->views, omni_view_bytes(&view),
                                 i == 0))
             return false;
+        meter_lap(w, w->engine->moves_nothing ? PE_REST : PE_BUS);
         use_piece(w, s, panels, (omni_range){dealt.start + piece.start, piece.count});
+        meter_lap(w, PE_COMPUTE);
     }
     return true;
 }
