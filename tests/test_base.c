@@ -1,5 +1,6 @@
 /* test_base.c: split at every edge, sizes that would wrap, units, words. */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -86,6 +87,16 @@ Test(base, edit_distance) {
     cr_assert_eq(omni_edit_distance("megatron", "megatorn"), 2);
     cr_assert_eq(omni_edit_distance("", "abc"), 3);
     cr_assert_eq(omni_edit_distance("run", "run"), 0);
+}
+
+Test(base, mean_and_standard_deviation) {
+    double even[] = {2, 4, 4, 4, 5, 5, 7, 9}, large[] = {1e15 + 1, 1e15 + 2, 1e15 + 3}, one[] = {7};
+    cr_assert_eq(omni_mean(even, 8), 5);
+    cr_assert_float_eq(omni_stddev(even, 8), sqrt(32.0 / 7), 1e-12);
+    cr_assert_eq(omni_mean(large, 3), 1e15 + 2);
+    cr_assert_eq(omni_stddev(large, 3), 1);
+    cr_assert(omni_mean(one, 1) == 7 && omni_stddev(one, 1) == 0);
+    cr_assert(isnan(omni_mean(one, 0)) && isnan(omni_stddev(one, 0)));
 }
 
 Test(base, median_and_bf16) {

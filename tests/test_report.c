@@ -38,12 +38,18 @@ Test(report, text_grows) {
 
 Test(report, formats) {
     omni_format f;
-    cr_expect(omni_format_parse("json", &f, NULL) == OMNI_OK && f == OMNI_FORMAT_JSON);
-    cr_expect(omni_format_parse("csv", &f, NULL) == OMNI_OK && f == OMNI_FORMAT_CSV);
-    cr_expect(omni_format_parse("table", &f, NULL) == OMNI_OK && f == OMNI_FORMAT_TABLE);
+    cr_expect(omni_format_parse("json", false, &f, NULL) == OMNI_OK && f == OMNI_FORMAT_JSON);
+    cr_expect(omni_format_parse("csv", true, &f, NULL) == OMNI_OK && f == OMNI_FORMAT_CSV);
+    cr_expect(omni_format_parse("table", true, &f, NULL) == OMNI_OK && f == OMNI_FORMAT_TABLE);
     omni_error err = {0};
-    cr_expect_eq(omni_format_parse("xml", &f, &err), OMNI_BAD_INPUT);
+    cr_expect_eq(omni_format_parse("xml", false, &f, &err), OMNI_BAD_INPUT);
     cr_expect_str_eq(err.text, "--format: 'xml' (expected table, json or csv)");
+    cr_expect(omni_format_parse("md", true, &f, NULL) == OMNI_OK && f == OMNI_FORMAT_MD);
+    cr_expect(omni_format_parse("jsonl", true, &f, NULL) == OMNI_OK && f == OMNI_FORMAT_JSONL);
+    cr_expect_eq(omni_format_parse("md", false, &f, NULL), OMNI_BAD_INPUT, "of commands that have it");
+    err = (omni_error){0};
+    cr_expect_eq(omni_format_parse("xml", true, &f, &err), OMNI_BAD_INPUT);
+    cr_expect_str_eq(err.text, "--format: 'xml' (expected table, json, csv, md or jsonl)");
 }
 
 Test(report, table_columns_line_up) {
@@ -201,6 +207,29 @@ Test(report, csv_header_is_the_union) {
     expect_csv("[{\"a\": 1, \"b\": null}, {\"c\": false, \"a\": 2}, {}]", "a,b,c\n1,,\n2,,false\n,,\n");
     expect_csv("{\"a\": 0.1}", "a\n0.1\n");
     expect_csv("[]", "\n");
+}
+
+Test(report, markdown) {
+    json_t *root =
+        parse("[{\"a\": \"x|y\\nz\", \"b\": {\"n\": 4}, \"c\": 1.5}, {\"c\": null, \"d\": [1, 2]}]");
+    omni_text *t = omni_text_create();
+    omni_md_draw(root, t);
+    expect_text(
+        t, "| a | b.n | c | d |\n| --- | ---: | ---: | --- |\n| x\\|y z | 4 | 1.5 |  |\n|  |  |  | 1 2 |\n");
+    json_decref(root);
+    t = omni_text_create();
+    omni_md_draw(NULL, t);
+    cr_expect_eq(omni_text_emit(t, "/dev/null", NULL), OMNI_RUN_FAILED);
+    omni_text_free(t);
+}
+
+Test(report, json_on_a_line) {
+    const char *line = "{\"a\": 1, \"b\": [{\"c\": [1, 2]}, {}], \"d\": \"x\\ny\"}\n";
+    json_t *root = parse(line);
+    omni_text *t = omni_text_create();
+    omni_json_draw_line(root, t);
+    expect_text(t, line);
+    json_decref(root);
 }
 
 /* --- output ----------------------------------------------------------------------------------- */

@@ -116,8 +116,11 @@ void omni_free(void *p);
 
 /* --- clock and statistics --------------------------------------------------------------------- */
 
-uint64_t omni_clock_ns(void);                 /* monotonic */
-double omni_median(double *values, size_t n); /* sorts values; NaN for n = 0 */
+uint64_t omni_clock_ns(void);                     /* monotonic */
+double omni_median(double *values, size_t n);     /* sorts values; NaN for n = 0 */
+double omni_mean(const double *values, size_t n); /* NaN for n = 0 */
+/* Of a sample: sqrt(sum (x - mean)^2 / (n - 1)). 0 for n = 1, NaN for n = 0. */
+double omni_stddev(const double *values, size_t n);
 
 /* --- files ------------------------------------------------------------------------------------ */
 

@@ -11,8 +11,15 @@
 #include "omnibus/counters.h"
 #include "omnibus/topo.h"
 
-typedef enum omni_format { OMNI_FORMAT_TABLE, OMNI_FORMAT_JSON, OMNI_FORMAT_CSV } omni_format;
-omni_status omni_format_parse(const char *text, omni_format *out, omni_error *err);
+typedef enum omni_format {
+    OMNI_FORMAT_TABLE,
+    OMNI_FORMAT_JSON,
+    OMNI_FORMAT_CSV,
+    OMNI_FORMAT_MD, /* these two only of commands that measure many things */
+    OMNI_FORMAT_JSONL
+} omni_format;
+/* every: also md and jsonl. */
+omni_status omni_format_parse(const char *text, bool every, omni_format *out, omni_error *err);
 
 /* --- text that grows; memory failure is remembered and reported by omni_text_emit ----------------------
  * Everything here accepts a NULL text or table (what create returns without memory): nobody has to check in between. */
@@ -50,11 +57,16 @@ json_t *omni_json_host(const omni_topo *t);
 /* Indented, order kept, lists of scalars on one line, reals as short as they read back the same, newline
  * at the end. A NULL root (no memory) makes omni_text_emit fail. */
 void omni_json_draw(const json_t *root, omni_text *out);
+/* The same on one line. */
+void omni_json_draw_line(const json_t *root, omni_text *out);
 
 /* `rows` (an array of objects, or one object) as CSV: nested objects flattened with '.', lists of
  * scalars joined by spaces, other lists flattened with the index ("memory.0.kv_bytes"); the header is
  * the union of the keys in order of appearance. null and what a row lacks are empty. RFC 4180 quoting,
  * lines end in "\n". */
 void omni_csv_draw(const json_t *rows, omni_text *out);
+/* The same cells as a table in Markdown; columns that hold nothing but numbers are aligned to the right, '|' is
+ * escaped, a line break is a blank. */
+void omni_md_draw(const json_t *rows, omni_text *out);
 
 #endif

@@ -258,7 +258,7 @@ static omni_status take_common(cli *c, omni_error *err) {
                               omni_command_name(c->command), operand, omni_command_name(c->command));
     c->output = omni_settings_get(c->settings, OMNI_OPT_OUTPUT);
     c->quiet = omni_settings_flag(c->settings, OMNI_OPT_QUIET);
-    status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), &c->format, err);
+    status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), false, &c->format, err);
     return status ? status : omni_output_check(c->output, err);
 }
 

@@ -1,4 +1,4 @@
-/* csv.c: a tree as rows and columns.
+/* csv.c: a tree as rows and columns, in CSV or Markdown.
  *
  *     {"plan": "megatron", "fabric": {"total": {"broadcasts": 4}}, "cpus": [0, 1], "memory": [{"kv_bytes":
  * 8}]}
@@ -113,19 +113,99 @@ static bool csv_add_row(json_t *flats, json_t *columns, const json_t *row) {
     return csv_flatten(flat, "", (json_t *)(uintptr_t)row) && json_object_update_missing(columns, flat) == 0;
 }
 
+/* Rows as flat objects, and their columns. */
+typedef struct csv_rows {
+    json_t *flats, *columns;
+} csv_rows;
+
+static void csv_free(csv_rows *r) {
+    json_decref(r->columns);
+    json_decref(r->flats);
+}
+
+/* False: no memory. csv_free in any case. */
+static bool csv_read(const json_t *rows, csv_rows *r) {
+    *r = (csv_rows){.flats = json_array(), .columns = json_object()};
+    bool complete = rows && r->flats && r->columns;
+    if (complete && json_is_object(rows)) complete = csv_add_row(r->flats, r->columns, rows);
+    for (size_t i = 0; complete && i < json_array_size(rows); i++)
+        complete = csv_add_row(r->flats, r->columns, json_array_get(rows, i));
+    return complete;
+}
+
 void omni_csv_draw(const json_t *rows, omni_text *out) {
-    json_t *flats = json_array(), *columns = json_object(), *row;
+    csv_rows r;
     size_t i;
-    bool complete = rows && flats && columns;
-    if (complete && json_is_object(rows)) complete = csv_add_row(flats, columns, rows);
-    for (i = 0; complete && i < json_array_size(rows); i++)
-        complete = csv_add_row(flats, columns, json_array_get(rows, i));
-    if (complete) {
-        csv_draw_header(columns, out);
-        json_array_foreach(flats, i, row) csv_draw_row(row, columns, out);
+    json_t *row;
+    if (csv_read(rows, &r)) {
+        csv_draw_header(r.columns, out);
+        json_array_foreach(r.flats, i, row) csv_draw_row(row, r.columns, out);
     } else {
         text_fail(out);
     }
-    json_decref(columns);
-    json_decref(flats);
+    csv_free(&r);
+}
+
+/* --- Markdown --------------------------------------------------------------------------------- */
+
+static void md_draw_cell(const char *text, omni_text *out) {
+    for (; *text; text++) {
+        if (*text == '|') text_append(out, "\\", 1);
+        text_append(out, *text == '\n' || *text == '\r' ? " " : text, 1);
+    }
+    text_append(out, " |", 2);
+}
+
+/* No row has anything but a number, or nothing, under this key. */
+static bool md_is_numeric(const json_t *flats, const char *key) {
+    size_t i;
+    json_t *row;
+    json_array_foreach(flats, i, row) {
+        const json_t *value = json_object_get(row, key);
+        if (value && !json_is_number(value) && !json_is_null(value)) return false;
+    }
+    return true;
+}
+
+static void md_draw_header(const csv_rows *r, omni_text *out) {
+    const char *key;
+    json_t *unused;
+    text_append(out, "|", 1);
+    json_object_foreach(r->columns, key, unused) {
+        text_append(out, " ", 1);
+        md_draw_cell(key, out);
+    }
+    text_append(out, "\n|", 2);
+    json_object_foreach(r->columns, key, unused)
+        omni_text_add(out, md_is_numeric(r->flats, key) ? " ---: |" : " --- |");
+    text_append(out, "\n", 1);
+}
+
+static void md_draw_row(const json_t *flat, json_t *columns, omni_text *out) {
+    const char *key;
+    json_t *unused;
+    text_append(out, "|", 1);
+    json_object_foreach(columns, key, unused) {
+        const json_t *value = json_object_get(flat, key);
+        omni_text *cell = omni_text_create();
+        if (value) csv_draw_value(value, cell);
+        if (text_failed(cell)) text_fail(out);
+        text_append(out, " ", 1);
+        md_draw_cell(omni_text_string(cell), out);
+        omni_text_free(cell);
+    }
+    text_append(out, "\n", 1);
+}
+
+void omni_md_draw(const json_t *rows, omni_text *out) {
+    csv_rows r;
+    size_t i;
+    json_t *row;
+    if (csv_read(rows, &r)) {
+        md_draw_header(&r, out);
+        json_array_foreach(r.flats, i, row) md_draw_row(row, r.columns, out);
+    } else {
+        text_fail(out);
+    }
+    csv_free(&r);
 }

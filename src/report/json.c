@@ -138,21 +138,29 @@ static bool json_is_flat(const json_t *value) {
     return true;
 }
 
+/* The depth of what stands on one line, whatever it holds. */
+#define ONE_LINE SIZE_MAX
+
+static size_t json_below(size_t depth) {
+    return depth == ONE_LINE ? ONE_LINE : depth + 1;
+}
+
 static void json_new_line(size_t depth, omni_text *out) {
+    if (depth == ONE_LINE) return;
     omni_text_add(out, "\n%*s", (int)(2 * depth), "");
 }
 
 static void json_draw(const json_t *value, size_t depth, omni_text *out);
 
 static void json_draw_array(const json_t *array, size_t depth, omni_text *out) {
-    bool flat = json_is_flat(array);
+    bool flat = depth == ONE_LINE || json_is_flat(array);
     size_t i;
     json_t *item;
     text_append(out, "[", 1);
     json_array_foreach(array, i, item) {
         if (i > 0) omni_text_add(out, flat ? ", " : ",");
-        if (!flat) json_new_line(depth + 1, out);
-        json_draw(item, depth + 1, out);
+        if (!flat) json_new_line(json_below(depth), out);
+        json_draw(item, json_below(depth), out);
     }
     if (!flat) json_new_line(depth, out);
     text_append(out, "]", 1);
@@ -165,11 +173,11 @@ static void json_draw_object(const json_t *object, size_t depth, omni_text *out)
     text_append(out, "{", 1);
     json_object_foreach(own, key, item) {
         omni_text_add(out, "%s", separator);
-        separator = ",";
-        json_new_line(depth + 1, out);
+        separator = depth == ONE_LINE ? ", " : ",";
+        json_new_line(json_below(depth), out);
         json_draw_string(key, out);
         text_append(out, ": ", 2);
-        json_draw(item, depth + 1, out);
+        json_draw(item, json_below(depth), out);
     }
     if (*separator) json_new_line(depth, out);
     text_append(out, "}", 1);
@@ -186,11 +194,19 @@ static void json_draw(const json_t *value, size_t depth, omni_text *out) {
         json_draw_plain(value, out);
 }
 
-void omni_json_draw(const json_t *root, omni_text *out) {
+static void json_draw_root(const json_t *root, size_t depth, omni_text *out) {
     if (!root) {
         text_fail(out);
         return;
     }
-    json_draw(root, 0, out);
+    json_draw(root, depth, out);
     text_append(out, "\n", 1);
+}
+
+void omni_json_draw(const json_t *root, omni_text *out) {
+    json_draw_root(root, 0, out);
+}
+
+void omni_json_draw_line(const json_t *root, omni_text *out) {
+    json_draw_root(root, ONE_LINE, out);
 }

@@ -23,15 +23,18 @@
 #include "report/internal.h"
 
 static const char *const formats[] = {
-    [OMNI_FORMAT_TABLE] = "table", [OMNI_FORMAT_JSON] = "json", [OMNI_FORMAT_CSV] = "csv"};
+    [OMNI_FORMAT_TABLE] = "table", [OMNI_FORMAT_JSON] = "json",   [OMNI_FORMAT_CSV] = "csv",
+    [OMNI_FORMAT_MD] = "md",       [OMNI_FORMAT_JSONL] = "jsonl",
+};
 
-omni_status omni_format_parse(const char *text, omni_format *out, omni_error *err) {
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+omni_status omni_format_parse(const char *text, bool every, omni_format *out, omni_error *err) {
+    for (size_t i = 0; i < (every ? sizeof formats / sizeof *formats : OMNI_FORMAT_CSV + 1); i++)
         if (strcmp(text, formats[i]) == 0) {
             *out = (omni_format)i;
             return OMNI_OK;
         }
-    return omni_error_set(err, OMNI_BAD_INPUT, "--format: '%.40s' (expected table, json or csv)", text);
+    return omni_error_set(err, OMNI_BAD_INPUT, "--format: '%.40s' (expected table, json%s)", text,
+                          every ? ", csv, md or jsonl" : " or csv");
 }
 
 /* --- bytes to a descriptor: 0, or the errno --------------------------------------------------- */
