@@ -28,14 +28,21 @@ Test(config, every_row_is_found_by_its_name) {
 
 Test(config, who_takes_what) {
     static const char *const common[] = {"format", "output", "config", "cpus", "quiet", "pes"};
-    static const omni_command all[] = {OMNI_CMD_RUN, OMNI_CMD_CHECK, OMNI_CMD_PLAN, OMNI_CMD_TOPO};
+    static const omni_command all[] = {OMNI_CMD_RUN, OMNI_CMD_CHECK, OMNI_CMD_PLAN, OMNI_CMD_TOPO,
+                                       OMNI_CMD_BENCH};
     for (size_t i = 0; i < sizeof common / sizeof *common; i++)
-        for (size_t c = 0; c < 4; c++) cr_expect(takes(all[c], common[i]), "%s", common[i]);
+        for (size_t c = 0; c < 5; c++) cr_expect(takes(all[c], common[i]), "%s", common[i]);
     cr_expect(takes(OMNI_CMD_RUN, "fabric") && takes(OMNI_CMD_CHECK, "fabric") &&
               !takes(OMNI_CMD_PLAN, "fabric"));
     cr_expect(takes(OMNI_CMD_RUN, "gen") && takes(OMNI_CMD_PLAN, "gen") && !takes(OMNI_CMD_CHECK, "gen"));
     static const char *const made[] = {"out", "layers", "dtype", "shard-size", "seed", "format", "cpus"};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) cr_expect(takes(OMNI_CMD_SYNTH, made[i]));
+    static const char *const measured[] = {"pes",         "plan",   "batch",     "prompt",  "gen",
+                                           "decode-plan", "fabric", "seed",      "depth",   "reps",
+                                           "workers",     "pg",     "no-limits", "resident"};
+    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
+        cr_expect(takes(OMNI_CMD_BENCH, measured[i]), "%s", measured[i]);
+    cr_expect(!takes(OMNI_CMD_BENCH, "golden") && !takes(OMNI_CMD_RUN, "depth"));
     cr_expect(!takes(OMNI_CMD_SYNTH, "pes") && !takes(OMNI_CMD_RUN, "out"));
     cr_expect(takes(OMNI_CMD_CHECK, "seed") && !takes(OMNI_CMD_RUN, "seed"));
     cr_expect(takes(OMNI_CMD_PLAN, "batch") && takes(OMNI_CMD_PLAN, "explain") &&
@@ -187,7 +194,7 @@ Test(config_values, errors_name_file_and_line) {
         {"seed = 4\n", ":1: seed: not an option of run"},
         {"config = other.ini\n",
          ":1: a file cannot include another (expected config on the command line only)"},
-        {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (expected run, check, plan, topo or synth)"},
+        {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (expected run, check, plan, bench, topo or synth)"},
         {"\njust words\nplam = 3\n", ":2: expected 'key = value' or '[section]'"},
         {"plam = 3\njust words\n", ":1: unknown key 'plam' (did you mean 'plan'?)"},
         {"[run\nfabric = null\n", ":1: expected 'key = value' or '[section]'"},

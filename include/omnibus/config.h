@@ -12,7 +12,8 @@ typedef enum omni_command {
     OMNI_CMD_CHECK = 2,
     OMNI_CMD_PLAN = 4,
     OMNI_CMD_TOPO = 8,
-    OMNI_CMD_SYNTH = 16
+    OMNI_CMD_SYNTH = 16,
+    OMNI_CMD_BENCH = 32
 } omni_command;
 const char *omni_command_name(omni_command command); /* "run": also the section of a file */
 
@@ -34,6 +35,11 @@ typedef enum omni_option_id {
     OMNI_OPT_DIFF,
     OMNI_OPT_BATCH,
     OMNI_OPT_PROMPT,
+    OMNI_OPT_PG,
+    OMNI_OPT_DEPTH,
+    OMNI_OPT_REPS,
+    OMNI_OPT_WORKERS,
+    OMNI_OPT_NO_LIMITS,
     OMNI_OPT_OUT,
     OMNI_OPT_LAYERS,
     OMNI_OPT_DTYPE,

@@ -45,6 +45,11 @@ static const struct {
     {OMNI_CMD_RUN, OMNI_OPT_PLAN, "megatron"},
     {OMNI_CMD_CHECK | OMNI_CMD_PLAN, OMNI_OPT_PLAN, "single,megatron,workflow1,workflow2,alternate"},
     {OMNI_CMD_RUN | OMNI_CMD_PLAN, OMNI_OPT_GEN, "16"},
+    {OMNI_CMD_PLAN, OMNI_OPT_PROMPT, "64"},
+    {OMNI_CMD_BENCH, OMNI_OPT_PES, "1,2"},
+    {OMNI_CMD_BENCH, OMNI_OPT_PLAN, "megatron"},
+    {OMNI_CMD_BENCH, OMNI_OPT_PROMPT, "512"},
+    {OMNI_CMD_BENCH, OMNI_OPT_GEN, "128"},
 };
 
 const char *cli_default(omni_command command, omni_option_id id) {
@@ -77,7 +82,7 @@ omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max,
 
 const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]) {
     const char *bar = o->arg ? strchr(o->arg, '|') : NULL;
-    bool list = command == OMNI_CMD_CHECK || command == OMNI_CMD_PLAN;
+    bool list = command & (OMNI_CMD_CHECK | OMNI_CMD_PLAN | OMNI_CMD_BENCH);
     if (!o->arg) return NULL;
     if (!bar)
         snprintf(buf, 16, "%s", o->arg);
@@ -258,7 +263,7 @@ static omni_status take_common(cli *c, omni_error *err) {
                               omni_command_name(c->command), operand, omni_command_name(c->command));
     c->output = omni_settings_get(c->settings, OMNI_OPT_OUTPUT);
     c->quiet = omni_settings_flag(c->settings, OMNI_OPT_QUIET);
-    status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), false, &c->format, err);
+    status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), c->command == OMNI_CMD_BENCH, &c->format, err);
     return status ? status : omni_output_check(c->output, err);
 }
 

@@ -110,7 +110,7 @@ json_t *cli_size(uint64_t n);
 json_t *cli_envelope(const cli *c);
 json_t *cli_model_json(const omni_model *model);
 
-/* Writes the result in the format asked for: `root` as JSON, `rows` (borrowed from root, or root) as CSV,
+/* Writes the result in the format asked for: `root` as JSON, `rows` (borrowed from root, or root) as CSV or Markdown,
  * `page` otherwise. Takes root and page. */
 omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err);
 
@@ -139,6 +139,7 @@ void cli_progress_end(cli_progress *p);
 omni_status cli_run(cli *c, omni_error *err);
 omni_status cli_check(cli *c, omni_error *err);
 omni_status cli_plan(cli *c, omni_error *err);
+omni_status cli_bench(cli *c, omni_error *err);
 omni_status cli_topo(cli *c, omni_error *err);
 omni_status cli_synth(cli *c, omni_error *err);
 

@@ -154,7 +154,7 @@ static json_t *setting(const cli *c, const omni_option *o) {
         return values;
     }
     const char *value = cli_value(c, o->id);
-    bool number = strchr("NKS", name[0]) && !name[1];
+    bool number = strchr("NKRS", name[0]) && !name[1];
     return number && value && omni_parse_size(value, SIZE_MAX, &n) ? cli_size(n) : omni_json_string(value);
 }
 
@@ -209,8 +209,11 @@ omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *
         omni_json_draw(root, t);
     else if (c->format == OMNI_FORMAT_CSV)
         omni_csv_draw(root ? rows : NULL, t);
+    else if (c->format == OMNI_FORMAT_MD)
+        omni_md_draw(root ? rows : NULL, t);
+    bool drawn = c->format == OMNI_FORMAT_TABLE || c->format == OMNI_FORMAT_JSONL;
     omni_status status = cli_stopped(err);
-    if (!status) status = omni_text_emit(c->format == OMNI_FORMAT_TABLE ? page : t, c->output, err);
+    if (!status) status = omni_text_emit(drawn ? page : t, c->output, err);
     omni_text_free(t);
     omni_text_free(page);
     json_decref(root);

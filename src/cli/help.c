@@ -29,6 +29,21 @@ static const struct {
      "  omnibus plan configs/demo/llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
      "  omnibus plan configs/demo/llama --explain workflow2 --pes 4\n"
      "  omnibus plan configs/demo/llama --diff megatron workflow1 --pes 4\n"},
+    {OMNI_CMD_BENCH, "MODEL_DIR",
+     "Measures how fast plans run on this host: tests ppN (a prompt of N tokens), tgN (N tokens generated, "
+     "one at a "
+     "time) and ppP+tgG, of an encoder encodeN, for every plan, number of PEs and batch. Each is warmed up, "
+     "then "
+     "repeated; shown are tokens per second as mean and standard deviation, where the workers' time went, "
+     "and how "
+     "near that is to what this host can read or multiply at best. Prompts are random. Without --prompt or "
+     "--gen "
+     "tests are no longer than the model's positions. JSON lines come as they are measured and so survive "
+     "Ctrl-C; of "
+     "a table, md and csv what was measured until then is shown.",
+     "  omnibus bench configs/demo/llama --pes 1,2 --prompt 128 --gen 32\n"
+     "  omnibus bench MODEL_DIR --plan megatron,replica --batch 1,8 --prompt 0 --gen 64 --depth 0,1024\n"
+     "  omnibus bench MODEL_DIR --pg 512,128 --prompt 0 --gen 0 --format jsonl\n"},
     {OMNI_CMD_TOPO, NULL,
      "Shows this machine, the places in the order that workers take them, and with --pes which PE runs "
      "where.",

@@ -70,7 +70,8 @@ static char *ini_read_line(char *text, int cap, void *stream) {
 static bool ini_is_ours(ini_state *s, const char *section) {
     if (!*section) return true;
     unsigned command = config_command_find(section);
-    if (!command) ini_fail(s, "unknown section [%.40s] (expected run, check, plan, topo or synth)", section);
+    if (!command)
+        ini_fail(s, "unknown section [%.40s] (expected run, check, plan, bench, topo or synth)", section);
     return command == (unsigned)config_command_of(s->settings);
 }
 

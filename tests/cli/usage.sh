@@ -6,11 +6,11 @@ hold "status 2 and the page on stderr" eval '[ $status -eq 2 ] && silent && comp
 for word in --help -h help; do
     fine "$word"
     hold "the page" says '^usage: omnibus COMMAND'
-    hold "every command" eval 'says "^  run " && says "^  check " && says "^  plan " && says "^  topo "'
+    hold "every command" eval 'says "^  run " && says "^  check " && says "^  plan " && says "^  bench " && says "^  topo "'
 done
 fine --version
 hold "a version" says '^omnibus [0-9]+\.[0-9]+\.[0-9]+$'
-for command_name in run check plan topo; do
+for command_name in run check plan bench topo; do
     fine "$command_name" --help
     hold "its options" eval 'says "^Usage: omnibus $command_name" && says " --format=F" && says "^Examples:"'
     hold "lines of at most 110 characters" eval '! says "^.{111,}"'
@@ -24,10 +24,11 @@ refused 2 "unknown command 'plans' .*did you mean 'plan'" plans "$llama"
 refused 2 "unknown command 'frobnicate' .*expected run, check" frobnicate
 refused 2 "unknown command ''" ''
 refused 2 'unknown option --vers' --vers
-refused 2 'bench: not built yet' bench
+refused 2 "unknown command 'benhc' .*did you mean 'bench'" benhc
 
 refused 2 'no MODEL_DIR' run
 refused 2 'no MODEL_DIR' check --pes 2
+refused 2 'no MODEL_DIR' bench
 refused 2 'no MODEL_DIR\|CONFIG.json' plan
 refused 2 "unexpected argument 'more'" run "$llama" more
 refused 2 "unexpected argument 'more'" topo more
@@ -49,7 +50,7 @@ refused 2 'quiet: given twice' run "$llama" --prompt-ids 1 --quiet --quiet
 refused 2 'plan: given twice' check "$llama" --plan single --plan single
 refused 2 "format: 'md'" run "$llama" --prompt-ids 1 --format md
 refused 2 "format: 'JSON'" topo --format JSON
-for command_name in run check; do
+for command_name in run check bench; do
     refused 2 "unknown fabric 'ether' .*shm, null" "$command_name" "$llama" --fabric ether --quiet
     refused 2 "unknown schedule 'late' .*sliced, pairwise" "$command_name" "$llama" --schedule late --quiet
 done

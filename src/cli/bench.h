@@ -1,0 +1,100 @@
+/* bench.h: what the files of `omnibus bench` share: the lists, one engine, one test, its result.
+ *
+ *   bench.c         lists -> cells x tests, in this order; the command
+ *   bench_tests.c   --prompt, --gen, --pg, --depth -> tests
+ *   bench_cell.c    one engine: its tests, repeated
+ *   bench_limits.c  the host's limits, and what a test needs of them
+ *   bench_report.c  records -> table, md, csv, json, jsonl
+ */
+#ifndef OMNIBUS_CLI_BENCH_H
+#define OMNIBUS_CLI_BENCH_H
+
+#include "cli/cli.h"
+#include "omnibus/host.h"
+
+/* One repetition: from `depth` positions on, `prompt` tokens of each sequence in one pass, then `gen` passes of one. */
+typedef struct bench_test {
+    size_t depth, prompt, gen;
+    char name[80]; /* "pp512", "tg128", "pp512+tg128", "encode256"; " @ d1024" behind it */
+} bench_test;
+
+/* One engine. */
+typedef struct bench_cell {
+    const omni_plan_spec *plan;
+    const cli_schedule *decode; /* NULL: as the plan */
+    size_t pes, workers, batch; /* workers: 0 is the engine's choice; once it is there, how many it has */
+} bench_cell;
+
+/* What this host can do at best with so many cores; NaN: not known. */
+typedef struct bench_limits {
+    bool wanted;
+    size_t cores;         /* of the host */
+    double *read, *flops; /* [cores + 1] bytes/s, flop/s; 0: not measured, no test uses so many */
+    char read_kernel[64];
+    size_t n; /* the sgemm's matrices */
+} bench_limits;
+
+/* What a test cannot do with less. */
+typedef struct bench_work {
+    double flops, bytes;
+    double least_ns;   /* at the limits; NaN: not known */
+    const char *bound; /* "read" or "flops"; NULL likewise */
+} bench_work;
+
+typedef struct bench_result {
+    char skipped[400];               /* why; empty: it was measured */
+    double *ns, *ts;                 /* [reps] of each repetition: its time, and its tokens a second */
+    double transform_ns;             /* mean time of the changes of plans within it */
+    omni_counters fabric, transform; /* of one repetition */
+    omni_profile profile;            /* of all */
+    bench_work work;
+} bench_result;
+
+typedef struct bench_list {
+    size_t *value, count;
+} bench_list;
+
+typedef struct bench {
+    cli *c;
+    omni_plan_spec *plan; /* [plans] */
+    cli_schedule *decode; /* [decodes]; decodes = 0: as the plan */
+    size_t plans, decodes;
+    bench_list pes, workers, batch;
+    bench_test *test; /* [tests] */
+    size_t tests, reps, seed;
+    bench_limits limits;
+    /* the result so far */
+    json_t *records;
+    omni_table *table;
+    omni_text *lines; /* JSON lines that are not written yet */
+    cli_progress bar;
+    size_t total, measured, skipped;
+    char reason[400]; /* of the first that was skipped */
+    bool warned;      /* that binding was refused */
+} bench;
+
+/* bench_tests.c: after the model is open: the tests, an encoder's refusals. */
+omni_status bench_read_tests(bench *b, omni_error *err);
+static inline size_t bench_positions(const bench_test *t) {
+    return t->depth + t->prompt + t->gen;
+}
+
+/* bench_cell.c: all tests of a cell. What cannot be built is a result that says why. */
+omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err);
+
+/* bench_limits.c: measures for all numbers of workers that the lists can lead to; and the work of a test: in the prompt's
+ * pass the workers read `prompt_bytes` of weights, in each pass of one token `gen_bytes`. */
+omni_status bench_measure_limits(bench *b, omni_error *err);
+void bench_free_limits(bench_limits *l);
+bench_work bench_work_of(const bench *b, const bench_cell *cell, const bench_test *t, double prompt_bytes,
+                         double gen_bytes);
+
+/* bench_report.c: before the first test; a test's result, a JSON line of which is written at once to stdout; all of
+ * them; those there are after Ctrl-C. */
+void bench_report_begin(bench *b);
+omni_status bench_report_test(bench *b, const bench_cell *cell, const bench_test *t, const bench_result *r,
+                              omni_error *err);
+omni_status bench_report(bench *b, omni_error *err);
+void bench_report_interrupted(bench *b);
+
+#endif
