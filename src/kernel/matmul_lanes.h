@@ -21,7 +21,9 @@ typedef struct tile_job {
     size_t k;
     float *y; /* [R, P * NR], rows ldy apart */
     size_t ldy;
-    bool add; /* to what y holds */
+    bool add;                  /* to what y holds */
+    const unsigned char *next; /* to be asked for: so many bytes on for each row of W */
+    size_t next_step;
 } tile_job;
 
 LANES_FN vec tile_weights(const unsigned char *w, size_t at, bool bf16) {
@@ -36,15 +38,15 @@ LANES_FN void tile_store(const tile_job *job, vec sum, float *y) {
 LANES_FN void tile_run(const tile_job *job, size_t R, size_t P, bool bf16) {
     const size_t row_bytes = KERNEL_NR * (bf16 ? 2 : 4);
     const size_t step = job->w_step, x_row = job->x_row, x_k = job->x_k;
-    const unsigned char *w = job->w;
+    const unsigned char *w = job->w, *next = job->next;
     const float *x = job->x;
     vec acc[LANES_MAX_ROWS][LANES_MAX_PANELS * NV];
     LANES_UNROLL for (size_t r = 0; r < R; r++) LANES_UNROLL for (size_t c = 0; c < P * NV; c++) acc[r][c] =
         (vec){0};
-    for (size_t k = job->k; k > 0; k--, w += row_bytes, x += x_k) {
+    for (size_t k = job->k; k > 0; k--, w += row_bytes, x += x_k, next += job->next_step) {
         vec b[LANES_MAX_PANELS * NV];
         LANES_UNROLL for (size_t p = 0; p < P; p++) {
-            __builtin_prefetch(w + p * step + 16 * row_bytes);
+            __builtin_prefetch(next + p * step);
             LANES_UNROLL for (size_t c = 0; c < NV; c++) b[p * NV + c] =
                 tile_weights(w + p * step, c * LANES, bf16);
         }
@@ -95,26 +97,30 @@ static void tile_narrow(tile_fn *tile, tile_job job, size_t rows, size_t cols) {
     for (size_t r = 0; r < rows; r++) memcpy(y + r * ldy, edge + r * KERNEL_NR, cols * sizeof *y);
 }
 
-/* `panels` panels from `panel` on, all rows, block by block of k; a block of W stays in L1 for the second
- * group of rows. */
+/* `panels` panels from `panel` on, all rows, block by block of k. One group of rows asks for what it will
+ * read itself, KERNEL_AHEAD bytes on. With several, a block of W stays in L1 for all of them, and each asks
+ * for its share of the next one: so memory works all the time, not just for the first. */
 static void rows_panels(const omni_packed *w, size_t panel, size_t panels, const float *x, size_t ldx,
-                        size_t m, size_t group, float *y, size_t ldy) {
+                        size_t m, size_t groups, float *y, size_t ldy) {
     const bool bf16 = w->dtype == OMNI_BF16;
     const size_t row_bytes = KERNEL_NR * (bf16 ? 2 : 4), cols = w->out - panel * KERNEL_NR;
     const unsigned char *base = (const unsigned char *)w + KERNEL_HANDLE_BYTES + panel * w->panel_bytes;
     for (size_t k = 0; k < w->in; k += KERNEL_KC) {
-        for (size_t r = 0; r < m; r += group) {
-            size_t rows = m - r < group ? m - r : group;
+        const size_t n = w->in - k < KERNEL_KC ? w->in - k : KERNEL_KC;
+        for (size_t g = 0; g < groups; g++) {
+            const size_t r = omni_split(m, groups, g).start, rows = omni_split(m, groups, g).count;
             tile_fn *tile = panels > 1 ? tiles[rows - 1].wide[bf16] : tiles[rows - 1].one[bf16];
             tile_job job = {.w = base + k * row_bytes,
                             .w_step = w->panel_bytes,
                             .x = x + r * ldx + k,
                             .x_row = ldx,
                             .x_k = 1,
-                            .k = w->in - k < KERNEL_KC ? w->in - k : KERNEL_KC,
+                            .k = n,
                             .y = y + r * ldy + panel * KERNEL_NR,
                             .ldy = ldy,
-                            .add = k > 0};
+                            .add = k > 0,
+                            .next_step = row_bytes / groups};
+            job.next = job.w + (groups == 1 ? KERNEL_AHEAD : n * row_bytes + g * n * job.next_step);
             if (cols < KERNEL_NR)
                 tile_narrow(tile, job, rows, cols);
             else
@@ -124,12 +130,12 @@ static void rows_panels(const omni_packed *w, size_t panel, size_t panels, const
 }
 
 static void matmul_rows(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy) {
-    const size_t groups = (m + LANES_MAX_ROWS - 1) / LANES_MAX_ROWS, group = (m + groups - 1) / groups;
-    const size_t wide = groups == 1 ? tiles[group - 1].panels : 1;
+    const size_t groups = (m + LANES_MAX_ROWS - 1) / LANES_MAX_ROWS;
+    const size_t wide = groups == 1 ? tiles[m - 1].panels : 1;
     const size_t whole = w->out / KERNEL_NR, all = (w->out + KERNEL_NR - 1) / KERNEL_NR;
     for (size_t panel = 0; panel < all;) {
         size_t panels = whole - panel >= wide && panel < whole ? wide : 1;
-        rows_panels(w, panel, panels, x, ldx, m, group, y, ldy);
+        rows_panels(w, panel, panels, x, ldx, m, groups, y, ldy);
         panel += panels;
     }
 }
@@ -143,7 +149,9 @@ static void matmul_tile(size_t rows, size_t k, const float *a, const float *b, f
                     .k = k,
                     .y = y,
                     .ldy = ldy,
-                    .add = add};
+                    .add = add,
+                    .next = (const unsigned char *)b + KERNEL_AHEAD,
+                    .next_step = KERNEL_NR * sizeof *b};
     tiles[rows - 1].one[0](&job);
 }
 

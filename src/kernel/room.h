@@ -36,6 +36,8 @@
 #define KERNEL_MC 144
 /* Up to here rows of x are used where they lie; beyond, they are packed and go through tiles. */
 #define KERNEL_SMALL_M 32
+/* How far ahead of what it reads a loop asks for memory, in bytes of each stream. */
+#define KERNEL_AHEAD 1024
 /* Score rows that attention works on at the same time, and the keys whose values it sums before adding up. */
 #define KERNEL_QUERY_ROWS 4
 #define KERNEL_KEY_BLOCK  32
