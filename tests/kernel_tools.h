@@ -38,6 +38,10 @@ static inline void use_isa(omni_isa isa) {
         use_isa(OMNI_ISA_AVX512);                                                                            \
         name();                                                                                              \
     }                                                                                                        \
+    Test(kernel, name##_avx512bf16) {                                                                        \
+        use_isa(OMNI_ISA_AVX512_BF16);                                                                       \
+        name();                                                                                              \
+    }                                                                                                        \
     static void name(void)
 
 /* Memory with a page before and after it that faults. */

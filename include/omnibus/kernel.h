@@ -9,11 +9,16 @@
 
 #include "omnibus/base.h"
 
-typedef enum omni_isa { OMNI_ISA_PORTABLE, OMNI_ISA_AVX2, OMNI_ISA_AVX512 } omni_isa;
+typedef enum omni_isa {
+    OMNI_ISA_PORTABLE,
+    OMNI_ISA_AVX2,
+    OMNI_ISA_AVX512,
+    OMNI_ISA_AVX512_BF16 /* AVX-512, and vdpbf16ps for omni_matmul_bf16 */
+} omni_isa;
 
-/* Detects the CPU, reads OMNIBUS_ISA (portable, avx2, avx512; refused when the CPU lacks it), makes BLIS
- * single-threaded with an architecture of our choice whatever BLIS_* says. Call once, from the main
- * thread, before any other kernel and before threads exist; calling again is harmless. Sanitized builds
+/* Detects the CPU, reads OMNIBUS_ISA (portable, avx2, avx512, avx512bf16; refused when the CPU lacks it),
+ * makes BLIS single-threaded with an architecture of our choice whatever BLIS_* says. Call once, from the
+ * main thread, before any other kernel and before threads exist; calling again is harmless. Sanitized builds
  * always use the portable kernels and never call BLIS. */
 omni_status omni_kernel_init(omni_error *err);
 omni_isa omni_kernel_isa(void);
@@ -64,6 +69,20 @@ size_t omni_matmul_scratch_bytes(size_t m, size_t in);
  * exactly its columns of the whole. A split along `in` sums in another order. */
 void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
                  void *scratch);
+
+/* What matrix products are computed in. */
+typedef enum omni_compute {
+    OMNI_COMPUTE_F32, /* x as it is: omni_matmul */
+    OMNI_COMPUTE_BF16 /* x rounded, for BF16 weights: omni_matmul_bf16 */
+} omni_compute;
+
+/* The same with x rounded to BF16 (to nearest, ties to even) first; w's dtype is BF16. Products and sums are
+ * float32: of inputs 2i and 2i + 1 first the odd one's product is added, then the even one's. The promise
+ * about bits holds too; all instruction sets give the same ones but AVX512_BF16, which takes denormals for
+ * zeros. Fast there, elsewhere slower than omni_matmul. */
+size_t omni_matmul_bf16_scratch_bytes(size_t m, size_t in);
+void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                      void *scratch);
 
 /* c[n, n] = a[n, n] b[n, n], row-major, by BLIS's own sgemm on the calling thread: the yardstick of matrix rates. n = 0
  * asks whether there is one: false, and nothing computed, in sanitized builds. */

@@ -11,8 +11,10 @@
 
 #include "kernel/room.h"
 
-static const char *const isa_names[] = {
-    [OMNI_ISA_PORTABLE] = "portable", [OMNI_ISA_AVX2] = "avx2", [OMNI_ISA_AVX512] = "avx512"};
+static const char *const isa_names[] = {[OMNI_ISA_PORTABLE] = "portable",
+                                        [OMNI_ISA_AVX2] = "avx2",
+                                        [OMNI_ISA_AVX512] = "avx512",
+                                        [OMNI_ISA_AVX512_BF16] = "avx512bf16"};
 #define ISAS (sizeof isa_names / sizeof *isa_names)
 
 /* Written by omni_kernel_init alone. A copy, so that BLIS's micro-kernel can take a place in it. */
@@ -39,7 +41,11 @@ static omni_isa isa_best(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (avx2 && __builtin_cpu_supports("avx512f")) return OMNI_ISA_AVX512;
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f");
+    if (avx512 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bf16"))
+        return OMNI_ISA_AVX512_BF16;
+    if (avx512) return OMNI_ISA_AVX512;
     if (avx2) return OMNI_ISA_AVX2;
 #endif
     return OMNI_ISA_PORTABLE;
@@ -57,8 +63,9 @@ static omni_status isa_wanted(omni_isa *isa, omni_error *err) {
         return omni_error_set(err, OMNI_BAD_INPUT, "OMNIBUS_ISA: this CPU has no %s (its best is %s)", name,
                               isa_names[best]);
     }
-    return omni_error_set(err, OMNI_BAD_INPUT,
-                          "OMNIBUS_ISA: unknown instruction set '%s' (one of: portable, avx2, avx512)", name);
+    return omni_error_set(
+        err, OMNI_BAD_INPUT,
+        "OMNIBUS_ISA: unknown instruction set '%s' (one of: portable, avx2, avx512, avx512bf16)", name);
 }
 
 /* Removing an entry moves the others up, so the search starts again after each. */
@@ -91,8 +98,9 @@ omni_status omni_kernel_init(omni_error *err) {
     if (isa == OMNI_ISA_AVX2) {
         chosen.ops = kernel_ops_avx2;
         kernel_blis_adopt(&chosen.ops);
-    } else if (isa == OMNI_ISA_AVX512) {
+    } else if (isa >= OMNI_ISA_AVX512) {
         chosen.ops = kernel_ops_avx512;
+        if (isa == OMNI_ISA_AVX512_BF16) chosen.ops.matmul.pairs = kernel_pairs_avx512bf16;
     }
 #endif
     chosen.isa = isa;

@@ -100,15 +100,35 @@ static void matmul_blocks(const kernel_ops *ops, const omni_packed *w, const flo
     }
 }
 
+static void zero_rows(float *y, size_t ldy, size_t m, size_t out) {
+    for (size_t r = 0; r < m; r++) memset(y + r * ldy, 0, out * sizeof *y);
+}
+
 void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
                  void *scratch) {
     const kernel_ops *ops = kernel_chosen();
     if (m == 0 || w->out == 0) return;
     if (w->in == 0) {
-        for (size_t r = 0; r < m; r++) memset(y + r * ldy, 0, w->out * sizeof *y);
+        zero_rows(y, ldy, m, w->out);
     } else if (m <= KERNEL_SMALL_M) {
         ops->matmul.rows(w, x, ldx, m, y, ldy);
     } else {
         matmul_blocks(ops, w, x, ldx, m, y, ldy, scratch);
     }
+}
+
+/* Pairs of few rows, packed whole, or of many, block by block. */
+size_t omni_matmul_bf16_scratch_bytes(size_t m, size_t in) {
+    size_t few = at_most(m, KERNEL_SMALL_M) * (in + 1),
+           many = at_most(m, KERNEL_MC) * at_most(in + 1, KERNEL_KC);
+    return omni_round_up((few > many ? few : many) * sizeof(uint16_t), OMNI_CACHE_LINE);
+}
+
+void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                      void *scratch) {
+    if (m == 0 || w->out == 0) return;
+    if (w->in == 0)
+        zero_rows(y, ldy, m, w->out);
+    else
+        kernel_chosen()->matmul.pairs(w, x, ldx, m, y, ldy, scratch);
 }

@@ -13,6 +13,8 @@
 #define LANES_MAX_ROWS   6
 #define LANES_MAX_PANELS 4
 #define LANES_TILES(X)   X(1, 4) X(2, 2) X(3, 2) X(4, 1) X(5, 1) X(6, 1)
+#define LANES_PAIRS_ROWS 4
+#define LANES_PAIRS(X)   X(1, 4) X(2, 2) X(3, 1) X(4, 1)
 #define LANES_OPS        kernel_ops_avx2
 
 LANES_FN vec vec_fma(vec a, vec b, vec c) {

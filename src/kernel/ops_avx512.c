@@ -15,7 +15,9 @@
 #define LANES_MAX_PANELS 8
 #define LANES_TILES(X)                                                                                       \
     X(1, 8) X(2, 4) X(3, 4) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 1) X(10, 1) X(11, 1) X(12, 1)
-#define LANES_OPS kernel_ops_avx512
+#define LANES_PAIRS_ROWS 12
+#define LANES_PAIRS      LANES_TILES
+#define LANES_OPS        kernel_ops_avx512
 
 LANES_FN vec vec_fma(vec a, vec b, vec c) {
     return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);

@@ -10,6 +10,8 @@
 #define LANES_MAX_ROWS   3
 #define LANES_MAX_PANELS 2
 #define LANES_TILES(X)   X(1, 2) X(2, 1) X(3, 1)
+#define LANES_PAIRS_ROWS 2
+#define LANES_PAIRS(X)   X(1, 2) X(2, 1)
 #define LANES_OPS        kernel_ops_portable
 
 LANES_FN vec vec_fma(vec a, vec b, vec c) {

@@ -3,8 +3,10 @@
  *
  *     isa.c         chooses one kernel_ops, once          ops_portable.c  ops_avx2.c  ops_avx512.c
  *     matmul.c      blocks and edges            --uses-->   each: a dozen one-line vector operations, then
- *     attention.c   heads, visible keys         --uses-->   the same three bodies (matmul_lanes.h,
- *     activation.c  rows                        --uses-->   attention_lanes.h, activation_lanes.h)
+ *     attention.c   heads, visible keys         --uses-->   the same bodies (matmul_lanes.h,
+ *     activation.c  rows                        --uses-->   matmul_pairs.h, attention_lanes.h,
+ *                                                           activation_lanes.h)
+ *     ops_avx512bf16.c puts vdpbf16ps in the place of matmul_pairs.h's two multiply-adds
  *     matmul_blis.c puts BLIS's micro-kernel in the place of our own tile where it fits
  *     sgemm_blis.c  BLIS's own product, a yardstick
  */
@@ -53,6 +55,10 @@ struct omni_packed {
 /* BLIS's micro-kernel loads the row after a panel's last before it finds that it is done. */
 #define KERNEL_TAIL_BYTES OMNI_CACHE_LINE
 
+/* m rows times all panels of BF16, in BF16; in > 0. scratch: omni_matmul_bf16_scratch_bytes */
+typedef void kernel_pairs_fn(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                             void *scratch);
+
 typedef struct kernel_ops {
     struct {
         size_t mr; /* rows of a tile, and of a packed panel of x */
@@ -62,6 +68,7 @@ typedef struct kernel_ops {
         void (*tile)(size_t rows, size_t k, const float *a, const float *b, float *y, size_t ldy, bool add);
         /* n BF16 values, a multiple of KERNEL_NR */
         void (*widen)(const uint16_t *from, float *to, size_t n);
+        kernel_pairs_fn *pairs;
     } matmul;
     struct {
         /* s[r][j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim] */
@@ -85,6 +92,7 @@ extern const kernel_ops kernel_ops_portable;
 #if defined(__x86_64__)
 extern const kernel_ops kernel_ops_avx2;
 extern const kernel_ops kernel_ops_avx512;
+kernel_pairs_fn kernel_pairs_avx512bf16;
 #endif
 
 /* Makes BLIS ready for one thread and, if its micro-kernel has our shape and our order of summation (it is
