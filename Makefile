@@ -57,7 +57,13 @@ TESTS := $(BUILD)/omnibus-tests
 PLAIN := $(BUILD)/omnibus-cases
 FUZZ  := $(addprefix $(BUILD)/fuzz-,$(FUZZ_TARGETS))
 BENCH := $(patsubst bench/bench_%.c,$(BUILD)/bench-%,$(BENCH_SRC))
-PEERS := $(patsubst bench/peer_%.c,$(BUILD)/peer-%,$(PEER_SRC))
+
+# Peers: what others offer for the same job. Each bench/peer_<name>.c is a program that runs ours and theirs; peer_mpi.c
+# is built once for each MPI there is, and peer_fabric starts it. All optional: openmpi-bin libopenmpi-dev, mpich
+# libmpich-dev, libck-dev.
+MPIS  := $(foreach m,openmpi mpich,$(if $(shell command -v mpicc.$(m) && command -v mpiexec.$(m)),$(m)))
+CK    := $(wildcard /usr/include/ck_barrier.h)
+PEERS := $(patsubst bench/peer_%.c,$(BUILD)/peer-%,$(filter-out bench/peer_mpi.c,$(PEER_SRC)))
 
 .PHONY: all deps demo test check-asan check-tsan stress fuzz bench bench-peers install help clean programs
 .DELETE_ON_ERROR:
@@ -106,8 +112,14 @@ $(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/driver-%.o $(BUILD)/obj/tests/fuzz/targ
 $(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(call obj,$(BENCH_LIB)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 
-$(BUILD)/peer-%: $(BUILD)/obj/bench/peer_%.o $(call obj,$(BENCH_LIB)) $(LIB)
+$(BUILD)/obj/bench/peer_fabric.o: CFLAGS += -fopenmp $(if $(CK),-DPEER_CK)
+$(BUILD)/peer-fabric: LIBS += -fopenmp $(if $(CK),-lck)
+$(PEERS): $(BUILD)/peer-%: $(BUILD)/obj/bench/peer_%.o $(call obj,$(BENCH_LIB)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(BUILD)/peer-mpi-%: bench/peer_mpi.c Makefile
+	@mkdir -p $(@D)
+	@mpicc.$* -std=c11 -O2 -Wall -Wextra $< -o $@
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
@@ -180,12 +192,12 @@ clean:  ## remove build/
 	@rm -rf build
 
 # --- speed -----------------------------------------------------------------------------------------
-.SECONDARY: $(call obj,$(BENCH_SRC) $(PEER_SRC) $(BENCH_LIB))
+.SECONDARY: $(call obj,$(BENCH_SRC) $(BENCH_LIB) $(PEER_SRC))
 
 bench: deps  ## measure fabric, kernels and models against limits of the same run (wants a quiet machine)
 	@$(SUBMAKE) $(BENCH)
 	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done
 
-bench-peers: deps  ## the same beside other programs, those that are here (LLAMA_BENCH=path of llama-bench)
-	@$(SUBMAKE) $(PEERS)
-	@for b in $(PEERS); do $$b --json $$b.json || exit 1; echo; done
+bench-peers: deps  ## measure beside the peers that are installed (MPIs, Concurrency Kit; LLAMA_BENCH=path)
+	@$(SUBMAKE) $(PEERS) $(addprefix $(BUILD)/peer-mpi-,$(MPIS))
+	@for p in $(PEERS); do $$p --json $$p.json || exit 1; echo; done
