@@ -24,6 +24,7 @@
 
 #include "omnibus/sync.h"
 #include "sync/epoch.h"
+#include "sync/pause.h"
 
 #define SLEEPERS 1u
 
@@ -37,14 +38,6 @@ enum { SPINS_OWN_CORE = 8192, SPINS_SHARED_CORE = 64 };
 
 omni_wait_policy omni_wait_policy_for(size_t workers, size_t parallel) {
     return (omni_wait_policy){.spins = workers > parallel ? SPINS_SHARED_CORE : SPINS_OWN_CORE};
-}
-
-static inline void cpu_pause(void) {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
-#endif
 }
 
 void omni_word_init(omni_word *w, uint32_t epoch) {
