@@ -66,7 +66,7 @@ static void job_open(matmul_job *j, bench *b, size_t out, size_t in, omni_dtype 
     j->memory = bench_pages(j->copies * j->handle_bytes);
     j->x = omni_alloc_array(MOST_M * in, sizeof *j->x);
     j->y = omni_alloc_array(MOST_M * out, sizeof *j->y);
-    j->scratch = omni_alloc(omni_matmul_scratch_bytes(MOST_M, in));
+    j->scratch = omni_alloc(omni_matmul_scratch_bytes(OMNI_COMPUTE_F32, MOST_M, in));
     bench_need(j->x);
     bench_need(j->y);
     bench_need(j->scratch);

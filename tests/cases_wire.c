@@ -299,7 +299,7 @@ static const char *rounds(flow *f, const char *plan, size_t pes) {
     omni_check_result r;
     const char *bad = check_one(f, plan, pes, pes < 3 ? pes : 3, &r);
     bool rounded = r.rel_max > 2e-5;
-    if (!bad && (pes > 1) != (r.wire_tolerance > 0))
+    if (!bad && (pes > 1) != (r.narrow_tolerance > 0))
         bad = verdict("%s on %zu PEs: wrong tolerance", plan, pes);
     if (!bad && (pes > 1) != rounded) bad = verdict("%s on %zu PEs: rel_max %g", plan, pes, r.rel_max);
     return bad;

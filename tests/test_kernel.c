@@ -50,7 +50,7 @@ Test(kernel, blis_makes_no_thread_whatever_the_environment_says) {
     cr_assert_null(getenv("BLIS_ARCH_TYPE"));
     float *x = omni_alloc_array(N * N, sizeof *x), *y = omni_alloc_array(N * N, sizeof *y);
     void *mem = omni_alloc(omni_packed_bytes(N, N, OMNI_F32)),
-         *scratch = omni_alloc(omni_matmul_scratch_bytes(N, N));
+         *scratch = omni_alloc(omni_matmul_scratch_bytes(OMNI_COMPUTE_F32, N, N));
     omni_packed *w = omni_packed_init(mem, N, N, OMNI_F32);
     fill(x, N * N, 1);
     omni_packed_put(w, 0, N, 0, N, x, N, 1);
@@ -125,7 +125,7 @@ static bench bench_make(size_t m, size_t out, size_t in) {
     bench b = {.w = guarded_make(omni_packed_bytes(out, in, OMNI_F32)),
                .x = guarded_make(m * (in + PAD) * sizeof(float)),
                .y = guarded_make(m * (out + PAD) * sizeof(float)),
-               .scratch = guarded_make(omni_matmul_scratch_bytes(m, in)),
+               .scratch = guarded_make(omni_matmul_scratch_bytes(OMNI_COMPUTE_F32, m, in)),
                .weights = omni_alloc_array(out * in, sizeof(float)),
                .bits = omni_alloc_array(out * in, sizeof(uint16_t))};
     cr_assert(b.weights && b.bits);
@@ -162,7 +162,7 @@ static void check_shape(bench *b, size_t m, size_t out, size_t in, omni_dtype dt
     const size_t ldx = in + gap, ldy = out + gap;
     const size_t nx = m && in ? (m - 1) * ldx + in : 0, ny = m && out ? (m - 1) * ldy + out : 0;
     float *x = guarded_place(b->x, nx * sizeof *x, end), *y = guarded_place(b->y, ny * sizeof *y, end);
-    void *scratch = guarded_place(b->scratch, omni_matmul_scratch_bytes(m, in), end);
+    void *scratch = guarded_place(b->scratch, omni_matmul_scratch_bytes(OMNI_COMPUTE_F32, m, in), end);
     omni_packed *w = bench_pack(b, out, in, dtype, end);
     fill_random(x, nx, m + 17);
     for (size_t i = 0; i < nx; i++)

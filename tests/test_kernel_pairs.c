@@ -43,7 +43,7 @@ static pairs_test make(void) {
     pairs_test t = {.w = guarded_make(omni_packed_bytes(OUT, IN, OMNI_BF16)),
                     .x = guarded_make(M * (IN + PAD) * sizeof(float)),
                     .y = guarded_make(M * (OUT + PAD) * sizeof(float)),
-                    .scratch = guarded_make(omni_matmul_bf16_scratch_bytes(M, IN)),
+                    .scratch = guarded_make(omni_matmul_scratch_bytes(OMNI_COMPUTE_BF16, M, IN)),
                     .bits = omni_alloc_array(OUT * IN, sizeof(uint16_t)),
                     .rounded = omni_alloc_array(M * IN, sizeof(float)),
                     .expected = omni_alloc_array(M * OUT, sizeof(float))};
@@ -104,13 +104,14 @@ static void same(const float *y, size_t ldy, const pairs_test *t, size_t m, size
         }
 }
 
-static void check(pairs_test *t, kernel_pairs_fn *run, size_t m, size_t out, size_t in, size_t gap) {
+static void check(pairs_test *t, omni_matmul_fn *run, size_t m, size_t out, size_t in, size_t gap) {
     const size_t ldx = in + gap, ldy = out + gap, nx = m ? (m - 1) * ldx + in : 0,
                  ny = m && out ? (m - 1) * ldy + out : 0;
     float *x = guarded_place(t->x, nx * sizeof *x, true), *y = guarded_place(t->y, ny * sizeof *y, true);
     omni_packed *w = fill_in(t, x, ldx, m, out, in);
     fill(y, ny, CANARY);
-    run(w, x, ldx, m, y, ldy, guarded_place(t->scratch, omni_matmul_bf16_scratch_bytes(m, in), true));
+    run(w, x, ldx, m, y, ldy,
+        guarded_place(t->scratch, omni_matmul_scratch_bytes(OMNI_COMPUTE_BF16, m, in), true));
     same(y, ldy, t, m, out, in);
     check_gaps(y, ny, out, ldy);
 }
@@ -118,7 +119,7 @@ static void check(pairs_test *t, kernel_pairs_fn *run, size_t m, size_t out, siz
 static const size_t sizes[] = {0, 1, 2, 3, 5, 8, 13, 16, 17, 33, 64, 129};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
-static void check_shapes(kernel_pairs_fn *run, size_t least) {
+static void check_shapes(omni_matmul_fn *run, size_t least) {
     pairs_test t = make();
     size_t turn = 0;
     for (size_t i = least; i < SIZES; i++)

@@ -65,7 +65,7 @@ static void copy_multiplies(size_t out, size_t in, omni_dtype dtype) {
     unsigned char *a = omni_alloc(bytes), *b = omni_alloc(bytes), *stored = omni_alloc(out * in * size);
     float *x = omni_alloc_array(ROWS * in, sizeof *x), *ya = omni_alloc_array(ROWS * out, sizeof *ya),
           *yb = omni_alloc_array(ROWS * out, sizeof *yb);
-    void *scratch = omni_alloc(omni_matmul_scratch_bytes(ROWS, in));
+    void *scratch = omni_alloc(omni_matmul_scratch_bytes(OMNI_COMPUTE_F32, ROWS, in));
     cr_assert(a && b && stored && x && ya && yb && scratch);
     memset(b, 0x41, bytes);
     for (size_t i = 0; i < out * in; i++) {

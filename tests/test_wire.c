@@ -258,12 +258,12 @@ Test(wire, roundoff_of_a_plan) {
 Test(wire, tolerance_and_margin) {
     const double logits[] = {-8, 1, 2, 0}; /* margin 1, size 8 */
     rule_top top = rule_top_of(logits, COUNT(logits));
-    cr_expect_eq(rule_wire_tolerance(0), 0);
-    cr_expect_eq(rule_wire_tolerance(0x1p-8), 0x1p-6);
+    cr_expect_eq(rule_narrow_tolerance(0), 0);
+    cr_expect_eq(rule_narrow_tolerance(0x1p-8), 0x1p-6);
     cr_expect_eq(top.size, 8);
     cr_expect_eq(rule_size_f32((const float[]){1, -3, 2}, 3), 3);
-    cr_expect(rule_wire_decides(&top, 0) && rule_wire_decides(&top, 0.0624));
-    cr_expect_not(rule_wire_decides(&top, 0.0625));
+    cr_expect(rule_narrow_decides(&top, 0) && rule_narrow_decides(&top, 0.0624));
+    cr_expect_not(rule_narrow_decides(&top, 0.0625));
     top.size = NAN;
-    cr_expect(rule_wire_decides(&top, 0.5));
+    cr_expect(rule_narrow_decides(&top, 0.5));
 }

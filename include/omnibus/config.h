@@ -50,6 +50,7 @@ typedef enum omni_option_id {
     OMNI_OPT_CPUS,
     OMNI_OPT_FABRIC,
     OMNI_OPT_SCHEDULE,
+    OMNI_OPT_COMPUTE,
     OMNI_OPT_QUIET,
     OMNI_OPTIONS
 } omni_option_id;

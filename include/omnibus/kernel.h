@@ -60,29 +60,29 @@ omni_packed_runs omni_packed_weights(omni_packed *w);
  * was there may pad the last panel: it must be readable, and is used for nothing. */
 omni_packed *omni_packed_reuse(void *mem, size_t out, size_t in, omni_dtype dtype);
 
-/* Scratch for products of up to m rows with any of the handles with up to `in` inputs; 128-byte aligned. */
-size_t omni_matmul_scratch_bytes(size_t m, size_t in);
-
-/* y is overwritten. x [m, in] with ldx >= in, y [m, out] with ldy >= out. in = 0 gives zeros. scratch as
- * above, the caller's own (one per thread). x and y may not overlap. On one instruction set, y[r, o] has
- * the same bits whatever m is and whichever other columns the matrix has: a split-out shard computes
- * exactly its columns of the whole. A split along `in` sums in another order. */
-void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
-                 void *scratch);
-
 /* What matrix products are computed in. */
 typedef enum omni_compute {
     OMNI_COMPUTE_F32, /* x as it is: omni_matmul */
     OMNI_COMPUTE_BF16 /* x rounded, for BF16 weights: omni_matmul_bf16 */
 } omni_compute;
 
+/* Scratch for products of up to m rows with any of the handles with up to `in` inputs; 128-byte aligned. */
+size_t omni_matmul_scratch_bytes(omni_compute compute, size_t m, size_t in);
+
+/* y is overwritten. x [m, in] with ldx >= in, y [m, out] with ldy >= out. in = 0 gives zeros. scratch as
+ * above, the caller's own (one per thread). x and y may not overlap. On one instruction set, y[r, o] has
+ * the same bits whatever m is and whichever other columns the matrix has: a split-out shard computes
+ * exactly its columns of the whole. A split along `in` sums in another order. */
+typedef void omni_matmul_fn(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                            void *scratch);
+omni_matmul_fn omni_matmul;
+
 /* The same with x rounded to BF16 (to nearest, ties to even) first; w's dtype is BF16. Products and sums are
  * float32: of inputs 2i and 2i + 1 first the odd one's product is added, then the even one's. The promise
- * about bits holds too; all instruction sets give the same ones but AVX512_BF16, which takes denormals for
- * zeros. Fast there, elsewhere slower than omni_matmul. */
-size_t omni_matmul_bf16_scratch_bytes(size_t m, size_t in);
-void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
-                      void *scratch);
+ * about m and columns holds, too. Portable, AVX2 and AVX512 give the same bits; AVX512_BF16, where this is fast,
+ * takes denormals for zeros and is not sure to. Elsewhere this is slower than omni_matmul. */
+omni_matmul_fn omni_matmul_bf16;
+omni_matmul_fn *omni_matmul_of(omni_compute compute);
 
 /* c[n, n] = a[n, n] b[n, n], row-major, by BLIS's own sgemm on the calling thread: the yardstick of matrix rates. n = 0
  * asks whether there is one: false, and nothing computed, in sanitized builds. */

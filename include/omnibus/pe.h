@@ -8,6 +8,7 @@
 
 #include "omnibus/base.h"
 #include "omnibus/counters.h"
+#include "omnibus/kernel.h"
 #include "omnibus/model.h"
 #include "omnibus/plan.h"
 #include "omnibus/sync.h"
@@ -26,6 +27,10 @@ void omni_bind_heads(omni_model *model, const omni_weights *w);
 /* All tensors that the forward pass needs. */
 omni_status omni_bind_all(const omni_model *model, const omni_weights *w, omni_error *err);
 
+/* OMNI_BAD_INPUT where a matrix is of a type that this is not computed on: BF16 needs BF16 ones. */
+omni_status omni_bind_compute(const omni_model *model, const omni_weights *w, omni_compute compute,
+                              omni_error *err);
+
 /* The model's tensors as random ones of one type, their values as omni_model_tensors says. Free with
  * omni_free, the names included. */
 omni_status omni_random_specs(const omni_model *m, omni_dtype dtype, omni_random_spec **out, size_t *count,
@@ -43,6 +48,7 @@ typedef struct omni_engine_options {
         *later_from; /* [laters] ascending: the positions from which on decode is under them; NULL: from 0 */
     size_t laters;
     bool resident; /* every PE keeps its weights in the forms of all plans; else they move with the plan */
+    omni_compute compute; /* of all products with weights */
     const omni_topo *topo;
     size_t workers;         /* 0: one per PE, at most one per place */
     const char *fabric;     /* NULL: "shm" */

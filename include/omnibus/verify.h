@@ -64,7 +64,7 @@ omni_status omni_check_finite(const omni_model *model, const omni_weights *w, co
 typedef struct omni_check_result {
     bool passed;
     double tolerance;                       /* of rel_max and of row_rel; the largest that was used */
-    double wire_tolerance;                  /* what of it is for narrowed floats; 0: none travel so */
+    double narrow_tolerance;                /* what of it is for narrowed floats; 0: there are none */
     double max_abs, rel_max, row_rel, nmse; /* the worst over all compared tensors */
     size_t argmax_compared, argmax_matched;
     double decode_logit_rel; /* worst rel_max of logits alone */
@@ -84,7 +84,10 @@ typedef struct omni_check_result {
  * the arg-max binds only where the margin also exceeds what two logits may be off by then: twice that, of the largest
  * logit.
  *
- * o: model, weights, plan and later plans, topo, workers, fabric and stop are used; the rest follows from the truth. All
+ * With compute BF16 what every matrix reads is rounded, too, and counts likewise: 4 times a layer of Llama and once
+ * before its head, whatever the plan.
+ *
+ * o: model, weights, plan and later plans, compute, topo, workers, fabric and stop are used; the rest follows from the truth. All
  * prompts run at once, as one ragged batch; the truth's tokens are fed back (teacher forcing). Returns
  * OMNI_OK when the comparison took place, whatever its result. */
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,

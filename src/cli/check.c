@@ -72,6 +72,7 @@ static omni_status run_plans(check *k, check_case *x, const omni_plan *plan, con
                              .later_from = x->decode ? x->decode->from : NULL,
                              .laters = x->decode ? x->decode->count : 0,
                              .resident = omni_settings_flag(k->c->settings, OMNI_OPT_RESIDENT),
+                             .compute = k->c->compute,
                              .topo = k->c->topo,
                              .fabric = cli_value(k->c, OMNI_OPT_FABRIC),
                              .schedule = cli_value(k->c, OMNI_OPT_SCHEDULE),

@@ -53,7 +53,7 @@ static json_t *case_json(const check_case *x) {
 static void add_row(omni_table *t, const check_case *x) {
     const omni_check_result *r = &x->result;
     char tolerance[48] = "";
-    if (r->wire_tolerance > 0) snprintf(tolerance, sizeof tolerance, " (tolerance %.1e)", r->tolerance);
+    if (r->narrow_tolerance > 0) snprintf(tolerance, sizeof tolerance, " (tolerance %.1e)", r->tolerance);
     omni_table_cell(t, "%s", x->plan->name);
     omni_table_cell(t, "%s", decode_name(x));
     omni_table_cell(t, "%zu", x->pes);

@@ -35,6 +35,7 @@ typedef struct cli {
     omni_topo *topo;
     omni_model *model;
     omni_weights *weights;
+    omni_compute compute; /* --compute; set with the weights, which must be of a type for it */
 } cli;
 
 /* --- args.c, help.c --------------------------------------------------------------------------- */

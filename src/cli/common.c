@@ -44,10 +44,24 @@ omni_status cli_open_model(cli *c, omni_error *err) {
     return omni_model_load(c->operand, &c->model, err);
 }
 
+static omni_status find_compute(cli *c, omni_error *err) {
+    static const char *const names[] = {[OMNI_COMPUTE_F32] = "f32", [OMNI_COMPUTE_BF16] = "bf16"};
+    const char *name = cli_value(c, OMNI_OPT_COMPUTE);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        c->compute = (omni_compute)i;
+        return OMNI_OK;
+    }
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: cannot compute in '%.60s' (expected f32 or bf16)",
+                          omni_settings_where(c->settings, OMNI_OPT_COMPUTE), name);
+}
+
 omni_status cli_open_weights(cli *c, omni_error *err) {
-    omni_status status = omni_weights_open_dir(c->operand, &c->weights, err);
+    omni_status status = find_compute(c, err);
+    if (!status) status = omni_weights_open_dir(c->operand, &c->weights, err);
     if (!status) omni_bind_heads(c->model, c->weights);
-    return status ? status : omni_bind_all(c->model, c->weights, err);
+    if (!status) status = omni_bind_all(c->model, c->weights, err);
+    return status ? status : omni_bind_compute(c->model, c->weights, c->compute, err);
 }
 
 omni_status cli_open_topo(cli *c, omni_error *err) {

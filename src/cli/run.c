@@ -90,6 +90,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .later_from = r->decode_plan ? r->decode_plan->from : NULL,
                              .laters = r->decode_plan ? r->decode_plan->count : 0,
                              .resident = omni_settings_flag(c->settings, OMNI_OPT_RESIDENT),
+                             .compute = c->compute,
                              .topo = c->topo,
                              .fabric = cli_value(c, OMNI_OPT_FABRIC),
                              .schedule = cli_value(c, OMNI_OPT_SCHEDULE),

@@ -24,11 +24,15 @@ static size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* One widened block of a panel, then packed rows of x (so that one row may be read beyond the block). Sized
- * for the widest MR (12), so that the answer does not depend on the instruction set. */
-size_t omni_matmul_scratch_bytes(size_t m, size_t in) {
-    size_t k = at_most(in, KERNEL_KC), rows = round_up(at_most(m, KERNEL_MC), 12);
-    return omni_round_up((rows + KERNEL_NR) * k * sizeof(float), OMNI_CACHE_LINE);
+/* F32: one widened block of a panel, then packed rows of x (so that one row may be read beyond the block). Sized
+ * for the widest MR (12), so that the answer does not depend on the instruction set.
+ * BF16: the pairs of few rows, packed whole, or of many, block by block. */
+size_t omni_matmul_scratch_bytes(omni_compute compute, size_t m, size_t in) {
+    size_t k = at_most(in, KERNEL_KC), rows = round_up(at_most(m, KERNEL_MC), 12), even = round_up(in, 2);
+    if (compute == OMNI_COMPUTE_F32)
+        return omni_round_up((rows + KERNEL_NR) * k * sizeof(float), OMNI_CACHE_LINE);
+    size_t few = at_most(m, KERNEL_SMALL_M) * even, many = at_most(m, KERNEL_MC) * at_most(even, KERNEL_KC);
+    return omni_round_up((few > many ? few : many) * sizeof(uint16_t), OMNI_CACHE_LINE);
 }
 
 /* x[rows, k] -> a[ceil(rows / mr)][k][mr], missing rows zero */
@@ -117,13 +121,6 @@ void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, flo
     }
 }
 
-/* Pairs of few rows, packed whole, or of many, block by block. */
-size_t omni_matmul_bf16_scratch_bytes(size_t m, size_t in) {
-    size_t few = at_most(m, KERNEL_SMALL_M) * (in + 1),
-           many = at_most(m, KERNEL_MC) * at_most(in + 1, KERNEL_KC);
-    return omni_round_up((few > many ? few : many) * sizeof(uint16_t), OMNI_CACHE_LINE);
-}
-
 void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
                       void *scratch) {
     if (m == 0 || w->out == 0) return;
@@ -131,4 +128,8 @@ void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m
         zero_rows(y, ldy, m, w->out);
     else
         kernel_chosen()->matmul.pairs(w, x, ldx, m, y, ldy, scratch);
+}
+
+omni_matmul_fn *omni_matmul_of(omni_compute compute) {
+    return compute == OMNI_COMPUTE_BF16 ? omni_matmul_bf16 : omni_matmul;
 }

@@ -55,10 +55,6 @@ struct omni_packed {
 /* BLIS's micro-kernel loads the row after a panel's last before it finds that it is done. */
 #define KERNEL_TAIL_BYTES OMNI_CACHE_LINE
 
-/* m rows times all panels of BF16, in BF16; in > 0. scratch: omni_matmul_bf16_scratch_bytes */
-typedef void kernel_pairs_fn(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
-                             void *scratch);
-
 typedef struct kernel_ops {
     struct {
         size_t mr; /* rows of a tile, and of a packed panel of x */
@@ -68,7 +64,7 @@ typedef struct kernel_ops {
         void (*tile)(size_t rows, size_t k, const float *a, const float *b, float *y, size_t ldy, bool add);
         /* n BF16 values, a multiple of KERNEL_NR */
         void (*widen)(const uint16_t *from, float *to, size_t n);
-        kernel_pairs_fn *pairs;
+        omni_matmul_fn *pairs; /* omni_matmul_bf16; in > 0 */
     } matmul;
     struct {
         /* s[r][j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim] */
@@ -92,7 +88,7 @@ extern const kernel_ops kernel_ops_portable;
 #if defined(__x86_64__)
 extern const kernel_ops kernel_ops_avx2;
 extern const kernel_ops kernel_ops_avx512;
-kernel_pairs_fn kernel_pairs_avx512bf16;
+omni_matmul_fn kernel_pairs_avx512bf16;
 #endif
 
 /* Makes BLIS ready for one thread and, if its micro-kernel has our shape and our order of summation (it is

@@ -102,6 +102,15 @@ void omni_bind_heads(omni_model *m, const omni_weights *w) {
     m->dtype = matrices_dtype(m, w);
 }
 
+omni_status omni_bind_compute(const omni_model *m, const omni_weights *w, omni_compute compute,
+                              omni_error *err) {
+    omni_dtype dtype = compute == OMNI_COMPUTE_BF16 ? matrices_dtype(m, w) : OMNI_BF16;
+    if (dtype == OMNI_BF16) return OMNI_OK;
+    return omni_error_set(err, OMNI_BAD_INPUT,
+                          "%s: has weights in %s (expected BF16 alone, to compute in bf16)", m->name,
+                          omni_dtype_name(dtype));
+}
+
 /* A table of the host port; one that the family does not have is no error. */
 static bool bind_table(const omni_weights *w, const omni_tensor_name *name, size_t rows, size_t cols,
                        omni_error *err) {

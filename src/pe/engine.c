@@ -193,6 +193,7 @@ static omni_status check_options(const omni_engine_options *o, omni_error *err) 
                                   "sequence %zu would reach %zu positions (the model has %zu)", q,
                                   o->capacity[q], o->model->shape.positions);
     omni_status st = omni_bind_all(o->model, o->weights, err);
+    if (!st) st = omni_bind_compute(o->model, o->weights, o->compute, err);
     if (!st) st = stream_check(o, err);
     bool dealt = weights_are_dealt(o->plan);
     for (size_t i = 0; i < o->laters && !st; i++) {

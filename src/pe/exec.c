@@ -30,9 +30,10 @@ static size_t rows_of(const omni_engine *e, const pe *x, int value, const omni_p
 }
 
 void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, size_t rows) {
+    omni_matmul_fn *multiply = omni_matmul_of(w->engine->o.compute);
     for (size_t r = 0; r < rows && omni_stop_get(w->engine->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
         size_t n = rows - r < MATMUL_ROWS ? rows - r : MATMUL_ROWS;
-        omni_matmul(matrix, x.data + r * x.ld, x.ld, n, y.data + r * y.ld, y.ld, w->matmul_scratch);
+        multiply(matrix, x.data + r * x.ld, x.ld, n, y.data + r * y.ld, y.ld, w->matmul_scratch);
     }
 }
 

@@ -68,7 +68,7 @@ static scratch scratch_of(const omni_engine_options *o) {
     size_t rows = o->max_tokens < MATMUL_ROWS ? o->max_tokens : MATMUL_ROWS;
     if (!omni_size_mul(omni_attention_scratch_floats(longest), sizeof(float), &attention))
         attention = SIZE_MAX;
-    return (scratch){omni_matmul_scratch_bytes(rows, widest), attention};
+    return (scratch){omni_matmul_scratch_bytes(o->compute, rows, widest), attention};
 }
 
 /* A switch needs two staging buffers. */

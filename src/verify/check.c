@@ -28,7 +28,7 @@ omni_difference check_tensor(check *c, size_t prompt, const char *what, size_t p
                              const double *ref, size_t rows, size_t cols) {
     omni_difference d = omni_compare(x, ref, rows, cols);
     omni_check_result *r = c->result;
-    double tolerance = rule_tolerance(positions) + c->wire_tolerance;
+    double tolerance = rule_tolerance(positions) + c->narrow_tolerance;
     r->tolerance = fmax(r->tolerance, tolerance);
     r->max_abs = fmax(r->max_abs, d.max_abs);
     r->rel_max = fmax(r->rel_max, d.rel_max);
@@ -54,7 +54,8 @@ rule_top check_logits(check *c, size_t prompt, const char *what, size_t position
 }
 
 void check_argmax(check *c, size_t prompt, const char *what, int32_t got, const rule_top *want) {
-    if (!rule_argmax_binds(want->margin, want->range) || !rule_wire_decides(want, c->wire_tolerance)) return;
+    if (!rule_argmax_binds(want->margin, want->range) || !rule_narrow_decides(want, c->narrow_tolerance))
+        return;
     c->result->argmax_compared++;
     if (got == want->id)
         c->result->argmax_matched++;
@@ -185,10 +186,23 @@ static omni_status prepare(check *c) {
     return omni_error_set(c->err, OMNI_RUN_FAILED, "check: no memory for %zu tokens", c->tokens);
 }
 
+/* Of the fabric, and of products in BF16: each rounds what it reads, those of one input at the same time. */
+static double plan_roundoff(const omni_plan *plan, omni_compute compute) {
+    int read = OMNI_NO_VALUE;
+    size_t roundings = 0;
+    for (size_t i = 0; compute == OMNI_COMPUTE_BF16 && i < plan->step_count; i++) {
+        const omni_step *s = &plan->step[i];
+        if ((s->kind != OMNI_STEP_MATMUL && s->kind != OMNI_STEP_STREAM) || s->in[0] == read) continue;
+        read = s->in[0];
+        roundings++;
+    }
+    return hypot(omni_plan_roundoff(plan), omni_wire_find(OMNI_BF16)->roundoff * sqrt((double)roundings));
+}
+
 /* Of all plans that it goes through: what one rounded, the next ones keep. */
 static double roundoff_of(const omni_engine_options *o) {
-    double sum = omni_plan_roundoff(o->plan);
-    for (size_t i = 0; i < o->laters; i++) sum = hypot(sum, omni_plan_roundoff(o->later[i]));
+    double sum = plan_roundoff(o->plan, o->compute);
+    for (size_t i = 0; i < o->laters; i++) sum = hypot(sum, plan_roundoff(o->later[i], o->compute));
     return sum;
 }
 
@@ -201,9 +215,9 @@ omni_status omni_check_case(const omni_engine_options *o, const omni_truth *trut
                .plan = o->plan,
                .truth = truth,
                .result = out,
-               .wire_tolerance = rule_wire_tolerance(roundoff_of(o)),
+               .narrow_tolerance = rule_narrow_tolerance(roundoff_of(o)),
                .err = err};
-    out->wire_tolerance = c.wire_tolerance;
+    out->narrow_tolerance = c.narrow_tolerance;
     omni_engine_options options = *o;
     omni_status status = prepare(&c);
     if (!status) {

@@ -23,8 +23,8 @@ typedef struct check {
     int32_t *next;                 /* [prompts] the engine's arg-max */
     float *normed;                 /* [tokens, hidden] */
     const omni_engine_options *o;
-    size_t in_use;         /* which of the plans */
-    double wire_tolerance; /* what narrowed floats may add to the error */
+    size_t in_use;           /* which of the plans */
+    double narrow_tolerance; /* what narrowed floats may add to the error */
     omni_counters planned_prefill, planned_decode, planned_transform;
 } check;
 

@@ -46,7 +46,7 @@ double rule_tolerance(size_t positions) {
 /* Measured over every method and up to 16 PEs: the worst value of any tensor is off by 0.1 to 1.1 roundoffs of the plan
  * in trained models, and by up to 2.8 in small ones of large random weights, which magnify what comes in. From 2 layers
  * to 64 there is no trend. */
-double rule_wire_tolerance(double roundoff) {
+double rule_narrow_tolerance(double roundoff) {
     return 4 * roundoff;
 }
 
@@ -95,6 +95,6 @@ bool rule_argmax_binds(double margin, double range) {
     return !(margin <= 1e-4 * range);
 }
 
-bool rule_wire_decides(const rule_top *top, double wire_tolerance) {
-    return !(top->margin <= 2 * wire_tolerance * top->size);
+bool rule_narrow_decides(const rule_top *top, double narrow_tolerance) {
+    return !(top->margin <= 2 * narrow_tolerance * top->size);
 }

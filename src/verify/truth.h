@@ -48,8 +48,8 @@ static inline size_t truth_positions(size_t tokens, size_t steps) {
 /* --- the pass rule ---------------------------------------------------------------------------- */
 
 double rule_tolerance(size_t positions); /* 1e-5, beyond 512 positions 2e-5 */
-/* What a plan whose wire rounds adds to it: 4 of its roundoffs (omni_plan_roundoff). */
-double rule_wire_tolerance(double roundoff);
+/* What is added to it where floats are rounded to 16 bits: 4 of the plan's roundoffs. */
+double rule_narrow_tolerance(double roundoff);
 bool rule_within(const omni_difference *d, double tolerance);
 
 /* What a distribution says of its own arg-max. */
@@ -65,7 +65,7 @@ double rule_size_f32(const float *logits, size_t n);
 
 /* True where the arg-max must agree: the margin exceeds 1e-4 of the range. A NaN excuses nothing. */
 bool rule_argmax_binds(double margin, double range);
-/* And where two logits, each of them as wrong as the wire's tolerance allows, still keep their order. */
-bool rule_wire_decides(const rule_top *top, double wire_tolerance);
+/* And where two logits, each of them as wrong as that allows, still keep their order. */
+bool rule_narrow_decides(const rule_top *top, double narrow_tolerance);
 
 #endif

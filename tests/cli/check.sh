@@ -26,6 +26,27 @@ hold "its tolerances" eval 'at cases.0.tolerance | awk "{ exit !(\$1 == 1e-5) }"
 hold "an error that float32 does not make" eval 'at cases.1.rel_max | awk "{ exit !(\$1 > 1e-4) }"'
 fine check "$llama" --pes 1,3 --plan megatron:wire-tree=f16
 hold "the tolerance beside the result" eval 'says " ok$" && says " ok \(tolerance [1-9]\.[0-9]e-0[1-3]\)"'
+
+# Products in BF16: BF16 weights alone, a tolerance of its own, the bits of one PE where only outputs are split
+fine synth "$llama/config.json" --layers 2 --dtype bf16 --out "$T/bf16"
+fine check "$T/bf16" --compute bf16 --pes 1,3 --plan single,megatron,workflow2,lockstep --format json
+hold "its tolerance" eval 'same "$(at settings.compute)" bf16 && at cases.0.tolerance | awk "{ exit !(\$1 > 4e-2 && \$1 < 5e-2) }"'
+hold "an error that float32 does not make" eval 'at cases.2.rel_max | awk "{ exit !(\$1 > 1e-4) }"'
+bits() { # PLAN PES
+    rm -f "$T/bits"
+    fine run "$T/bf16" --compute bf16 --prompt-ids 1,2,3,4,5 --prompt-ids 6 --gen 4 --plan "$1" --pes "$2" --dump "$T/bits"
+}
+bits single 1
+mv "$T/bits" "$T/alone"
+bits qkv=out:o=out:ffn=out+out 3
+hold "the bits of one PE" cmp -s "$T/bits" "$T/alone"
+bits lockstep 2
+hold "the bits of one PE when weights are streamed" cmp -s "$T/bits" "$T/alone"
+fine synth "$llama/config.json" --layers 1 --dtype f32 --out "$T/f32"
+refused 2 'has weights in F32 .expected BF16' check "$T/f32" --compute bf16 --quiet
+refused 2 'has weights in F32 .expected BF16' run "$T/f32" --compute bf16 --prompt-ids 1
+refused 2 "compute: cannot compute in 'f16' .expected f32 or bf16" run "$llama" --compute f16 --prompt-ids 1
+
 bert=configs/demo/bert
 fine check "$bert"
 hold "20 cases ok" says '^20 passed, 0 failed, 0 skipped$'
