@@ -142,6 +142,34 @@ ISA_TEST(attention_bits_do_not_depend_on_other_rows) {
         }
 }
 
+/* Heads of one query with keys of their own go together, four or two or one: a head alone has the same bits. */
+ISA_TEST(attention_bits_do_not_depend_on_other_heads) {
+    static const uint32_t own[] = {2, 0, 1, 2, 0, 0, 1};
+    static const size_t dims[] = {3, 16, 33, 64};
+    enum { HEADS_HERE = sizeof own / sizeof *own, WIDEST = 64 };
+    field f = field_make();
+    float q[HEADS_HERE * WIDEST], out[HEADS_HERE * WIDEST], alone[WIDEST];
+    fill_random(q, HEADS_HERE * WIDEST, 5);
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+        for (size_t n = 1; n <= HEADS_HERE; n++) {
+            const size_t hd = dims[d];
+            field_fill(&f, 1, hd, KEYS, KEYS + 1, false, true);
+            omni_attention a = f.a;
+            a.q = q, a.out = out, a.heads = n, a.kv_of = own, a.query_first = KEYS - 1;
+            omni_attention_run(&a);
+            for (size_t h = 0; h < n; h++) {
+                omni_attention one = a;
+                one.q += h * hd;
+                one.kv_of += h;
+                one.heads = 1;
+                one.out = alone;
+                omni_attention_run(&one);
+                cr_assert_eq(memcmp(alone, out + h * hd, hd * sizeof *out), 0, "head %zu of %zu", h, n);
+            }
+        }
+    field_free(&f);
+}
+
 /* A key that a row doesn't see cannot reach it, not even as NaN. */
 ISA_TEST(attention_is_blind_to_later_keys) {
     field f = field_make();

@@ -40,6 +40,14 @@ LANES_FN float vec_sum(vec v) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+#include "kernel/sums_x86.h"
+
+LANES_FN void vec_sums(const vec a[8], float by, float sums[8]) {
+    __m256 eight[8];
+    LANES_UNROLL for (size_t i = 0; i < 8; i++) eight[i] = (__m256)a[i];
+    vec_store(sums, (vec)sums_of_eight(eight) * by);
+}
+
 /* Eight BF16 values: the upper halves of floats. */
 LANES_FN vec vec_widen(const unsigned char *p) {
     __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);

@@ -41,6 +41,18 @@ LANES_FN float vec_sum(vec v) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+#include "kernel/sums_x86.h"
+
+LANES_FN void vec_sums(const vec a[8], float by, float sums[8]) {
+    __m256 eight[8];
+    LANES_UNROLL for (size_t i = 0; i < 8; i++) {
+        __m512d whole = _mm512_castps_pd((__m512)a[i]);
+        eight[i] = _mm256_add_ps(_mm256_castpd_ps(_mm512_castpd512_pd256(whole)),
+                                 _mm256_castpd_ps(_mm512_extractf64x4_pd(whole, 1)));
+    }
+    _mm256_storeu_ps(sums, _mm256_mul_ps(sums_of_eight(eight), _mm256_set1_ps(by)));
+}
+
 /* Sixteen BF16 values: the upper halves of floats. */
 LANES_FN vec vec_widen(const unsigned char *p) {
     __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)p);

@@ -32,6 +32,10 @@ LANES_FN float vec_sum(vec v) {
     return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
+LANES_FN void vec_sums(const vec a[8], float by, float sums[8]) {
+    for (size_t i = 0; i < 8; i++) sums[i] = vec_sum(a[i]) * by;
+}
+
 /* Four BF16 values: the upper halves of floats. */
 LANES_FN vec vec_widen(const unsigned char *p) {
     uint16_t h[LANES];

@@ -40,9 +40,11 @@
 #define KERNEL_SMALL_M 32
 /* How far ahead of what it reads a loop asks for memory, in bytes of each stream. */
 #define KERNEL_AHEAD 1024
-/* Score rows that attention works on at the same time, and the keys whose values it sums before adding up. */
-#define KERNEL_QUERY_ROWS 4
+/* Score rows that attention works on at the same time, the keys whose values it sums before adding up, and
+ * the floats between a key and what is asked for meanwhile. */
+#define KERNEL_QUERY_ROWS 8
 #define KERNEL_KEY_BLOCK  32
+#define KERNEL_KEYS_AHEAD 1024
 
 /* The handle stands in front of its panels: [panel][k][KERNEL_NR] elements. It holds no pointer, so its bytes
  * may be copied to any other aligned place. */
@@ -67,14 +69,15 @@ typedef struct kernel_ops {
         omni_matmul_fn *pairs; /* omni_matmul_bf16; in > 0 */
     } matmul;
     struct {
-        /* s[r][j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim] */
-        void (*scores)(size_t rows, const float *const *q, const float *k, size_t keys, size_t head_dim,
-                       float scale, float *const *s);
+        /* s[r][j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim]. The keys
+         * are at k[0] for all rows, or, if apart, at k[r] for row r. */
+        void (*scores)(size_t rows, bool apart, const float *const *q, const float *const *k, size_t keys,
+                       size_t head_dim, float scale, float *const *s);
         /* s[j] = exp(s[j] - max); returns their sum. n > 0 */
         float (*softmax)(float *s, size_t n, float *max);
-        /* out[r][d] += sum_j p[r][j] v[j][d], rows 1, 2 or 4 */
-        void (*weigh)(size_t rows, float *const *p, const float *v, size_t keys, size_t head_dim,
-                      float *const *out);
+        /* out[r][d] += sum_j p[r][j] v[j][d], rows 1, 2 or 4; values as keys */
+        void (*weigh)(size_t rows, bool apart, float *const *p, const float *const *v, size_t keys,
+                      size_t head_dim, float *const *out);
     } attention;
     struct {
         void (*swiglu)(float *y, const float *gate, const float *up, size_t n);
