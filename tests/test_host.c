@@ -62,7 +62,7 @@ Test(host, pages) {
 Test(host, reading) {
     size_t cores = omni_host_cores(topo);
     cr_expect_str_eq(omni_host_read_kernel(limits), "-");
-    cr_expect(isfinite(omni_host_best(limits, omni_host_read_rate, cores)));
+    cr_expect(isfinite(omni_host_best(limits, omni_host_read_rate, cores, 1000000)));
     cr_expect(omni_host_read_rate(limits, 1) > 0 && omni_host_copy_rate(limits, cores) > 0);
     cr_expect(strstr(omni_host_read_kernel(limits), " pages"));
     bool avx512 = strstr(omni_host_read_kernel(limits), "AVX-512");
@@ -85,5 +85,5 @@ Test(host, handing_over) {
 Test(host, stopped) {
     omni_stop_set(&stop, OMNI_INTERRUPTED);
     cr_expect(isnan(omni_host_read_rate(limits, 1)) && isnan(omni_host_peak_flops(limits, 1)));
-    cr_expect(isnan(omni_host_best(limits, omni_host_copy_rate, 1)));
+    cr_expect(isnan(omni_host_best(limits, omni_host_copy_rate, 1, 0)));
 }

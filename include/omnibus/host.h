@@ -47,9 +47,9 @@ omni_host_rate
 /* ns that a cache line takes from one core to another: half a ping-pong, the best of four ways; NaN on one core. */
 double omni_host_handoff_ns(omni_host_limits *l);
 
-/* The highest of several measurements, a fifth of a second in all or one of them if that takes longer: a limit is the
- * best that was seen. */
-double omni_host_best(omni_host_limits *l, omni_host_rate *rate, size_t cores);
+/* The highest of several measurements, as many as begin within budget_ns, at least one: a limit is the best that was
+ * seen. */
+double omni_host_best(omni_host_limits *l, omni_host_rate *rate, size_t cores, uint64_t budget_ns);
 
 /* "AVX2, 4 streams, prefetch, huge pages"; "-" before a read rate was asked for. Owned by l. */
 const char *omni_host_read_kernel(const omni_host_limits *l);

@@ -25,20 +25,20 @@ typedef struct bench_cell {
     size_t pes, workers, batch; /* workers: 0 is the engine's choice; once it is there, how many it has */
 } bench_cell;
 
-/* What this host can do at best with so many cores; NaN: not known. */
+/* What this host can do at best with so many cores, before the first test; NaN: not known. */
 typedef struct bench_limits {
-    bool wanted;
-    size_t cores;         /* of the host */
-    double *read, *flops; /* [cores + 1] bytes/s, flop/s; 0: not measured, no test uses so many */
-    char read_kernel[64];
-    size_t n; /* the sgemm's matrices */
+    omni_host_limits *host; /* NULL: not wanted */
+    size_t cores;           /* of the host */
+    double *read, *peak;    /* [cores + 1] bytes/s, flop/s; 0: not measured, no test uses so many */
 } bench_limits;
 
-/* What a test cannot do with less. */
+/* What a test cannot do with less, in the prompt's pass and in the passes of one token; and what the host could do
+ * around the test. */
 typedef struct bench_work {
-    double flops, bytes;
-    double least_ns;   /* at the limits; NaN: not known */
-    const char *bound; /* "read" or "flops"; NULL likewise */
+    struct {
+        double flops, bytes;
+    } phase[2];
+    double read, peak; /* NaN: not known */
 } bench_work;
 
 typedef struct bench_result {
@@ -82,12 +82,16 @@ static inline size_t bench_positions(const bench_test *t) {
 /* bench_cell.c: all tests of a cell. What cannot be built is a result that says why. */
 omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err);
 
-/* bench_limits.c: measures for all numbers of workers that the lists can lead to; and the work of a test: in the prompt's
- * pass the workers read `prompt_bytes` of weights, in each pass of one token `gen_bytes`. */
+/* bench_limits.c: measures for all numbers of workers that the lists can lead to. */
 omni_status bench_measure_limits(bench *b, omni_error *err);
 void bench_free_limits(bench_limits *l);
+/* The work of a test: the prompt's pass reads `prompt_bytes` of weights, each pass of one token `gen_bytes`. */
 bench_work bench_work_of(const bench *b, const bench_cell *cell, const bench_test *t, double prompt_bytes,
                          double gen_bytes);
+/* Measures again what holds the work; the best that was seen counts. Before and after a test's repetitions. */
+void bench_work_measure(const bench *b, const bench_cell *cell, bench_work *w);
+/* The least time at the limits, NaN: not known; bound: "read" or "flops", what the longer phase waits for, or NULL. */
+double bench_work_least_ns(const bench_work *w, const char **bound);
 
 /* bench_report.c: before the first test; a test's result, a JSON line of which is written at once to stdout; all of
  * them; those there are after Ctrl-C. */

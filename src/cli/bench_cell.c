@@ -1,8 +1,8 @@
 /* bench_cell.c: one engine and its tests.
  *
  *   once      plan(s) -> engine with room for the longest test; threads, arenas and packed weights serve all of them
- *   a test    [caches filled up to the depth]  warm-up  then --reps times: back to the depth, and the clock runs over
- *             the prompt's pass, the passes of one token, and changes of plans between them
+ *   a test    [caches filled up to the depth]  warm-up  limit  --reps times: back to the depth, and the clock runs over
+ *             the prompt's pass, the passes of one token, and changes of plans between them;  limit
  *
  * Before the clock starts a test without prompt is under the plan that decodes at its depth. Token ids are a function of
  * (seed, sequence, position), in decode too: what the model would say changes no time, and so no test depends on it.
@@ -229,9 +229,12 @@ static omni_status run_test(runner *r, const bench_test *t, bench_result *out, o
     uint64_t unused = 0;
     omni_status status = prepare(r, t, err);
     double prompt_bytes = status ? 0 : weight_bytes(r, r->cell.batch * t->prompt);
-    if (!status) status = repeat(r, t, t->gen > 0, &unused, err);
+    if (!status) status = repeat(r, t, t->gen > 0, &unused, err); /* now under the plan that decodes */
+    if (status) return status;
+    out->work = bench_work_of(r->b, &r->cell, t, prompt_bytes, weight_bytes(r, r->cell.batch));
+    bench_work_measure(r->b, &r->cell, &out->work);
     for (size_t i = 0; i < r->b->reps && !status; i++) status = measure(r, t, i, out, err);
-    if (!status) out->work = bench_work_of(r->b, &r->cell, t, prompt_bytes, weight_bytes(r, r->cell.batch));
+    bench_work_measure(r->b, &r->cell, &out->work);
     return status;
 }
 

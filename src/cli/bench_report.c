@@ -51,23 +51,28 @@ static json_t *shares_json(const omni_profile *p) {
     return object;
 }
 
-/* What the median repetition reached: one that a neighbour disturbed should not count. */
-static double fraction_of(const bench *b, const bench_result *r) {
-    double *ns = omni_alloc_array(b->reps, sizeof *ns);
+/* What the median repetition reached: one that a neighbour disturbed should not count. NaN: not known. */
+static double fraction_of(const bench *b, const bench_result *r, const char **bound) {
+    double *ns = omni_alloc_array(b->reps, sizeof *ns), least = bench_work_least_ns(&r->work, bound);
     if (!ns) return NAN;
     memcpy(ns, r->ns, b->reps * sizeof *ns);
-    double fraction = r->work.least_ns / omni_median(ns, b->reps);
+    double fraction = least / omni_median(ns, b->reps);
     omni_free(ns);
     return fraction;
 }
 
 static json_t *limit_json(const bench *b, const bench_result *r) {
+    const bench_work *w = &r->work;
+    const char *bound;
     json_t *object = json_object();
-    cli_set(&object, "flops", omni_json_number(r->work.flops));
-    cli_set(&object, "bytes", omni_json_number(r->work.bytes));
-    cli_set(&object, "least_ns", omni_json_number(r->work.least_ns));
-    cli_set(&object, "bound", omni_json_string(r->work.bound));
-    cli_set(&object, "fraction", omni_json_number(fraction_of(b, r)));
+    double fraction = fraction_of(b, r, &bound);
+    cli_set(&object, "flops", omni_json_number(w->phase[0].flops + w->phase[1].flops));
+    cli_set(&object, "bytes", omni_json_number(w->phase[0].bytes + w->phase[1].bytes));
+    cli_set(&object, "flops_per_s", omni_json_number(w->peak));
+    cli_set(&object, "read_bytes_per_s", omni_json_number(w->read));
+    cli_set(&object, "least_ns", omni_json_number(bench_work_least_ns(w, &bound)));
+    cli_set(&object, "bound", omni_json_string(bound));
+    cli_set(&object, "fraction", omni_json_number(fraction));
     return object;
 }
 
@@ -122,16 +127,16 @@ static json_t *record_json(const bench *b, const bench_cell *cell, const bench_t
 }
 
 static json_t *limits_json(const bench_limits *l) {
-    if (!l->wanted) return json_null();
+    if (!l->host) return json_null();
     json_t *object = json_object(), *list = json_array();
-    cli_set(&object, "read_kernel", omni_json_string(l->read_kernel));
-    cli_set(&object, "sgemm_n", cli_size(l->n));
+    cli_set(&object, "read_kernel", omni_json_string(omni_host_read_kernel(l->host)));
+    cli_set(&object, "sgemm_n", cli_size(omni_host_peak_n(l->host)));
     for (size_t n = 1; n <= l->cores; n++) {
         if (l->read[n] == 0) continue;
         json_t *one = json_object();
         cli_set(&one, "cores", cli_size(n));
         cli_set(&one, "read_bytes_per_s", omni_json_number(l->read[n]));
-        cli_set(&one, "flops_per_s", omni_json_number(l->flops[n]));
+        cli_set(&one, "flops_per_s", omni_json_number(l->peak[n]));
         cli_append(&list, one);
     }
     cli_set(&object, "rates", list);
@@ -149,14 +154,15 @@ static json_t *envelope(const bench *b) {
 /* --- page ------------------------------------------------------------------------------------- */
 
 static void draw_limits(const bench_limits *l, omni_text *page) {
-    if (!l->wanted) return;
+    if (!l->host) return;
     for (size_t n = 1; n <= l->cores; n++) {
         if (l->read[n] == 0) continue;
         omni_text_add(page, "limit  %zu core%s: reads %.1f GB/s", n, n == 1 ? "" : "s", l->read[n] * 1e-9);
-        if (!isnan(l->flops[n])) omni_text_add(page, ", multiplies %.1f GFLOP/s", l->flops[n] * 1e-9);
+        if (!isnan(l->peak[n])) omni_text_add(page, ", multiplies %.1f GFLOP/s", l->peak[n] * 1e-9);
         omni_text_add(page, "\n");
     }
-    omni_text_add(page, "       (by %s; BLIS's sgemm, n = %zu)\n", l->read_kernel, l->n);
+    omni_text_add(page, "       (by %s; BLIS's sgemm, n = %zu)\n", omni_host_read_kernel(l->host),
+                  omni_host_peak_n(l->host));
 }
 
 static void draw_head(const bench *b, omni_text *page) {
@@ -187,19 +193,21 @@ static void begin_row(const bench *b, const bench_cell *cell, const bench_test *
 }
 
 static void add_row(const bench *b, const bench_cell *cell, const bench_test *t, const bench_result *r) {
-    double share[SHARES], fraction = r->skipped[0] ? NAN : fraction_of(b, r);
+    double share[SHARES];
+    const char *bound;
     begin_row(b, cell, t);
     if (r->skipped[0]) {
         for (size_t i = 0; i < 7; i++) omni_table_cell(b->table, "-");
         omni_table_cell(b->table, "skipped: %s", r->skipped);
         return;
     }
+    double fraction = fraction_of(b, r, &bound);
     shares_of(&r->profile, share);
     omni_table_cell(b->table, "%.2f ± %.2f", omni_mean(r->ts, b->reps), omni_stddev(r->ts, b->reps));
     if (isnan(fraction))
         omni_table_cell(b->table, "-");
     else
-        omni_table_cell(b->table, "%.0f%% of %s", 100 * fraction, r->work.bound);
+        omni_table_cell(b->table, "%.0f%% of %s", 100 * fraction, bound);
     for (size_t i = 0; i < 3; i++) omni_table_cell(b->table, "%.1f%%", 100 * share[i]);
     omni_table_cell(b->table, "%.1f%%", 100 * share[4]);
     omni_table_cell(b->table, "%.1f%%", 100 * (share[3] + share[5]));

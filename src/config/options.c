@@ -66,7 +66,7 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_WORKERS,     "workers",     "LIST",    BENCH,              false, NULL,
      "threads that carry the PEs (one for each PE, at most one for each CPU)"},
     {OMNI_OPT_NO_LIMITS,   "no-limits",   NULL,      BENCH,              false, NULL,
-     "do not measure what this host can read and multiply at best, which takes a second or two"},
+     "do not measure what this host can read and multiply at best: a second or two, and tenths of one around each test"},
     {OMNI_OPT_OUT,         "out",         "DIR",     SYNTH,              false, NULL,
      "the checkpoint directory to write: a new one, or an empty one"},
     {OMNI_OPT_LAYERS,      "layers",      "N",       SYNTH,              false, NULL,

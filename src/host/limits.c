@@ -41,9 +41,8 @@ bool host_buffers_create(omni_host_limits *l, size_t bytes, bool huge, omni_host
 
 /* --- the best --------------------------------------------------------------------------------- */
 
-double omni_host_best(omni_host_limits *l, omni_host_rate *rate, size_t cores) {
+double omni_host_best(omni_host_limits *l, omni_host_rate *rate, size_t cores, uint64_t budget_ns) {
     enum { RUNS = 15 };
-    const uint64_t budget_ns = 200000000;
     double best = rate(l, cores); /* prepares, outside the budget */
     uint64_t begin = omni_clock_ns();
     for (size_t i = 1; i < RUNS && !host_stopped(l) && omni_clock_ns() - begin < budget_ns; i++)
