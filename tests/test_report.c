@@ -209,6 +209,16 @@ Test(report, csv_header_is_the_union) {
     expect_csv("[]", "\n");
 }
 
+Test(report, a_column_that_is_empty_at_the_end_is_not_there) {
+    static const char *const headers[] = {"a", "", "b", ""};
+    omni_table *table = omni_table_create(headers, 4);
+    for (size_t i = 0; i < 4; i++) omni_table_cell(table, "%s", i == 2 ? "x" : "");
+    omni_text *t = omni_text_create();
+    omni_table_draw(table, t);
+    expect_text(t, "a    b\n-    -\n     x\n");
+    omni_table_free(table);
+}
+
 Test(report, markdown) {
     json_t *root =
         parse("[{\"a\": \"x|y\\nz\", \"b\": {\"n\": 4}, \"c\": 1.5}, {\"c\": null, \"d\": [1, 2]}]");

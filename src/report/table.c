@@ -110,10 +110,12 @@ void omni_table_draw(const omni_table *t, omni_text *out) {
         size_t width = table_width(t->cells[i]), *widest = &widths[i % t->columns];
         if (width > *widest) *widest = width;
     }
+    size_t shown = t->columns; /* without last ones that are empty from top to bottom */
+    while (shown > 0 && widths[shown - 1] == 0) shown--;
     for (size_t first = 0; first < t->count; first += t->columns) {
         table_row(t, first, widths, out);
         if (first > 0) continue;
-        for (size_t c = 0; c < t->columns; c++) {
+        for (size_t c = 0; c < shown; c++) {
             if (c > 0) table_repeat(out, ' ', GAP);
             table_repeat(out, '-', widths[c]);
         }
