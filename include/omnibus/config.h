@@ -69,6 +69,17 @@ const omni_option *omni_option_find(const char *name); /* NULL: none */
 /* The command's option that was probably meant by `name`; NULL when none is near. */
 const char *omni_option_suggest(const char *name, omni_command command);
 
+/* An INI file, key by key, for whoever has other keys than options. */
+typedef struct omni_ini_line {
+    const char *section, *key, *value; /* section: "" before the first */
+    const char *where;                 /* "FILE:3: key", for error texts */
+} omni_ini_line;
+/* An error's text need not say where: "FILE:3: " is put before it unless it begins with `where`. */
+typedef omni_status omni_ini_take(void *user, const omni_ini_line *line, omni_error *err);
+/* Stops at the first error. Lines that inih would cut (about 200 characters) are errors. Comments begin with ';' or
+ * '#' at the start of a line, or with " ;" behind a value. */
+omni_status omni_ini_read(const char *path, omni_ini_take *take, void *user, omni_error *err);
+
 /* Values of one invocation, all text until asked for. One thread at a time. */
 typedef struct omni_settings omni_settings;
 omni_settings *

@@ -1,4 +1,4 @@
-/* ini.c: settings from an INI file, parsed by inih.
+/* ini.c: INI files, parsed by inih, for whoever takes their keys; and settings from them.
  *
  *     ; everything before a section is for every command that reads the file
  *     pes = 4
@@ -15,14 +15,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config/internal.h"
 
 typedef struct ini_state {
-    omni_settings *settings;
+    omni_ini_take *take;
+    void *user;
     const char *path;
     FILE *file;
     int line;         /* of what inih sees now, from 1 */
@@ -30,15 +30,10 @@ typedef struct ini_state {
     int error_line;
 } ini_state;
 
-__attribute__((format(printf, 2, 3))) static void ini_fail(ini_state *s, const char *format, ...) {
+static void ini_fail(ini_state *s, omni_status status, const char *text) {
     if (s->error.status != OMNI_OK) return;
-    char text[300];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     s->error_line = s->line;
-    omni_error_set(&s->error, OMNI_BAD_INPUT, "%s:%d: %s", s->path, s->line, text);
+    omni_error_set(&s->error, status, "%s:%d: %s", s->path, s->line, text);
 }
 
 /* The next line into text[cap], without leading blanks, with its newline, as fgets does. */
@@ -50,13 +45,15 @@ static char *ini_read_line(char *text, int cap, void *stream) {
     while ((c = getc(s->file)) != EOF) {
         if (length == 0 && c != '\n' && isspace(c)) continue;
         if (c == '\0') {
-            ini_fail(s, "not a text file");
+            ini_fail(s, OMNI_BAD_INPUT, "not a text file");
             return NULL;
         }
         if (length + 2 >= cap &&
             c != '\n') { /* keep room for the newline, or inih thinks that more is to come */
-            ini_fail(s, "the line is longer than %d characters (an ids-file takes long lists of ids)",
-                     cap - 2);
+            char wrong[100];
+            snprintf(wrong, sizeof wrong,
+                     "the line is longer than %d characters (an ids-file takes long lists of ids)", cap - 2);
+            ini_fail(s, OMNI_BAD_INPUT, wrong);
             return NULL;
         }
         text[length++] = (char)c;
@@ -66,47 +63,27 @@ static char *ini_read_line(char *text, int cap, void *stream) {
     return length > 0 ? text : NULL;
 }
 
-/* True when keys of this section are for us. */
-static bool ini_is_ours(ini_state *s, const char *section) {
-    if (!*section) return true;
-    unsigned command = config_command_find(section);
-    if (!command)
-        ini_fail(s, "unknown section [%.40s] (expected run, check, plan, bench, topo or synth)", section);
-    return command == (unsigned)config_command_of(s->settings);
-}
-
-static void ini_unknown(ini_state *s, const char *key) {
-    const char *near = omni_option_suggest(key, config_command_of(s->settings));
-    if (near)
-        ini_fail(s, "unknown key '%.40s' (did you mean '%s'?)", key, near);
-    else
-        ini_fail(s, "unknown key '%.40s' (expected an option of omnibus %s)", key,
-                 omni_command_name(config_command_of(s->settings)));
-}
-
 /* inih's callback: 0 means error. */
 static int ini_take(void *user, const char *section, const char *key, const char *value) {
     ini_state *s = user;
     if (s->error.status != OMNI_OK) return 0;
-    if (!ini_is_ours(s, section)) return s->error.status == OMNI_OK;
-    const omni_option *o = omni_option_find(key);
-    if (!o) {
-        ini_unknown(s, key);
-        return 0;
-    }
-    if (o->id == OMNI_OPT_CONFIG) {
-        ini_fail(s, "a file cannot include another (expected config on the command line only)");
-        return 0;
-    }
     char where[400];
+    omni_error wrong = {0};
     snprintf(where, sizeof where, "%.300s:%d: %s", s->path, s->line, key);
-    if (config_store(s->settings, o->id, value, OMNI_FROM_FILE, where, &s->error) == OMNI_OK) return 1;
-    s->error_line = s->line;
+    omni_ini_line line = {.section = section, .key = key, .value = value, .where = where};
+    if (s->take(s->user, &line, &wrong) == OMNI_OK) return 1;
+    /* An error that begins with the place says it itself. */
+    if (strncmp(wrong.text, where, strlen(where)) == 0) {
+        s->error = wrong;
+        s->error_line = s->line;
+    } else {
+        ini_fail(s, wrong.status, wrong.text);
+    }
     return 0;
 }
 
-omni_status omni_settings_load(omni_settings *settings, const char *path, omni_error *err) {
-    ini_state s = {.settings = settings, .path = path, .file = fopen(path, "re")};
+omni_status omni_ini_read(const char *path, omni_ini_take *take, void *user, omni_error *err) {
+    ini_state s = {.take = take, .user = user, .path = path, .file = fopen(path, "re")};
     if (!s.file) return omni_error_set(err, OMNI_BAD_INPUT, "%s: cannot open (%s)", path, strerror(errno));
     errno = 0;
     int line = ini_parse_stream(ini_read_line, &s, ini_take, &s);
@@ -121,4 +98,35 @@ omni_status omni_settings_load(omni_settings *settings, const char *path, omni_e
                               line);
     if (s.error.status != OMNI_OK) return omni_error_set(err, s.error.status, "%s", s.error.text);
     return OMNI_OK;
+}
+
+/* --- settings --------------------------------------------------------------------------------- */
+
+static omni_status unknown_key(const omni_settings *s, const char *key, omni_error *err) {
+    const char *near = omni_option_suggest(key, config_command_of(s));
+    if (near)
+        return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' (did you mean '%s'?)", key, near);
+    return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' (expected an option of omnibus %s)", key,
+                          omni_command_name(config_command_of(s)));
+}
+
+/* Keys before a section are for us, and those of our own. */
+static omni_status take_setting(void *user, const omni_ini_line *line, omni_error *err) {
+    omni_settings *s = user;
+    unsigned command = *line->section ? config_command_find(line->section) : (unsigned)config_command_of(s);
+    if (!command)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "unknown section [%.40s] (expected run, check, plan, topo or synth)",
+                              line->section);
+    if (command != (unsigned)config_command_of(s)) return OMNI_OK;
+    const omni_option *o = omni_option_find(line->key);
+    if (!o) return unknown_key(s, line->key, err);
+    if (o->id == OMNI_OPT_CONFIG)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "a file cannot include another (expected config on the command line only)");
+    return config_store(s, o->id, line->value, OMNI_FROM_FILE, line->where, err);
+}
+
+omni_status omni_settings_load(omni_settings *settings, const char *path, omni_error *err) {
+    return omni_ini_read(path, take_setting, settings, err);
 }
