@@ -1,0 +1,112 @@
+/* array.h (private): what the files of this room share.
+ *
+ *   file.c     array files                        rates.c    figures -> integer rates -> picoseconds
+ *   work.c     what a step is for one rank        runs.c     which ranks of a piece have the same work
+ *   walk.c     a pass over the virtual clocks     message.c  messages within a stage; tree.c: trees
+ *   joined.c   messages of all groups at once, and of the host port
+ *   memory.c   what a PE must hold                search.c   the best of many plans
+ */
+#ifndef ARRAY_ARRAY_H
+#define ARRAY_ARRAY_H
+
+#include "omnibus/array.h"
+
+/* Rows of the table of keys. */
+enum {
+    ARRAY_PES,
+    PE_MACS,
+    PE_OPS,
+    PE_CLOCK,
+    PE_BANDWIDTH,
+    PE_MEMORY,
+    BUS_WIDTH,
+    BUS_CLOCK,
+    BUS_ARBITRATION,
+    BUS_HEADER,
+    BUS_BURST,
+    BUS_HOP,
+    BUS_PIECES,
+    BUS_CUT,
+    TREE_LEVEL,
+    TREE_CHUNK,
+    TREE_ADD,
+    TREE_WIDTH,
+    TREE_CLOCK,
+    TREE_HOP,
+    HOST_BANDWIDTH,
+    HOST_LATENCY,
+    ENERGY_MAC,
+    ENERGY_OP,
+    ENERGY_MEMORY,
+    ENERGY_BUS,
+    ENERGY_TREE,
+    ENERGY_HOST,
+    ENERGY_IDLE,
+    ARRAY_KEYS
+};
+
+struct omni_array {
+    char name[128];
+    double value[ARRAY_KEYS]; /* HUGE_VAL: infinite */
+    bool own_wires;
+};
+
+/* --- rates.c ---------------------------------------------------------------------------------- */
+
+/* The array in integers. Times of one thing are attoseconds (10^-18 s), each rounded to the nearest once,
+ * here; sums of things become picoseconds, rounded up. Nothing after this is floating point, so all hosts
+ * agree. */
+typedef struct wire_rates {
+    uint64_t cycle_as;
+    uint64_t width; /* bytes a cycle; UINT64_MAX: infinite */
+    uint64_t hop_ps;
+} wire_rates;
+
+typedef struct machine {
+    uint64_t mac_as, op_as, memory_as, add_as, host_as; /* the last three: a byte */
+    uint64_t memory_bytes;                              /* UINT64_MAX: infinite */
+    wire_rates bus, tree;                               /* the same unless the tree has its own wires */
+    uint64_t arbitration, header, burst, cut;           /* cycles; bytes */
+    uint64_t pieces;
+    uint64_t level, chunk; /* cycles; bytes */
+    bool own_wires;
+    uint64_t host_latency_ps;
+    uint64_t mac_fj, op_fj, memory_fj, bus_fj, tree_fj, host_fj; /* femtojoules */
+    uint64_t idle_fw;                                            /* femtojoules a nanosecond: microwatts */
+} machine;
+void machine_set(machine *m, const omni_array *array);
+
+/* Saturating, so that an absurd plan costs "forever" instead of nothing. */
+uint64_t sat_add(uint64_t a, uint64_t b);
+uint64_t sat_mul(uint64_t a, uint64_t b);
+uint64_t ceil_div(uint64_t a, uint64_t b); /* b > 0 */
+
+/* n things of `as` attoseconds each, in picoseconds, rounded up. */
+uint64_t picoseconds(uint64_t n, uint64_t as);
+
+/* One message of m bytes on a piece of p PEs: arbitration, a header for each burst, whole cycles of data,
+ * distance. */
+uint64_t bus_ps(const machine *m, uint64_t bytes, size_t p);
+uint64_t bus_cut_ps(const machine *m); /* once where a piece is cut otherwise than before */
+
+/* A level of the tree between partners 2^k PEs apart: `turns` pairs share wires one after the other, then all
+ * combine. Combining costs nothing in a gather. */
+uint64_t level_ps(const machine *m, size_t k, uint64_t bytes, uint64_t turns, bool combine);
+uint64_t host_ps(const machine *m, uint64_t bytes); /* one message of the host port */
+
+/* --- work.c ----------------------------------------------------------------------------------- */
+
+/* What a compute step is for one rank. */
+typedef struct work {
+    uint64_t macs, ops, bytes; /* bytes: of its own memory, read and written */
+} work;
+work step_work(const omni_plan *plan, const omni_step *s, const omni_extent *x, size_t p, size_t index);
+/* Of `outputs` outputs of a weight, for a rank with these rows: a message of a weight stream. */
+work stream_work(const omni_plan *plan, const omni_step *s, size_t rows, size_t outputs);
+uint64_t work_ps(const machine *m, const work *w); /* max(flops / rate, bytes / bandwidth) */
+size_t weight_bytes(const omni_plan *plan);        /* of an element of a matrix */
+/* Bytes of the moving parts in a row: whole, or index i's slice of them. */
+uint64_t wire_row_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t p,
+                        const size_t *index);
+
+#endif

@@ -1,0 +1,248 @@
+/* file.c: array files: one table of keys, which files, --set and the README's list are read by. Every key
+ * must be given: a figure that is silently assumed is a figure nobody checked.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "array/array.h"
+#include "omnibus/config.h"
+
+/* clang-format off */
+/* whole, may be infinite, only with wires of its own */
+#define ANY       false, false, false
+#define WHOLE     true, false, false
+#define ENDLESS   false, true, false
+#define COUNT_OF  true, true, false
+static const omni_array_key keys[ARRAY_KEYS] = {
+    [ARRAY_PES] = {"array", "pes", 1, 1 << 20, WHOLE, "PEs that there are"},
+    [PE_MACS] = {"pe", "macs_per_cycle", 1, 1e9, ENDLESS, "multiply-accumulates of a matmul"},
+    [PE_OPS] = {"pe", "ops_per_cycle", 1e-3, 1e9, ENDLESS, "element-wise operations"},
+    [PE_CLOCK] = {"pe", "clock_mhz", 1e-3, 1e6, ANY, "of both"},
+    [PE_BANDWIDTH] = {"pe", "memory_gb_per_s", 1e-3, 1e6, ENDLESS, "of its own memory (10^9 bytes)"},
+    [PE_MEMORY] = {"pe", "memory_mib", 1e-3, 1e9, ENDLESS, "size of its own memory (2^20 bytes)"},
+    [BUS_WIDTH] = {"bus", "width_bytes", 1, 1e6, COUNT_OF, "moved in a cycle"},
+    [BUS_CLOCK] = {"bus", "clock_mhz", 1e-3, 1e6, ENDLESS, ""},
+    [BUS_ARBITRATION] = {"bus", "arbitration_cycles", 0, 1e6, WHOLE, "once a message"},
+    [BUS_HEADER] = {"bus", "header_cycles", 0, 1e6, WHOLE, "once a burst"},
+    [BUS_BURST] = {"bus", "burst_bytes", 1, 1e9, COUNT_OF, "most behind one header"},
+    [BUS_HOP] = {"bus", "hop_ps", 0, 1e9, WHOLE, "delay for each PE of the piece"},
+    [BUS_PIECES] = {"bus", "pieces", 1, 1e6, COUNT_OF, "most that it can be cut into"},
+    [BUS_CUT] = {"bus", "cut_cycles", 0, 1e6, WHOLE, "to cut or join a piece"},
+    [TREE_LEVEL] = {"tree", "level_cycles", 0, 1e6, WHOLE, "fixed, for each level and chunk"},
+    [TREE_CHUNK] = {"tree", "chunk_bytes", 4, 1e9, COUNT_OF, "most behind one of them"},
+    [TREE_ADD] = {"tree", "add_gb_per_s", 1e-3, 1e6, ENDLESS, "addends that a PE combines (10^9 bytes)"},
+    [TREE_WIDTH] = {"tree", "width_bytes", 1, 1e6, true, true, true, "moved in a cycle"},
+    [TREE_CLOCK] = {"tree", "clock_mhz", 1e-3, 1e6, false, true, true, ""},
+    [TREE_HOP] = {"tree", "hop_ps", 0, 1e9, true, false, true, "delay for each PE between partners"},
+    [HOST_BANDWIDTH] = {"host", "gb_per_s", 1e-3, 1e6, ENDLESS, "of the host port (10^9 bytes)"},
+    [HOST_LATENCY] = {"host", "latency_ns", 0, 1e9, ANY, "once a message"},
+    [ENERGY_MAC] = {"energy", "pj_per_mac", 0, 1e6, ANY, "a multiply-accumulate"},
+    [ENERGY_OP] = {"energy", "pj_per_op", 0, 1e6, ANY, "an element-wise operation"},
+    [ENERGY_MEMORY] = {"energy", "pj_per_memory_byte", 0, 1e6, ANY, "read or written in a PE's own memory"},
+    [ENERGY_BUS] = {"energy", "pj_per_bus_byte", 0, 1e6, ANY, "broadcast or addressed, all readers together"},
+    [ENERGY_TREE] = {"energy", "pj_per_tree_byte", 0, 1e6, ANY, "of a pair transfer, with its addition"},
+    [ENERGY_HOST] = {"energy", "pj_per_host_byte", 0, 1e6, ANY, "through the host port"},
+    [ENERGY_IDLE] = {"energy", "mw_per_pe", 0, 1e6, ANY, "of every PE all the time"},
+};
+/* clang-format on */
+
+const omni_array_key *omni_array_keys(size_t *count) {
+    *count = ARRAY_KEYS;
+    return keys;
+}
+
+/* --- one value -------------------------------------------------------------------------------- */
+
+/* A plain decimal number. False for signs, "nan", "inf", "0x10" and the like. */
+static bool parse_number(const char *text, double *out) {
+    char *end;
+    if (!isdigit((unsigned char)text[0]) || strspn(text, "0123456789.eE+-") != strlen(text)) return false;
+    errno = 0;
+    *out = strtod(text, &end);
+    return !*end && isfinite(*out);
+}
+
+static omni_status bad_value(const omni_array_key *k, const char *text, const char *where, omni_error *err) {
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: '%.40s' (expected %s from %.10g to %.10g%s)", where, text,
+                          k->whole ? "a whole number" : "a number", k->min, k->max,
+                          k->infinite ? ", or infinite" : "");
+}
+
+static omni_status parse_value(const omni_array_key *k, const char *text, const char *where, double *out,
+                               omni_error *err) {
+    *out = HUGE_VAL;
+    if (k->infinite && strcmp(text, "infinite") == 0) return OMNI_OK;
+    bool fits = parse_number(text, out) && *out >= k->min && *out <= k->max;
+    return fits && (!k->whole || floor(*out) == *out) ? OMNI_OK : bad_value(k, text, where, err);
+}
+
+/* "width_bytes", or without its unit "width". */
+static bool is_called(const omni_array_key *k, const char *name) {
+    size_t n = strlen(name);
+    return strncmp(k->name, name, n) == 0 && (!k->name[n] || k->name[n] == '_');
+}
+
+static size_t find_key(const char *section, size_t length, const char *name, bool exact) {
+    for (size_t i = 0; i < ARRAY_KEYS; i++)
+        if (strlen(keys[i].section) == length && strncmp(keys[i].section, section, length) == 0 &&
+            (exact ? strcmp(keys[i].name, name) == 0 : is_called(&keys[i], name)))
+            return i;
+    return ARRAY_KEYS;
+}
+
+static const char *const wires[] = {"bus", "own"};
+
+static omni_status parse_wires(const char *text, const char *where, bool *own, omni_error *err) {
+    *own = strcmp(text, wires[1]) == 0;
+    if (*own || strcmp(text, wires[0]) == 0) return OMNI_OK;
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: '%.40s' (expected bus or own)", where, text);
+}
+
+/* --- a file ----------------------------------------------------------------------------------- */
+
+typedef struct reader {
+    omni_array *array;
+    bool given[ARRAY_KEYS], wires;
+    char where[ARRAY_KEYS][320]; /* of each that was given */
+} reader;
+
+static omni_status unknown_key(const omni_ini_line *line, omni_error *err) {
+    const char *nearest = NULL;
+    size_t best = 4, length = strlen(line->section);
+    bool section = false;
+    for (size_t i = 0; i < ARRAY_KEYS; i++) {
+        if (strcmp(keys[i].section, line->section) != 0) continue;
+        size_t distance = omni_edit_distance(line->key, keys[i].name);
+        section = true;
+        if (distance >= best && !(length && is_called(&keys[i], line->key))) continue;
+        best = distance;
+        nearest = keys[i].name;
+    }
+    if (!section)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "unknown section [%.40s] (expected array, pe, bus, tree, host or energy)",
+                              line->section);
+    if (nearest)
+        return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' (did you mean '%s'?)", line->key,
+                              nearest);
+    return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' in [%.40s]", line->key, line->section);
+}
+
+static omni_status take_key(void *user, const omni_ini_line *line, omni_error *err) {
+    reader *r = user;
+    bool tree_wires = strcmp(line->section, "tree") == 0 && strcmp(line->key, "wires") == 0;
+    size_t k = find_key(line->section, strlen(line->section), line->key, true);
+    if (!tree_wires && k == ARRAY_KEYS) return unknown_key(line, err);
+    bool *given = tree_wires ? &r->wires : &r->given[k];
+    if (*given) return omni_error_set(err, OMNI_BAD_INPUT, "%s: given twice", line->where);
+    *given = true;
+    if (tree_wires) return parse_wires(line->value, line->where, &r->array->own_wires, err);
+    snprintf(r->where[k], sizeof r->where[k], "%.319s", line->where);
+    return parse_value(&keys[k], line->value, line->where, &r->array->value[k], err);
+}
+
+/* Everything is there, and nothing that would be ignored. */
+static omni_status check_whole(const reader *r, const char *path, omni_error *err) {
+    if (!r->wires)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: no [tree] wires (expected bus or own)", path);
+    for (size_t k = 0; k < ARRAY_KEYS; k++) {
+        bool wanted = r->array->own_wires || !keys[k].own_wires;
+        if (wanted && !r->given[k])
+            return omni_error_set(err, OMNI_BAD_INPUT, "%s: no [%s] %s (expected a value for every key)",
+                                  path, keys[k].section, keys[k].name);
+        if (!wanted && r->given[k])
+            return omni_error_set(err, OMNI_BAD_INPUT,
+                                  "%s: of a tree whose wires are the bus's (expected it with wires = own)",
+                                  r->where[k]);
+    }
+    return OMNI_OK;
+}
+
+/* "configs/arrays/ideal.ini" is called "ideal". */
+static void name_after(omni_array *a, const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    size_t length = strlen(base);
+    if (length > 4 && strcmp(base + length - 4, ".ini") == 0) length -= 4;
+    snprintf(a->name, sizeof a->name, "%.*s", (int)length, base);
+}
+
+omni_status omni_array_load(const char *file, omni_array **out, omni_error *err) {
+    char path[512];
+    *out = NULL;
+    bool named = !strchr(file, '/') && access(file, F_OK) != 0;
+    snprintf(path, sizeof path, named ? "configs/arrays/%.480s.ini" : "%.500s", file);
+    reader *r = omni_alloc(sizeof *r);
+    omni_array *a = omni_alloc(sizeof *a);
+    omni_status status = r && a ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
+    if (!status) r->array = a;
+    if (!status) status = omni_ini_read(path, take_key, r, err);
+    if (!status) status = check_whole(r, path, err);
+    if (!status) name_after(a, path);
+    if (!status) *out = a;
+    omni_free(r);
+    if (status) omni_array_free(a);
+    return status;
+}
+
+omni_array *omni_array_copy(const omni_array *array) {
+    omni_array *a = omni_alloc(sizeof *a);
+    if (a) *a = *array;
+    return a;
+}
+
+void omni_array_free(omni_array *array) {
+    omni_free(array);
+}
+
+/* --- changing and asking ---------------------------------------------------------------------- */
+
+static size_t find_dotted(const char *key) {
+    const char *dot = strchr(key, '.');
+    return dot ? find_key(key, (size_t)(dot - key), dot + 1, false) : ARRAY_KEYS;
+}
+
+/* Wires can be taken away, not made up. */
+static omni_status set_wires(omni_array *a, const char *key, const char *value, omni_error *err) {
+    bool own;
+    omni_status status = parse_wires(value, key, &own, err);
+    if (!status && own && !a->own_wires)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: own (expected a file that describes the wires)", key);
+    if (!status) a->own_wires = own;
+    return status;
+}
+
+omni_status omni_array_set(omni_array *a, const char *key, const char *value, omni_error *err) {
+    size_t k = find_dotted(key), used = strlen(a->name);
+    bool tree_wires = strcmp(key, "tree.wires") == 0;
+    if (k == ARRAY_KEYS && !tree_wires)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "unknown key '%.60s' (expected one of an array file, as in bus.width)", key);
+    if (!tree_wires && keys[k].own_wires && !a->own_wires)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%s: of a tree whose wires are the bus's (expected wires = own)", key);
+    omni_status status =
+        tree_wires ? set_wires(a, key, value, err) : parse_value(&keys[k], value, key, &a->value[k], err);
+    if (!status) snprintf(a->name + used, sizeof a->name - used, " %s=%s", key, value);
+    return status;
+}
+
+double omni_array_get(const omni_array *a, const char *key) {
+    size_t k = find_dotted(key);
+    return k == ARRAY_KEYS || (keys[k].own_wires && !a->own_wires) ? NAN : a->value[k];
+}
+
+bool omni_array_own_wires(const omni_array *a) {
+    return a->own_wires;
+}
+
+const char *omni_array_name(const omni_array *a) {
+    return a->name;
+}
+
+size_t omni_array_pes(const omni_array *a) {
+    return (size_t)a->value[ARRAY_PES];
+}
