@@ -1,0 +1,159 @@
+/* message.c: message steps within a stage of a group, and from stage to stage.
+ *
+ * A message starts when its writer is ready and its piece of the bus is free; everybody leaves the step when
+ * its last message has ended. A piece that is cut otherwise than the message before left it is cut (or
+ * joined) first.
+ */
+#include "array/walk.h"
+
+static uint64_t cut_ps(const walk *w, const track *t, unsigned cut) {
+    return t->cut == cut ? 0 : bus_cut_ps(&w->m);
+}
+
+/* Pieces for the pairs of a tree over one of `parts` parts of a stage. */
+static uint64_t tree_share(const walk *w, size_t parts) {
+    const omni_mesh *mesh = &w->plan->mesh;
+    uint64_t share = w->m.pieces / (mesh->groups * mesh->stages * parts);
+    return w->m.own_wires ? UINT64_MAX : share ? share : 1;
+}
+
+/* --- counting --------------------------------------------------------------------------------- */
+
+/* Set bits of all numbers below n. */
+static uint64_t bits_below(uint64_t n) {
+    uint64_t sum = 0;
+    for (unsigned b = 0; b < 63 && n >> b; b++) {
+        uint64_t block = (uint64_t)2 << b, rest = n % block, half = block / 2;
+        sum += n / block * half + (rest > half ? rest - half : 0);
+    }
+    return sum;
+}
+
+static void count_tree(walk *w, const tree_job *t, uint64_t busy_ps, uint64_t times) {
+    omni_counters *c = &w->out->moved;
+    uint64_t bytes = t->slice ? 0 : sat_mul(t->bytes, t->p - 1);
+    for (size_t r = 0; t->slice && r < t->c->runs.count; r++)
+        bytes = sat_add(bytes, sat_mul(t->slice[r], bits_below(t->c->runs.start[r + 1]) -
+                                                        bits_below(t->c->runs.start[r])));
+    *(t->slice ? &c->tree_gathers : &c->reductions) += times;
+    c->tree_levels += times * omni_ceil_log2(t->p);
+    c->tree_bytes += sat_mul(bytes, times);
+    if (!w->m.own_wires) w->busy += (wide)sat_mul(busy_ps, times) * t->p;
+}
+
+static moment earliest(const cell *c) {
+    moment at = c->clock[0];
+    for (size_t r = 1; r < c->runs.count; r++)
+        if (c->clock[r].ps < at.ps) at = c->clock[r];
+    return at;
+}
+
+/* --- in one stage ----------------------------------------------------------------------------- */
+
+static moment broadcast(walk *w, const omni_step *s, const cell *c, const step_cost *cost, uint64_t times) {
+    moment at = wires_start(w, c->clock[0], track_free(c->bus), times);
+    uint64_t ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_STAGE), bus_ps(&w->m, cost->whole, c->p));
+    count_bus(w, s, 1, cost->whole, ps, c->p, times);
+    return spend(w, at, ps, s, OMNI_PRICE_BUS);
+}
+
+/* Reduction or gather. */
+static moment up_the_tree(walk *w, const omni_step *s, const cell *c, const step_cost *cost, uint64_t times) {
+    tree_job t = {.w = w, .s = s, .c = c, .p = c->p, .bytes = cost->whole, .share = tree_share(w, 1)};
+    uint64_t busy;
+    if (s->kind == OMNI_STEP_GATHER) t.slice = cost->run;
+    if (!w->m.own_wires) t.from = track_free(c->bus);
+    wires_start(w, earliest(c), t.from, times);
+    moment end = tree_walk(&t, &busy);
+    count_tree(w, &t, busy, times);
+    return end;
+}
+
+/* Rank after rank, or the root to rank after rank. */
+static moment one_by_one(walk *w, const omni_step *s, const cell *c, const step_cost *cost, uint64_t times) {
+    bool root_writes = s->kind == OMNI_STEP_SCATTER, all = s->kind == OMNI_STEP_ALL_GATHER;
+    moment at = wires_start(w, c->clock[root_writes || all ? 0 : 1], track_free(c->bus), times);
+    uint64_t cut = cut_ps(w, c->bus, OMNI_CUT_STAGE);
+    for (size_t r = all ? 0 : 1; r < c->runs.count; r++) { /* index 0 is a run of its own */
+        uint64_t bytes = cost->run[r], ranks = c->runs.start[r + 1] - c->runs.start[r];
+        if (bytes == 0) continue;
+        uint64_t ps = sat_add(cut, sat_mul(bus_ps(&w->m, bytes, c->p), ranks));
+        if (!root_writes) at = later(at, c->clock[r]);
+        at = spend(w, at, ps, s, OMNI_PRICE_BUS);
+        count_bus(w, s, ranks, sat_mul(bytes, ranks), ps, c->p, times);
+        cut = 0;
+    }
+    return at;
+}
+
+static void in_stage(walk *w, const omni_step *s, cell *c, const step_cost *cost, uint64_t times) {
+    bool tree = s->kind == OMNI_STEP_REDUCE || s->kind == OMNI_STEP_GATHER;
+    bool bus = !tree || !w->m.own_wires;
+    moment end = (tree                             ? up_the_tree
+                  : s->kind == OMNI_STEP_BROADCAST ? broadcast
+                                                   : one_by_one)(w, s, c, cost, times);
+    if (bus) track_take(c->bus, end, tree ? CUT_TREE : OMNI_CUT_STAGE);
+    cell_leave(c, end);
+}
+
+/* --- in the heads of a stage ------------------------------------------------------------------ */
+
+/* The ranks of one head, on a further piece: heads that have no piece of their own take turns. */
+static moment in_head(walk *w, const omni_step *s, const cell *c, const step_cost *cost, omni_range head,
+                      moment wires, uint64_t times) {
+    moment ready = c->clock[runs_of(&c->runs, head.start)];
+    if (s->kind == OMNI_STEP_BROADCAST) {
+        uint64_t ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_HEAD), bus_ps(&w->m, cost->whole, head.count));
+        count_bus(w, s, 1, cost->whole, ps, head.count, times);
+        return spend(w, wires_start(w, ready, wires, times), ps, s, OMNI_PRICE_BUS);
+    }
+    tree_job t = {.w = w, .s = s, .c = c, .first = head.start, .p = head.count, .bytes = cost->whole};
+    uint64_t busy;
+    t.share = tree_share(w, w->plan->mesh.heads);
+    if (!w->m.own_wires) t.from = wires;
+    wires_start(w, ready, t.from, times);
+    moment end = tree_walk(&t, &busy);
+    count_tree(w, &t, busy, times);
+    return end;
+}
+
+static void in_heads(walk *w, const omni_step *s, cell *c, const step_cost *cost, uint64_t times) {
+    size_t heads = w->plan->mesh.heads;
+    bool reduces = s->kind == OMNI_STEP_REDUCE, bus = !reduces || !w->m.own_wires;
+    for (size_t k = 0; k < heads; k++) {
+        omni_range head = omni_split(c->p, heads, k);
+        moment *wires = &c->bus->free[omni_split_owner(heads, c->bus->subs, k)];
+        if (head.count < 2) continue;
+        moment end = in_head(w, s, c, cost, head, *wires, times);
+        if (bus) *wires = end;
+        for (size_t r = runs_of(&c->runs, head.start); c->runs.start[r] < head.start + head.count; r++)
+            c->clock[r] = later(end, c->clock[r]);
+    }
+    if (bus) c->bus->cut = reduces ? CUT_TREE : OMNI_CUT_HEAD;
+}
+
+void message_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
+    const step_cost *cost = cost_of(w, c, s);
+    if (c->p == 1 || cost->whole == 0) return;
+    (s->cut == OMNI_CUT_HEAD ? in_heads : in_stage)(w, s, c, cost, times);
+}
+
+/* --- from stage to stage ---------------------------------------------------------------------- */
+
+/* Only the two roots take part. */
+void hand_off_walk(walk *w, const omni_step *s, cell *from, cell *to, const omni_part *part, uint64_t times) {
+    const omni_value *v = &w->plan->value[s->in[0]];
+    size_t p = from->p + to->p;
+    uint64_t bytes =
+        sat_mul(wire_row_bytes(w->plan, s, v, p, NULL), omni_rows_count(v->rows, part->extent, p, 0));
+    if (bytes == 0) return;
+    moment at = wires_start(w, from->clock[0], later(track_free(from->bus), track_free(to->bus)), times);
+    bool cut = from->bus->cut != OMNI_CUT_BOUNDARY || to->bus->cut != OMNI_CUT_BOUNDARY;
+    uint64_t ps = sat_add(cut ? bus_cut_ps(&w->m) : 0, bus_ps(&w->m, bytes, p));
+    moment end = spend(w, at, ps, s, OMNI_PRICE_BUS);
+    count_bus(w, s, 1, bytes, ps, p, times);
+    track_take(from->bus, end, OMNI_CUT_BOUNDARY);
+    track_take(to->bus, end, OMNI_CUT_BOUNDARY);
+    from->clock[0] = later(end, from->clock[0]);
+    to->clock[0] = later(end, to->clock[0]);
+}

@@ -1,0 +1,168 @@
+/* setup.c: the state of a pass: which groups do the same, what their ranks' runs are, and which pieces of the
+ * bus they have.
+ *
+ * A bus that can be cut into M pieces serves P stages of groups. M >= P: each has a piece of its own, which
+ * its tree (or its heads) cut further, into M/P. M < P: neighbours share a piece and take turns, message by
+ * message, in the plan's order.
+ */
+#include <stdlib.h>
+
+#include "array/setup.h"
+
+/* --- classes of groups ------------------------------------------------------------------------ */
+
+static size_t ranks_in(const omni_plan *plan, size_t group) {
+    return omni_split(plan->mesh.used, plan->mesh.groups, group).count;
+}
+
+static bool shares_pieces(const walk *w) {
+    const omni_mesh *mesh = &w->plan->mesh;
+    bool talks = omni_plan_widest(w->plan) > 1 || mesh->stages > 1;
+    return talks && mesh->groups * mesh->stages > w->m.pieces;
+}
+
+static bool keeps_tokens(const omni_plan *plan) {
+    for (size_t l = 0; l < plan->model->shape.layers; l++)
+        if (plan->kv[l] == OMNI_KV_TOKENS) return true;
+    return false;
+}
+
+/* Sequences [start, start + count) of the pass look the same as those of another group. */
+static bool same_sequences(const walk *w, omni_range a, omni_range b) {
+    size_t stride = keeps_tokens(w->plan) ? omni_plan_widest(w->plan) : 1;
+    if (a.count != b.count || a.start % stride != b.start % stride) return false;
+    if (w->pass.mark) return a.count == 0;
+    for (size_t i = 0; i < a.count; i++)
+        if (w->pass.first[a.start + i] != w->pass.first[b.start + i] ||
+            w->pass.counts[a.start + i] != w->pass.counts[b.start + i] ||
+            omni_split(w->pass.marks, w->pass.sequences, a.start + i).count !=
+                omni_split(w->pass.marks, w->pass.sequences, b.start + i).count)
+            return false;
+    return true;
+}
+
+/* Group g does what group g-1 does. */
+static bool same_group(const walk *w, size_t g) {
+    const omni_plan *plan = w->plan;
+    if (ranks_in(plan, g) != ranks_in(plan, g - 1) || shares_pieces(w)) return false;
+    if (plan->mesh.tokens) return omni_split(w->pass.tokens, plan->mesh.groups, g - 1).count == 0;
+    return same_sequences(w, omni_group_sequences(&plan->mesh, w->pass.sequences, g - 1),
+                          omni_group_sequences(&plan->mesh, w->pass.sequences, g));
+}
+
+/* The first group behind g that may differ from the one before it: there are many without anything to do. */
+static size_t next_group(const walk *w, size_t g) {
+    const omni_mesh *mesh = &w->plan->mesh;
+    size_t busy = mesh->tokens ? w->pass.tokens : w->pass.sequences, larger = mesh->used % mesh->groups;
+    if (g < busy || shares_pieces(w)) return g + 1;
+    return g < larger ? larger : mesh->groups;
+}
+
+static bool find_classes(walk *w) {
+    size_t groups = w->plan->mesh.groups, most = 0;
+    for (size_t g = 0; g < groups; g = next_group(w, g)) most += g == 0 || !same_group(w, g);
+    w->class = omni_alloc_array(most, sizeof *w->class);
+    if (!w->class) return false;
+    for (size_t g = 0; g < groups; g = next_group(w, g)) {
+        if (g == 0 || !same_group(w, g)) w->class[w->classes++].first = g;
+        w->class[w->classes - 1].count = next_group(w, g) - w->class[w->classes - 1].first;
+    }
+    return true;
+}
+
+static bool find_parts(walk *w, group_class *k) {
+    omni_parts it = omni_parts_begin(w->plan, w->pass, k->first);
+    omni_part part;
+    size_t capacity = 0;
+    while (omni_parts_next(&it, &part)) {
+        if (k->parts == capacity) {
+            capacity = capacity ? 2 * capacity : 1;
+            omni_part *more = realloc(k->part, capacity * sizeof *more);
+            if (!more) return false;
+            k->part = more;
+        }
+        k->part[k->parts++] = part;
+    }
+    return true;
+}
+
+/* --- cells and tracks ------------------------------------------------------------------------- */
+
+static bool add_cells(walk *w, group_class *k) {
+    size_t stages = w->plan->mesh.stages;
+    k->cell = omni_alloc_array(stages, sizeof *k->cell);
+    for (size_t s = 0; k->cell && s < stages; s++) {
+        cell *c = &k->cell[s];
+        c->p = omni_mesh_ranks(&w->plan->mesh, k->first, s).count;
+        if (!runs_find(w->plan, s, c->p, k->part, k->parts, &c->runs)) return false;
+        c->clock = omni_alloc_array(c->runs.count, sizeof *c->clock);
+        if (!c->clock) return false;
+    }
+    return k->cell != NULL;
+}
+
+/* Pieces that a stage can cut its own into: for heads, and pairs of a tree. */
+static size_t further_pieces(const walk *w) {
+    uint64_t each = w->m.pieces / (w->plan->mesh.groups * w->plan->mesh.stages), heads = w->plan->mesh.heads;
+    return each < heads ? (size_t)(each ? each : 1) : heads ? heads : 1;
+}
+
+static bool add_tracks(walk *w) {
+    size_t stages = w->plan->mesh.stages, wanted = w->plan->mesh.groups * stages;
+    bool shared = shares_pieces(w);
+    w->tracks = shared ? (size_t)w->m.pieces : w->classes * stages;
+    w->track = omni_alloc_array(w->tracks, sizeof *w->track);
+    for (size_t t = 0; w->track && t < w->tracks; t++) {
+        w->track[t] = (track){.subs = further_pieces(w), .cut = OMNI_CUT_STAGE};
+        w->track[t].free = omni_alloc_array(w->track[t].subs, sizeof *w->track[t].free);
+        if (!w->track[t].free) return false;
+    }
+    for (size_t g = 0; w->track && g < w->classes; g++)
+        for (size_t s = 0; s < stages; s++)
+            w->class[g].cell[s].bus =
+                &w->track[shared ? omni_split_owner(wanted, w->tracks, w->class[g].first * stages + s)
+                                 : g * stages + s];
+    return w->track != NULL;
+}
+
+bool walk_open(walk *w) {
+    w->twin = twins_find(w->plan);
+    if (!w->twin || !find_classes(w)) return false;
+    for (size_t g = 0; g < w->classes; g++)
+        if (!find_parts(w, &w->class[g]) || !add_cells(w, &w->class[g])) return false;
+    return add_tracks(w);
+}
+
+static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
+    for (size_t i = 0; c->cost && i < plan->block[stage].count; i++) omni_free(c->cost[i].run);
+    omni_free(c->cost);
+    omni_free(c->clock);
+    omni_free(c->runs.start);
+}
+
+void walk_close(walk *w) {
+    for (size_t g = 0; g < w->classes; g++) {
+        for (size_t s = 0; w->class[g].cell && s < w->plan->mesh.stages; s++)
+            close_cell(w->plan, s, &w->class[g].cell[s]);
+        omni_free(w->class[g].cell);
+        free(w->class[g].part);
+    }
+    for (size_t t = 0; w->track && t < w->tracks; t++) omni_free(w->track[t].free);
+    omni_free(w->track);
+    omni_free(w->class);
+    omni_free(w->twin);
+    free(w->chain);
+}
+
+omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
+                            omni_error *err) {
+    walk w = {.plan = plan, .pass = pass, .out = out};
+    *out = (omni_price){0};
+    machine_set(&w.m, array);
+    omni_status status =
+        walk_open(&w) ? OMNI_OK
+                      : omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'", plan->spec.name);
+    if (!status) status = walk_run(&w, err);
+    walk_close(&w);
+    return status;
+}

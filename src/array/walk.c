@@ -1,0 +1,217 @@
+/* walk.c: a pass over the virtual clocks, in the plan's total order: wave by wave, stage by stage, step by
+ * step, class by class; then the hand-offs. The executor's order (pe/exec.c), with clocks instead of threads.
+ */
+#include <stdlib.h>
+
+#include "array/setup.h"
+
+/* --- moments ---------------------------------------------------------------------------------- */
+
+moment later(moment a, moment b) {
+    return b.ps > a.ps ? b : a;
+}
+
+/* Moments know what they were reached through, so that the critical path can be walked back from the last. */
+moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind) {
+    if (ps == 0) return from;
+    if (w->links == w->capacity) {
+        size_t wanted = w->capacity ? 2 * w->capacity : 4096;
+        link *more = wanted < UINT32_MAX ? realloc(w->chain, wanted * sizeof *more) : NULL;
+        if (!more) {
+            w->out_of_memory = true;
+            return from;
+        }
+        w->chain = more;
+        w->capacity = wanted;
+        if (w->links == 0) w->links = 1; /* 0: the beginning */
+    }
+    w->chain[w->links] = (link){ps, from.why, (uint32_t)(s - w->plan->step), kind};
+    return (moment){sat_add(from.ps, ps), (uint32_t)w->links++};
+}
+
+moment cell_latest(const cell *c) {
+    moment at = c->clock[0];
+    for (size_t r = 1; r < c->runs.count; r++) at = later(at, c->clock[r]);
+    return at;
+}
+
+void cell_leave(cell *c, moment at) {
+    for (size_t r = 0; r < c->runs.count; r++) c->clock[r] = later(at, c->clock[r]);
+}
+
+moment track_free(const track *t) {
+    moment at = t->free[0];
+    for (size_t k = 1; k < t->subs; k++) at = later(at, t->free[k]);
+    return at;
+}
+
+void track_take(track *t, moment until, unsigned cut) {
+    for (size_t k = 0; k < t->subs; k++) t->free[k] = until;
+    t->cut = cut;
+}
+
+moment wires_start(walk *w, moment ready, moment wires, uint64_t times) {
+    if (wires.ps > ready.ps) {
+        w->out->conflicts = sat_add(w->out->conflicts, times);
+        w->out->wait_ps = sat_add(w->out->wait_ps, sat_mul(times, wires.ps - ready.ps));
+    }
+    return later(ready, wires);
+}
+
+void count_bus(walk *w, const omni_step *s, uint64_t messages, uint64_t bytes, uint64_t ps, size_t p,
+               uint64_t times) {
+    omni_counters *c = &w->out->moved;
+    bool addressed =
+        s->kind == OMNI_STEP_SCATTER || s->kind == OMNI_STEP_COLLECT || s->kind == OMNI_STEP_HAND_OFF;
+    uint64_t all = sat_mul(messages, times);
+    *(addressed ? &c->addressed_messages : &c->broadcasts) += all;
+    *(addressed ? &c->addressed_bytes : &c->broadcast_bytes) += sat_mul(bytes, times);
+    if (s->kind == OMNI_STEP_SCATTER) c->scatter_messages += all;
+    if (s->kind == OMNI_STEP_COLLECT) c->gather_messages += all;
+    w->out->grants = sat_add(w->out->grants, all);
+    w->busy += (wide)sat_mul(ps, times) * p;
+}
+
+const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s) {
+    return &c->cost[w->twin[s - w->plan->step] - w->plan->block[s->stage].start];
+}
+
+const omni_part *part_in(const group_class *g, size_t stage, size_t wave) {
+    return wave < stage || wave - stage >= g->parts ? NULL : &g->part[wave - stage];
+}
+
+/* --- the order -------------------------------------------------------------------------------- */
+
+static void add_work(walk *w, const step_cost *c, uint64_t times) {
+    w->out->macs = sat_add(w->out->macs, sat_mul(c->total.macs, times));
+    w->out->ops = sat_add(w->out->ops, sat_mul(c->total.ops, times));
+    w->out->memory_bytes = sat_add(w->out->memory_bytes, sat_mul(c->total.bytes, times));
+    w->computing += c->rank_ps * times;
+}
+
+static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
+    const step_cost *cost = cost_of(w, c, s);
+    for (size_t r = 0; r < c->runs.count; r++)
+        c->clock[r] = spend(w, c->clock[r], cost->run[r], s, OMNI_PRICE_COMPUTE);
+    add_work(w, cost, times);
+}
+
+static void walk_step(walk *w, const omni_step *s, size_t wave) {
+    if (s->kind == OMNI_STEP_TAP) return;
+    if (s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT) {
+        host_walk(w, s, wave);
+    } else if (s->kind == OMNI_STEP_STREAM) {
+        stream_walk(w, s);
+    } else if (s->kind == OMNI_STEP_KV_SHARE) {
+        share_walk(w, s);
+    } else {
+        for (size_t g = 0; g < w->classes; g++) {
+            group_class *k = &w->class[g];
+            if (part_in(k, s->stage, wave))
+                (omni_step_is_message(s) ? message_walk : compute_walk)(w, s, &k->cell[s->stage], k->count);
+        }
+    }
+}
+
+static bool set_costs(walk *w, size_t stage, size_t wave) {
+    for (size_t g = 0; g < w->classes; g++) {
+        const omni_part *part = part_in(&w->class[g], stage, wave);
+        if (part && !costs_set(w, stage, &w->class[g].cell[stage], part)) return false;
+    }
+    return true;
+}
+
+static bool walk_wave(walk *w, size_t wave) {
+    const omni_plan *plan = w->plan;
+    size_t stages = plan->mesh.stages;
+    for (size_t s = 0; s < stages; s++) {
+        if (!set_costs(w, s, wave)) return false;
+        for (size_t i = 0; i < plan->block[s].count; i++)
+            walk_step(w, &plan->step[plan->block[s].start + i], wave);
+    }
+    for (size_t s = 0; s + 1 < stages; s++)
+        for (size_t g = 0; g < w->classes; g++) {
+            const omni_part *part = part_in(&w->class[g], s, wave);
+            cell *from = &w->class[g].cell[s];
+            if (part)
+                hand_off_walk(w, &plan->step[plan->step_count - (stages - 1) + s], from, from + 1, part,
+                              w->class[g].count);
+        }
+    return !w->out_of_memory;
+}
+
+/* --- the result ------------------------------------------------------------------------------- */
+
+const char *omni_price_kind_name(omni_price_kind kind) {
+    static const char *const names[OMNI_PRICE_KINDS] = {"compute", "bus", "tree", "host"};
+    return names[kind];
+}
+
+static const char *op_name(const omni_step *s) {
+    return s->op ? s->op->name : s->kind == OMNI_STEP_HAND_OFF ? "hand-off" : "input";
+}
+
+static void add_row(omni_price *out, const char *op, omni_price_kind kind, uint64_t ps) {
+    size_t i = 0;
+    while (i < out->rows && (strcmp(out->row[i].op, op) != 0 || out->row[i].kind != kind)) i++;
+    if (i == OMNI_PRICE_ROWS) i--; /* no model has so many ops */
+    if (i == out->rows) out->row[out->rows++] = (omni_price_row){op, kind, 0};
+    out->row[i].ps += ps;
+}
+
+static int larger_first(const void *a, const void *b) {
+    uint64_t x = ((const omni_price_row *)a)->ps, y = ((const omni_price_row *)b)->ps;
+    return (x < y) - (x > y);
+}
+
+/* From the last moment back to the beginning. Steps add up first: names are compared for few. */
+static void walk_back(walk *w, moment end) {
+    omni_price *out = w->out;
+    out->ps = end.ps;
+    for (uint32_t at = end.why; at; at = w->chain[at].before) {
+        const link *l = &w->chain[at];
+        out->kind[l->kind] += l->ps;
+        add_row(out, op_name(&w->plan->step[l->step]), l->kind, l->ps);
+    }
+    qsort(out->row, out->rows, sizeof *out->row, larger_first);
+}
+
+static uint64_t clamp(wide x) {
+    return x > UINT64_MAX ? UINT64_MAX : (uint64_t)x;
+}
+
+static void sum_up(walk *w) {
+    omni_price *out = w->out;
+    const omni_counters *c = &out->moved;
+    wide whole = (wide)out->ps * w->plan->mesh.used;
+    if (whole) {
+        out->busy_ppm = clamp(w->busy / (whole / 1000000 + 1));
+        out->computing_ppm = clamp(w->computing / (whole / 1000000 + 1));
+    }
+    wide fj = (wide)out->macs * w->m.mac_fj + (wide)out->ops * w->m.op_fj +
+              (wide)out->memory_bytes * w->m.memory_fj + (wide)c->tree_bytes * w->m.tree_fj +
+              (wide)sat_add(c->broadcast_bytes, c->addressed_bytes) * w->m.bus_fj +
+              (wide)c->host_bytes * w->m.host_fj;
+    wide idle = (wide)sat_mul(w->plan->mesh.pes, w->m.idle_fw) * out->ps / 1000; /* fJ/ns x ps */
+    out->energy_pj = clamp((fj + idle) / 1000);
+}
+
+static moment last_moment(const walk *w) {
+    moment end = w->host;
+    for (size_t g = 0; g < w->classes; g++)
+        for (size_t s = 0; w->class[g].parts && s < w->plan->mesh.stages; s++)
+            end = later(end, cell_latest(&w->class[g].cell[s]));
+    return end;
+}
+
+omni_status walk_run(walk *w, omni_error *err) {
+    size_t most = 0;
+    for (size_t g = 0; g < w->classes; g++) most = w->class[g].parts > most ? w->class[g].parts : most;
+    bool ok = true;
+    for (size_t wave = 0; ok && most && wave < most + w->plan->mesh.stages - 1; wave++)
+        ok = walk_wave(w, wave);
+    if (!ok) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'", w->plan->spec.name);
+    walk_back(w, last_moment(w));
+    sum_up(w);
+    return OMNI_OK;
+}

@@ -1,0 +1,145 @@
+/* walk.h (private): the state of a pass on the virtual clocks.
+ *
+ * Groups that do the same at the same time are one class; ranks of a stage that have the same work are one
+ * run. So a clock stands for many PEs, and the cost of pricing follows from how many different shares there
+ * are, not from how many PEs. What makes this exact is the rule for messages: ranks enter one by one, as they
+ * get ready, and leave together, when the last transfer of the step has ended.
+ *
+ *   class 0: groups 0..2     stage 0: runs [0][1..5][6..15]     stage 1: runs ...
+ *   class 1: group 3         stage 0: ...
+ *
+ * Groups that must share a piece of the bus (more pieces asked for than it can be cut into) are classes of
+ * their own.
+ */
+#ifndef ARRAY_WALK_H
+#define ARRAY_WALK_H
+
+#include "array/array.h"
+
+typedef unsigned __int128 wide;
+
+/* --- runs.c ----------------------------------------------------------------------------------- */
+
+/* Indices 0 .. p-1 of a stage of a group, cut where the work may change. */
+typedef struct runs {
+    size_t count;
+    size_t *start; /* [count + 1], the last is p */
+} runs;
+/* Index 0 is a run of its own. False: no memory. Free start with omni_free. */
+bool runs_find(const omni_plan *plan, size_t stage, size_t p, const omni_part *part, size_t parts, runs *out);
+size_t runs_of(const runs *r, size_t index); /* the run of an index */
+
+/* --- the state -------------------------------------------------------------------------------- */
+
+/* A moment, and what it was reached through: a link of `walk.chain`. */
+typedef struct moment {
+    uint64_t ps;
+    uint32_t why;
+} moment;
+
+typedef struct link {
+    uint64_t ps; /* spent in this step ... */
+    uint32_t before, step;
+    omni_price_kind kind; /* ... so */
+} link;
+
+enum { CUT_TREE = OMNI_CUTS }; /* as a level of the tree left it */
+
+/* A piece of the bus as it is wired; one message at a time, or one in each of its further pieces. */
+typedef struct track {
+    size_t subs;
+    moment *free; /* [subs] */
+    unsigned cut;
+} track;
+
+/* What a step of a block is for one part: of a compute step, picoseconds for each run; of a message, bytes.
+ * */
+typedef struct step_cost {
+    uint64_t *run;  /* [runs]; NULL: of its twin, or one for all */
+    uint64_t whole; /* bytes of the whole value */
+    work total;     /* of all ranks */
+    wide rank_ps;   /* computing, all ranks together */
+} step_cost;
+
+/* The ranks of a stage of a class of groups. */
+typedef struct cell {
+    size_t p;
+    runs runs;
+    moment *clock; /* [runs] */
+    track *bus;
+    step_cost *cost;       /* [steps of the block], of the part priced last */
+    const omni_part *part; /* which that is; NULL: none yet */
+} cell;
+
+typedef struct group_class {
+    size_t first, count; /* groups */
+    omni_part *part;
+    size_t parts;
+    cell *cell; /* [stages] */
+} group_class;
+
+typedef struct walk {
+    const omni_plan *plan;
+    machine m;
+    omni_extent pass;
+    size_t classes;
+    group_class *class;
+    size_t tracks;
+    track *track;
+    uint32_t *twin; /* [steps] the first step that does exactly the same in its stage */
+    moment host;    /* the host port is free again */
+    link *chain;
+    size_t links, capacity;
+    omni_price *out;
+    wide busy, computing; /* picoseconds x ranks */
+    bool out_of_memory;
+} walk;
+
+/* --- walk.c ----------------------------------------------------------------------------------- */
+
+moment later(moment a, moment b); /* the first, if they are the same */
+/* `ps` more in a step, from a moment on. */
+moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind);
+moment cell_latest(const cell *c);
+void cell_leave(cell *c, moment at); /* nobody goes on before */
+moment track_free(const track *t);   /* all of it */
+void track_take(track *t, moment until, unsigned cut);
+/* A message's start: its writer is ready, the wires are free; counts who waits. `times`: so many alike. */
+moment wires_start(walk *w, moment ready, moment wires, uint64_t times);
+/* Further bytes, messages and time on the wires. */
+void count_bus(walk *w, const omni_step *s, uint64_t messages, uint64_t bytes, uint64_t ps, size_t p,
+               uint64_t times);
+const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s);
+const omni_part *part_in(const group_class *g, size_t stage, size_t wave);
+
+/* --- cost.c: the costs of a block, for one part ----------------------------------------------- */
+
+bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part); /* false: no memory */
+uint32_t *twins_find(const omni_plan *plan);                           /* [steps]; NULL: no memory */
+
+/* --- message.c, tree.c, joined.c -------------------------------------------------------------- */
+
+/* A message step in one stage of a class of groups. */
+void message_walk(walk *w, const omni_step *s, cell *c, uint64_t times);
+void hand_off_walk(walk *w, const omni_step *s, cell *from, cell *to, const omni_part *part, uint64_t times);
+
+/* A tree over indices [first, first + p) of a cell: when the root has it all. Leaves are ready at their
+ * clocks, not before `from`. Slices: bytes of each run; NULL: `bytes` at every level, and combined.
+ * turns_share: pairs that can be under way at the same time. */
+typedef struct tree_job {
+    walk *w;
+    const omni_step *s;
+    const cell *c;
+    size_t first, p;
+    moment from;
+    const uint64_t *slice;
+    uint64_t bytes, share;
+} tree_job;
+moment tree_walk(const tree_job *t, uint64_t *busy_ps); /* busy: sum of its levels */
+uint64_t tree_turns(size_t k, size_t p, uint64_t share);
+
+void host_walk(walk *w, const omni_step *s, size_t wave);
+void stream_walk(walk *w, const omni_step *s);
+void share_walk(walk *w, const omni_step *s);
+
+#endif
