@@ -1,5 +1,5 @@
-/* test_array_naive.c: a walker of plans on virtual clocks that knows no runs and no classes: what test_array_walk.c
- * holds the pricing to.
+/* test_array_naive.c: a walker of plans on virtual clocks that knows no runs and no classes: what
+ * test_array_walk.c holds the pricing to.
  */
 #include <string.h>
 

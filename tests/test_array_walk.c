@@ -1,5 +1,5 @@
-/* test_array_walk.c: pricing by classes of groups and runs of ranks comes to exactly what walking PE by PE does, on
- * every kind of plan, array and pass that is small enough; and it moves what the plan counts.
+/* test_array_walk.c: pricing by classes of groups and runs of ranks comes to exactly what walking PE by PE
+ * does, on every kind of plan, array and pass that is small enough; and it moves what the plan counts.
  */
 #include "array_tools.h"
 

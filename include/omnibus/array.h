@@ -83,4 +83,64 @@ typedef struct omni_price {
 omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
                             omni_error *err);
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* The most that any PE must hold, bytes. Weights as the model's type says (norms and biases float32), keys,
+ * values and activations float32, as the executor lays them out, without its padding. */
+typedef struct omni_need {
+    uint64_t weight_bytes, kv_bytes, activation_bytes, all_bytes;
+} omni_need;
+/* pass: the largest; more: positions that each of its sequences is to get behind it. */
+omni_status omni_price_memory(const omni_plan *plan, omni_extent pass, size_t more, omni_need *out,
+                              omni_error *err);
+
+/* --- a whole generation ----------------------------------------------------------------------- */
+
+/* A batch of sequences of equal length. An encoder's has gen 1: one pass. */
+typedef struct omni_task {
+    size_t batch, prompt, gen;
+} omni_task;
+
+typedef struct omni_estimate {
+    omni_price prefill;
+    omni_price decode;  /* one step, the middle one of gen - 1; zeros when there is none */
+    size_t position;    /* the middle one's */
+    uint64_t ps;        /* prefill + (gen - 1) decode steps like the middle one */
+    uint64_t energy_pj; /* likewise */
+    omni_need need;
+    bool fits; /* in a PE's memory */
+} omni_estimate;
+omni_status omni_estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task,
+                               omni_estimate *out, omni_error *err);
+double omni_estimate_tokens_per_s(const omni_estimate *e, omni_task task); /* generated; an encoder's: read */
+
+/* Where b spends more than a: the op and kind with the largest difference over the generation. ps: how much.
+ * */
+omni_price_row omni_estimate_worst(const omni_estimate *a, const omni_estimate *b, omni_task task);
+
+/* --- search ----------------------------------------------------------------------------------- */
+
+typedef struct omni_candidate {
+    omni_plan_spec spec;
+    omni_estimate estimate;
+    bool front; /* of the candidates that fit, none is better in time, energy and memory at once */
+} omni_candidate;
+
+enum {
+    OMNI_SEARCH_TRACED = 12
+}; /* candidates with a critical path; prices of the others have no rows and kinds */
+
+/* The best plans for a task, the fastest that fit first, then those that do not fit; prices those of `plans`
+ * (`count` of them), or with NULL searches:
+ *   1. every qkv x attn x o x ffn on all PEs, and the named plans
+ *   2. the fastest few of 1 with the other edge= and gather=, and two by two as cycles over the layers
+ *   3. the fastest few of 1 and 2 with groups, or stages: powers of two, up to the batch, the layers, the PEs
+ *   4. the methods of the fastest so far with both
+ * In a search, what is more than 3 times slower than the best is left out, and so is what costs exactly the
+ * same as a plan before it. What cannot be built is left out; OMNI_BAD_INPUT with the first reason when
+ * nothing can. *out: omni_free. stop: asked now and then, OMNI_OK goes on; may be NULL. */
+omni_status omni_search(const omni_array *array, const omni_model *model, size_t pes, omni_task task,
+                        const omni_plan_spec *plans, size_t plan_count, omni_status (*stop)(omni_error *),
+                        omni_candidate **out, size_t *count, omni_error *err);
+
 #endif

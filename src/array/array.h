@@ -104,7 +104,14 @@ work step_work(const omni_plan *plan, const omni_step *s, const omni_extent *x, 
 /* Of `outputs` outputs of a weight, for a rank with these rows: a message of a weight stream. */
 work stream_work(const omni_plan *plan, const omni_step *s, size_t rows, size_t outputs);
 uint64_t work_ps(const machine *m, const work *w); /* max(flops / rate, bytes / bandwidth) */
-size_t weight_bytes(const omni_plan *plan);        /* of an element of a matrix */
+/* omni_price_pass, but left when a clock passes limit_ps: then the price has only its time, beyond the limit.
+ * Not traced: no rows and no kinds. */
+omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, uint64_t limit_ps,
+                       bool traced, omni_price *out, omni_error *err);
+/* omni_estimate_plan, likewise. */
+omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task, uint64_t limit_ps,
+                          bool traced, omni_estimate *out, omni_error *err);
+size_t weight_bytes(const omni_plan *plan); /* of an element of a matrix */
 /* Bytes of the moving parts in a row: whole, or index i's slice of them. */
 uint64_t wire_row_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t p,
                         const size_t *index);

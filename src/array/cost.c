@@ -87,12 +87,14 @@ static void add_total(work *sum, const work *one, uint64_t times) {
 
 static void compute_cost(const walk *w, const omni_step *s, const cell *c, const omni_extent *x,
                          step_cost *out) {
+    out->even = true;
     for (size_t r = 0; r < c->runs.count; r++) {
         size_t ranks = c->runs.start[r + 1] - c->runs.start[r];
         work one = step_work(w->plan, s, x, c->p, c->runs.start[r]);
         out->run[r] = work_ps(&w->m, &one);
         add_total(&out->total, &one, ranks);
         out->rank_ps += (wide)out->run[r] * ranks;
+        out->even = out->even && out->run[r] == out->run[0];
     }
 }
 
@@ -108,7 +110,7 @@ static bool same_part(const omni_extent *a, const omni_extent *b, size_t p, bool
 
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
     omni_range block = w->plan->block[stage];
-    if (c->part && same_part(&c->part->extent, &part->extent, c->p, true)) return true;
+    if (c->part && same_part(&c->part->extent, &part->extent, c->p, w->goes_round)) return true;
     c->part = part;
     if (!c->cost) c->cost = omni_alloc_array(block.count + 1, sizeof *c->cost);
     if (!c->cost) return false;

@@ -43,8 +43,12 @@ void host_walk(walk *w, const omni_step *s, size_t wave) {
         cell *c = &w->class[g].cell[s->stage];
         if (class_bytes(w, s, &w->class[g], wave) == 0) continue;
         track_take(c->bus, w->host, OMNI_CUT_STAGE);
-        if (in) cell_leave(c, w->host);
-        c->clock[0] = later(w->host, c->clock[0]);
+        if (in) {
+            cell_leave(c, w->host);
+        } else {
+            cell_spread(c);
+            c->clock[0] = later(w->host, c->clock[0]);
+        }
     }
 }
 

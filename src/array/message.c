@@ -43,7 +43,7 @@ static void count_tree(walk *w, const tree_job *t, uint64_t busy_ps, uint64_t ti
 
 static moment earliest(const cell *c) {
     moment at = c->clock[0];
-    for (size_t r = 1; r < c->runs.count; r++)
+    for (size_t r = 1; r < c->runs.count && !c->together; r++)
         if (c->clock[r].ps < at.ps) at = c->clock[r];
     return at;
 }
@@ -72,13 +72,13 @@ static moment up_the_tree(walk *w, const omni_step *s, const cell *c, const step
 /* Rank after rank, or the root to rank after rank. */
 static moment one_by_one(walk *w, const omni_step *s, const cell *c, const step_cost *cost, uint64_t times) {
     bool root_writes = s->kind == OMNI_STEP_SCATTER, all = s->kind == OMNI_STEP_ALL_GATHER;
-    moment at = wires_start(w, c->clock[root_writes || all ? 0 : 1], track_free(c->bus), times);
+    moment at = wires_start(w, cell_clock(c, root_writes || all ? 0 : 1), track_free(c->bus), times);
     uint64_t cut = cut_ps(w, c->bus, OMNI_CUT_STAGE);
     for (size_t r = all ? 0 : 1; r < c->runs.count; r++) { /* index 0 is a run of its own */
         uint64_t bytes = cost->run[r], ranks = c->runs.start[r + 1] - c->runs.start[r];
         if (bytes == 0) continue;
         uint64_t ps = sat_add(cut, sat_mul(bus_ps(&w->m, bytes, c->p), ranks));
-        if (!root_writes) at = later(at, c->clock[r]);
+        if (!root_writes) at = later(at, cell_clock(c, r));
         at = spend(w, at, ps, s, OMNI_PRICE_BUS);
         count_bus(w, s, ranks, sat_mul(bytes, ranks), ps, c->p, times);
         cut = 0;
@@ -98,37 +98,78 @@ static void in_stage(walk *w, const omni_step *s, cell *c, const step_cost *cost
 
 /* --- in the heads of a stage ------------------------------------------------------------------ */
 
-/* The ranks of one head, on a further piece: heads that have no piece of their own take turns. */
-static moment in_head(walk *w, const omni_step *s, const cell *c, const step_cost *cost, omni_range head,
-                      moment wires, uint64_t times) {
-    moment ready = c->clock[runs_of(&c->runs, head.start)];
-    if (s->kind == OMNI_STEP_BROADCAST) {
-        uint64_t ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_HEAD), bus_ps(&w->m, cost->whole, head.count));
-        count_bus(w, s, 1, cost->whole, ps, head.count, times);
-        return spend(w, wires_start(w, ready, wires, times), ps, s, OMNI_PRICE_BUS);
-    }
-    tree_job t = {.w = w, .s = s, .c = c, .first = head.start, .p = head.count, .bytes = cost->whole};
-    uint64_t busy;
-    t.share = tree_share(w, w->plan->mesh.heads);
-    if (!w->m.own_wires) t.from = wires;
-    wires_start(w, ready, t.from, times);
-    moment end = tree_walk(&t, &busy);
-    count_tree(w, &t, busy, times);
-    return end;
+/* One head's ranks, runs [from, to) of its cell, on a further piece. Heads that have no piece of their own
+ * take turns. */
+typedef struct head {
+    omni_range ranks;
+    size_t from, to;
+    moment wires; /* free */
+    moment end;   /* everybody leaves */
+    uint64_t busy_ps;
+} head;
+
+static void broadcast_in(walk *w, const omni_step *s, const cell *c, const step_cost *cost, head *h) {
+    h->busy_ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_HEAD), bus_ps(&w->m, cost->whole, h->ranks.count));
+    h->end = spend(w, later(cell_clock(c, h->from), h->wires), h->busy_ps, s, OMNI_PRICE_BUS);
 }
 
+static void reduce_in(walk *w, const omni_step *s, const cell *c, const step_cost *cost, head *h) {
+    tree_job t = {.w = w, .s = s, .c = c, .first = h->ranks.start, .p = h->ranks.count, .bytes = cost->whole};
+    t.share = tree_share(w, w->plan->mesh.heads);
+    if (!w->m.own_wires) t.from = h->wires;
+    h->end = tree_walk(&t, &h->busy_ps);
+}
+
+static void count_head(walk *w, const omni_step *s, const cell *c, const step_cost *cost, const head *h,
+                       uint64_t times) {
+    tree_job t = {.bytes = cost->whole, .p = h->ranks.count};
+    bool reduces = s->kind == OMNI_STEP_REDUCE;
+    moment none = {0};
+    wires_start(w, cell_clock(c, h->from), reduces && w->m.own_wires ? none : h->wires, times);
+    if (reduces)
+        count_tree(w, &t, h->busy_ps, times);
+    else
+        count_bus(w, s, 1, cost->whole, h->busy_ps, h->ranks.count, times);
+}
+
+/* All its ranks are ready at the same time, and so were those of the head before, with as many ranks and
+ * wires that were free at the same time: it ends at the same time. */
+static bool same_head(const cell *c, const head *h, const head *before) {
+    uint64_t ready = cell_clock(c, h->from).ps;
+    bool same = before->ranks.count == h->ranks.count && before->wires.ps == h->wires.ps;
+    for (size_t r = before->from; r < h->to && same && !c->together; r++) same = c->clock[r].ps == ready;
+    return same;
+}
+
+static void leave_head(cell *c, const head *h) {
+    cell_spread(c);
+    for (size_t r = h->from; r < h->to; r++) c->clock[r] = later(h->end, c->clock[r]);
+}
+
+/* Clocks change behind the heads that are compared: one head later. */
 static void in_heads(walk *w, const omni_step *s, cell *c, const step_cost *cost, uint64_t times) {
-    size_t heads = w->plan->mesh.heads;
+    size_t heads = w->plan->mesh.heads, run = 0;
     bool reduces = s->kind == OMNI_STEP_REDUCE, bus = !reduces || !w->m.own_wires;
+    head before = {0};
     for (size_t k = 0; k < heads; k++) {
-        omni_range head = omni_split(c->p, heads, k);
+        head h = {.ranks = omni_split(c->p, heads, k)};
         moment *wires = &c->bus->free[omni_split_owner(heads, c->bus->subs, k)];
-        if (head.count < 2) continue;
-        moment end = in_head(w, s, c, cost, head, *wires, times);
-        if (bus) *wires = end;
-        for (size_t r = runs_of(&c->runs, head.start); c->runs.start[r] < head.start + head.count; r++)
-            c->clock[r] = later(end, c->clock[r]);
+        h.wires = *wires;
+        for (h.from = run; run < c->runs.count && c->runs.start[run] < h.ranks.start + h.ranks.count;) run++;
+        h.to = run;
+        if (h.ranks.count < 2) continue;
+        if (same_head(c, &h, &before)) {
+            h.end = before.end;
+            h.busy_ps = before.busy_ps;
+        } else {
+            (reduces ? reduce_in : broadcast_in)(w, s, c, cost, &h);
+        }
+        count_head(w, s, c, cost, &h, times);
+        if (bus) *wires = h.end;
+        if (before.ranks.count) leave_head(c, &before);
+        before = h;
     }
+    if (before.ranks.count) leave_head(c, &before);
     if (bus) c->bus->cut = reduces ? CUT_TREE : OMNI_CUT_HEAD;
 }
 
@@ -154,6 +195,8 @@ void hand_off_walk(walk *w, const omni_step *s, cell *from, cell *to, const omni
     count_bus(w, s, 1, bytes, ps, p, times);
     track_take(from->bus, end, OMNI_CUT_BOUNDARY);
     track_take(to->bus, end, OMNI_CUT_BOUNDARY);
+    cell_spread(from);
+    cell_spread(to);
     from->clock[0] = later(end, from->clock[0]);
     to->clock[0] = later(end, to->clock[0]);
 }

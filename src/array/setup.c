@@ -29,7 +29,7 @@ static bool keeps_tokens(const omni_plan *plan) {
 
 /* Sequences [start, start + count) of the pass look the same as those of another group. */
 static bool same_sequences(const walk *w, omni_range a, omni_range b) {
-    size_t stride = keeps_tokens(w->plan) ? omni_plan_widest(w->plan) : 1;
+    size_t stride = w->goes_round ? omni_plan_widest(w->plan) : 1;
     if (a.count != b.count || a.start % stride != b.start % stride) return false;
     if (w->pass.mark) return a.count == 0;
     for (size_t i = 0; i < a.count; i++)
@@ -125,12 +125,22 @@ static bool add_tracks(walk *w) {
     return w->track != NULL;
 }
 
+static bool add_leaves(walk *w) {
+    size_t most = 0;
+    for (size_t g = 0; g < w->classes; g++)
+        for (size_t s = 0; s < w->plan->mesh.stages; s++)
+            if (w->class[g].cell[s].runs.count > most) most = w->class[g].cell[s].runs.count;
+    w->leaf = omni_alloc_array(most + 1, sizeof *w->leaf);
+    return w->leaf != NULL;
+}
+
 bool walk_open(walk *w) {
     w->twin = twins_find(w->plan);
+    w->goes_round = keeps_tokens(w->plan);
     if (!w->twin || !find_classes(w)) return false;
     for (size_t g = 0; g < w->classes; g++)
         if (!find_parts(w, &w->class[g]) || !add_cells(w, &w->class[g])) return false;
-    return add_tracks(w);
+    return add_tracks(w) && add_leaves(w);
 }
 
 static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
@@ -151,12 +161,13 @@ void walk_close(walk *w) {
     omni_free(w->track);
     omni_free(w->class);
     omni_free(w->twin);
+    omni_free(w->leaf);
     free(w->chain);
 }
 
-omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
-                            omni_error *err) {
-    walk w = {.plan = plan, .pass = pass, .out = out};
+omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, uint64_t limit_ps,
+                       bool traced, omni_price *out, omni_error *err) {
+    walk w = {.plan = plan, .pass = pass, .out = out, .limit = limit_ps, .traced = traced};
     *out = (omni_price){0};
     machine_set(&w.m, array);
     omni_status status =
@@ -165,4 +176,9 @@ omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni
     if (!status) status = walk_run(&w, err);
     walk_close(&w);
     return status;
+}
+
+omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
+                            omni_error *err) {
+    return price_pass(array, plan, pass, UINT64_MAX, true, out, err);
 }

@@ -31,37 +31,52 @@ static uint64_t level_cost(const tree_job *t, size_t k, uint64_t bytes) {
     return level_ps(&t->w->m, k, bytes, tree_turns(k, t->p, t->share), !t->slice);
 }
 
-/* Slices of indices [from, to). */
-static uint64_t slices(const tree_job *t, size_t from, size_t to) {
+/* The leaves of the job's ranks. */
+static void find_leaves(const tree_job *t) {
+    const cell *c = t->c;
+    leaf *out = t->w->leaf;
+    size_t n = 0, end = t->first + t->p;
+    for (size_t r = runs_of(&c->runs, t->first); r < c->runs.count && c->runs.start[r] < end; r++) {
+        moment ready = later(cell_clock(c, r), t->from);
+        uint64_t slice = t->slice ? t->slice[r] : t->bytes;
+        if (n == 0 || out[n - 1].ready.ps != ready.ps || out[n - 1].slice != slice)
+            out[n++] = (leaf){.ready = ready, .slice = slice};
+        out[n - 1].end = c->runs.start[r + 1] < end ? c->runs.start[r + 1] : end;
+    }
+}
+
+static const leaf *leaf_at(const leaf *l, size_t index) {
+    while (l->end <= index) l++;
+    return l;
+}
+
+/* What indices [from, to), which begin in leaf l, hand over. */
+static uint64_t handed_over(const tree_job *t, const leaf *l, size_t from, size_t to) {
     uint64_t sum = 0;
-    for (size_t r = runs_of(&t->c->runs, from); from < to; r++) {
-        size_t end = t->c->runs.start[r + 1] < to ? t->c->runs.start[r + 1] : to;
-        sum = sat_add(sum, sat_mul(t->slice[r], end - from));
+    if (!t->slice) return t->bytes;
+    for (; from < to; l++) {
+        size_t end = l->end < to ? l->end : to;
+        sum = sat_add(sum, sat_mul(l->slice, end - from));
         from = end;
     }
     return sum;
 }
 
-static uint64_t handed_over(const tree_job *t, size_t from, size_t to) {
-    return t->slice ? slices(t, from, to) : t->bytes;
-}
-
-/* The subtree of 2^k indices from `lo`, cut off at the end of the ranks. */
-static moment subtree(const tree_job *t, size_t lo, size_t k) {
+/* The subtree of 2^k indices from `lo`, which is in leaf l, cut off at the end of the ranks. */
+static moment subtree(const tree_job *t, const leaf *l, size_t lo, size_t k) {
     size_t end = t->first + t->p, half = k ? (size_t)1 << (k - 1) : 0, to = lo + ((size_t)1 << k);
-    size_t r = runs_of(&t->c->runs, lo);
-    moment ready = later(t->c->clock[r], t->from);
-    if (k == 0) return ready;
-    if (to <= end && t->c->runs.start[r + 1] >= to) {
+    moment ready = l->ready;
+    if (to <= end && l->end >= to) {
         for (size_t j = 0; j < k; j++)
             ready = spend(t->w, ready,
-                          level_cost(t, j, t->slice ? sat_mul(t->slice[r], (uint64_t)1 << j) : t->bytes),
-                          t->s, OMNI_PRICE_TREE);
+                          level_cost(t, j, t->slice ? sat_mul(l->slice, (uint64_t)1 << j) : t->bytes), t->s,
+                          OMNI_PRICE_TREE);
         return ready;
     }
-    if (lo + half >= end) return subtree(t, lo, k - 1);
-    moment left = subtree(t, lo, k - 1), right = subtree(t, lo + half, k - 1);
-    uint64_t ps = level_cost(t, k - 1, handed_over(t, lo + half, to < end ? to : end));
+    if (lo + half >= end) return subtree(t, l, lo, k - 1);
+    const leaf *middle = leaf_at(l, lo + half);
+    moment left = subtree(t, l, lo, k - 1), right = subtree(t, middle, lo + half, k - 1);
+    uint64_t ps = level_cost(t, k - 1, handed_over(t, middle, lo + half, to < end ? to : end));
     return spend(t->w, later(left, right), ps, t->s, OMNI_PRICE_TREE);
 }
 
@@ -70,12 +85,14 @@ static moment subtree(const tree_job *t, size_t lo, size_t k) {
 moment tree_walk(const tree_job *t, uint64_t *busy_ps) {
     size_t levels = omni_ceil_log2(t->p), end = t->first + t->p;
     uint64_t slowest = 0, sum = 0, again = chunks_of(t) - 1;
+    find_leaves(t);
     for (size_t k = 0; k < levels; k++) {
         size_t from = t->first + ((size_t)1 << k), to = from + ((size_t)1 << k);
-        uint64_t ps = level_cost(t, k, handed_over(t, from, to < end ? to : end));
+        uint64_t ps = level_cost(t, k, handed_over(t, leaf_at(t->w->leaf, from), from, to < end ? to : end));
         slowest = ps > slowest ? ps : slowest;
         sum = sat_add(sum, ps);
     }
     *busy_ps = sat_add(sum, sat_mul(slowest, again));
-    return spend(t->w, subtree(t, t->first, levels), sat_mul(slowest, again), t->s, OMNI_PRICE_TREE);
+    moment end_of_first = subtree(t, t->w->leaf, t->first, levels);
+    return spend(t->w, end_of_first, sat_mul(slowest, again), t->s, OMNI_PRICE_TREE);
 }

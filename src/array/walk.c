@@ -14,28 +14,47 @@ moment later(moment a, moment b) {
 /* Moments know what they were reached through, so that the critical path can be walked back from the last. */
 moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind) {
     if (ps == 0) return from;
+    moment to = {sat_add(from.ps, ps), 0};
+    if (to.ps > w->latest) w->latest = to.ps;
+    if (!w->traced) return to;
     if (w->links == w->capacity) {
         size_t wanted = w->capacity ? 2 * w->capacity : 4096;
         link *more = wanted < UINT32_MAX ? realloc(w->chain, wanted * sizeof *more) : NULL;
         if (!more) {
             w->out_of_memory = true;
-            return from;
+            return to;
         }
         w->chain = more;
         w->capacity = wanted;
         if (w->links == 0) w->links = 1; /* 0: the beginning */
     }
     w->chain[w->links] = (link){ps, from.why, (uint32_t)(s - w->plan->step), kind};
-    return (moment){sat_add(from.ps, ps), (uint32_t)w->links++};
+    to.why = (uint32_t)w->links++;
+    return to;
+}
+
+moment cell_clock(const cell *c, size_t run) {
+    return c->clock[c->together ? 0 : run];
 }
 
 moment cell_latest(const cell *c) {
     moment at = c->clock[0];
-    for (size_t r = 1; r < c->runs.count; r++) at = later(at, c->clock[r]);
+    for (size_t r = 1; r < c->runs.count && !c->together; r++) at = later(at, c->clock[r]);
     return at;
 }
 
+void cell_spread(cell *c) {
+    for (size_t r = 1; r < c->runs.count && c->together; r++) c->clock[r] = c->clock[0];
+    c->together = false;
+}
+
 void cell_leave(cell *c, moment at) {
+    if (cell_latest(c).ps <= at.ps) {
+        c->clock[0] = later(c->clock[0], at);
+        c->together = true;
+        return;
+    }
+    cell_spread(c);
     for (size_t r = 0; r < c->runs.count; r++) c->clock[r] = later(at, c->clock[r]);
 }
 
@@ -91,7 +110,8 @@ static void add_work(walk *w, const step_cost *c, uint64_t times) {
 
 static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
     const step_cost *cost = cost_of(w, c, s);
-    for (size_t r = 0; r < c->runs.count; r++)
+    if (!cost->even) cell_spread(c);
+    for (size_t r = 0; r < (c->together ? 1 : c->runs.count); r++)
         c->clock[r] = spend(w, c->clock[r], cost->run[r], s, OMNI_PRICE_COMPUTE);
     add_work(w, cost, times);
 }
@@ -126,7 +146,7 @@ static bool walk_wave(walk *w, size_t wave) {
     size_t stages = plan->mesh.stages;
     for (size_t s = 0; s < stages; s++) {
         if (!set_costs(w, s, wave)) return false;
-        for (size_t i = 0; i < plan->block[s].count; i++)
+        for (size_t i = 0; i < plan->block[s].count && w->latest <= w->limit; i++)
             walk_step(w, &plan->step[plan->block[s].start + i], wave);
     }
     for (size_t s = 0; s + 1 < stages; s++)
@@ -164,14 +184,21 @@ static int larger_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-/* From the last moment back to the beginning. Steps add up first: names are compared for few. */
+/* From the last moment back to the beginning. Most links follow one of the same step. */
 static void walk_back(walk *w, moment end) {
     omni_price *out = w->out;
     out->ps = end.ps;
-    for (uint32_t at = end.why; at; at = w->chain[at].before) {
+    for (uint32_t at = end.why; at;) {
         const link *l = &w->chain[at];
-        out->kind[l->kind] += l->ps;
-        add_row(out, op_name(&w->plan->step[l->step]), l->kind, l->ps);
+        uint64_t ps = 0;
+        uint32_t step = l->step;
+        omni_price_kind kind = l->kind;
+        for (; at && l->step == step && l->kind == kind; l = &w->chain[at]) {
+            ps += l->ps;
+            at = l->before;
+        }
+        out->kind[kind] += ps;
+        add_row(out, op_name(&w->plan->step[step]), kind, ps);
     }
     qsort(out->row, out->rows, sizeof *out->row, larger_first);
 }

@@ -55,7 +55,8 @@ typedef struct track {
 /* What a step of a block is for one part: of a compute step, picoseconds for each run; of a message, bytes.
  * */
 typedef struct step_cost {
-    uint64_t *run;  /* [runs]; NULL: of its twin, or one for all */
+    uint64_t *run;  /* [runs]; NULL: of its twin */
+    bool even;      /* the same for all runs */
     uint64_t whole; /* bytes of the whole value */
     work total;     /* of all ranks */
     wide rank_ps;   /* computing, all ranks together */
@@ -65,7 +66,8 @@ typedef struct step_cost {
 typedef struct cell {
     size_t p;
     runs runs;
-    moment *clock; /* [runs] */
+    moment *clock; /* [runs]; together: the first is everyone's, and the others are stale */
+    bool together;
     track *bus;
     step_cost *cost;       /* [steps of the block], of the part priced last */
     const omni_part *part; /* which that is; NULL: none yet */
@@ -77,6 +79,13 @@ typedef struct group_class {
     size_t parts;
     cell *cell; /* [stages] */
 } group_class;
+
+/* Neighbouring runs that are ready at the same time with the same slices, as a tree sees them. */
+typedef struct leaf {
+    size_t end;
+    moment ready;
+    uint64_t slice;
+} leaf;
 
 typedef struct walk {
     const omni_plan *plan;
@@ -91,7 +100,11 @@ typedef struct walk {
     link *chain;
     size_t links, capacity;
     omni_price *out;
-    wide busy, computing; /* picoseconds x ranks */
+    wide busy, computing;   /* picoseconds x ranks */
+    leaf *leaf;             /* [runs of the largest cell + 1] scratch of trees */
+    bool goes_round;        /* keys and values by tokens: a sequence's number decides whose they are */
+    bool traced;            /* links are kept */
+    uint64_t latest, limit; /* the furthest clock; beyond the limit the walk is left */
     bool out_of_memory;
 } walk;
 
@@ -100,7 +113,9 @@ typedef struct walk {
 moment later(moment a, moment b); /* the first, if they are the same */
 /* `ps` more in a step, from a moment on. */
 moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind);
+moment cell_clock(const cell *c, size_t run);
 moment cell_latest(const cell *c);
+void cell_spread(cell *c);           /* not together any more: for who changes a clock */
 void cell_leave(cell *c, moment at); /* nobody goes on before */
 moment track_free(const track *t);   /* all of it */
 void track_take(track *t, moment until, unsigned cut);

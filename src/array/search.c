@@ -1,0 +1,292 @@
+/* search.c: the best of many plans. What can be combined is far too much to price, and most of it is far from
+ * good: so the methods are screened on all PEs first, and only the fastest few are tried as cycles, and with
+ * groups and stages.
+ *
+ *   every qkv x attn x o x ffn, named plans      about 55    what a layer costs
+ *   the fastest BEST, edge= and gather=, A/B     about 40
+ *   the fastest BEST, groups or stages           powers of two, up to batch, layers, PEs
+ *   the methods of the fastest, groups x stages  likewise
+ *
+ * A plan that is slow by its methods alone and best in groups is missed; plans of one group and of all are
+ * never pruned.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "array/array.h"
+
+enum { BEST = 5, SLOWER = 3 };
+
+typedef struct search {
+    const omni_array *array;
+    const omni_model *model;
+    size_t pes;
+    omni_task task;
+    omni_status (*stop)(omni_error *);
+    omni_candidate *found;
+    size_t count, capacity;
+    uint64_t best_ps;   /* of those so far that fit; UINT64_MAX: none */
+    bool given;         /* plans, not a search: all are priced to the end */
+    omni_error skipped; /* the first that cannot be built */
+} search;
+
+/* --- one plan --------------------------------------------------------------------------------- */
+
+static bool same_layers(const omni_plan_spec *a, const omni_plan_spec *b) {
+    if (a->cycle != b->cycle) return false;
+    for (size_t l = 0; l < a->cycle; l++) {
+        const omni_methods *x = &a->layer[l], *y = &b->layer[l];
+        if (memcmp(x->choice, y->choice, sizeof x->choice) != 0 || x->gather_bus != y->gather_bus ||
+            x->edge_scatter != y->edge_scatter)
+            return false;
+    }
+    return true;
+}
+
+static bool same_spec(const omni_plan_spec *a, const omni_plan_spec *b) {
+    return same_layers(a, b) && a->whole == b->whole && a->groups == b->groups && a->stages == b->stages &&
+           a->stack == b->stack && a->chunk == b->chunk && a->over_tokens == b->over_tokens &&
+           a->stream == b->stream && a->wire_bus == b->wire_bus && a->wire_tree == b->wire_tree;
+}
+
+static bool is_known(const search *s, const omni_plan_spec *spec) {
+    for (size_t i = 0; i < s->count; i++)
+        if (same_spec(&s->found[i].spec, spec)) return true;
+    return false;
+}
+
+static omni_candidate *add_candidate(search *s) {
+    if (s->count == s->capacity) {
+        size_t wanted = s->capacity ? 2 * s->capacity : 64;
+        omni_candidate *more = omni_alloc_array(wanted, sizeof *more);
+        if (!more) return NULL;
+        if (s->count) memcpy(more, s->found, s->count * sizeof *more);
+        omni_free(s->found);
+        s->found = more;
+        s->capacity = wanted;
+    }
+    return &s->found[s->count++];
+}
+
+static uint64_t limit_of(const search *s) {
+    return s->given || s->best_ps > UINT64_MAX / SLOWER ? UINT64_MAX : SLOWER * s->best_ps;
+}
+
+static omni_status price(search *s, const omni_plan_spec *spec, const omni_plan *plan, omni_error *err) {
+    omni_candidate *c = add_candidate(s);
+    if (!c) return omni_error_set(err, OMNI_RUN_FAILED, "search: out of memory");
+    c->spec = *spec;
+    omni_status status = estimate_plan(s->array, plan, s->task, limit_of(s), s->given, &c->estimate, err);
+    if (c->estimate.fits && c->estimate.ps < s->best_ps) s->best_ps = c->estimate.ps;
+    if (c->estimate.ps > limit_of(s)) s->count--; /* beaten; maybe not priced to the end */
+    return status;
+}
+
+/* Another name for what is known is not tried again; what cannot be built is no error here. */
+static omni_status try_spec(search *s, const omni_plan_spec *spec, omni_error *err) {
+    omni_plan *plan;
+    omni_error why = {0};
+    if (is_known(s, spec)) return OMNI_OK;
+    omni_status status = s->stop ? s->stop(err) : OMNI_OK;
+    if (status) return status;
+    status = omni_plan_compile(s->model, spec, s->pes, &plan, &why);
+    if (status == OMNI_BAD_INPUT) {
+        omni_error_set(&s->skipped, status, "%s", why.text);
+        return OMNI_OK;
+    }
+    if (status) return omni_error_set(err, status, "%s", why.text);
+    status = price(s, spec, plan, err);
+    omni_plan_free(plan);
+    return status;
+}
+
+static omni_status try_text(search *s, const char *text, omni_error *err) {
+    omni_plan_spec spec;
+    omni_status status = omni_plan_parse(text, &spec, err);
+    return status ? status : try_spec(s, &spec, err);
+}
+
+/* --- order ------------------------------------------------------------------------------------ */
+
+static int by_time(const void *a, const void *b) {
+    const omni_candidate *x = a, *y = b;
+    if (x->estimate.fits != y->estimate.fits) return x->estimate.fits ? -1 : 1;
+    if (x->estimate.ps != y->estimate.ps) return x->estimate.ps < y->estimate.ps ? -1 : 1;
+    if (x->estimate.energy_pj != y->estimate.energy_pj)
+        return x->estimate.energy_pj < y->estimate.energy_pj ? -1 : 1;
+    size_t n = strlen(x->spec.name), m = strlen(y->spec.name);
+    return n != m ? (n < m ? -1 : 1) : strcmp(x->spec.name, y->spec.name); /* the same order on every host */
+}
+
+static void sort(search *s) {
+    if (s->count) qsort(s->found, s->count, sizeof *s->found, by_time);
+}
+
+static bool dominates(const omni_estimate *a, const omni_estimate *b) {
+    return a->fits && a->ps <= b->ps && a->energy_pj <= b->energy_pj &&
+           a->need.all_bytes <= b->need.all_bytes &&
+           (a->ps < b->ps || a->energy_pj < b->energy_pj || a->need.all_bytes < b->need.all_bytes);
+}
+
+/* What costs exactly the same does the same: of several, the first in order stays. */
+static void drop_twins(search *s) {
+    size_t kept = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const omni_estimate *a = &s->found[i].estimate, *b = kept ? &s->found[kept - 1].estimate : NULL;
+        bool twin = b && a->ps == b->ps && a->energy_pj == b->energy_pj && a->prefill.ps == b->prefill.ps &&
+                    a->need.all_bytes == b->need.all_bytes;
+        if (!twin) s->found[kept++] = s->found[i];
+    }
+    s->count = kept;
+}
+
+/* The first few were priced without their critical paths. */
+static omni_status trace(search *s, omni_error *err) {
+    omni_status status = OMNI_OK;
+    for (size_t i = 0; i < s->count && i < OMNI_SEARCH_TRACED && !status; i++) {
+        omni_plan *plan;
+        status = omni_plan_compile(s->model, &s->found[i].spec, s->pes, &plan, err);
+        if (status) return status;
+        status = omni_estimate_plan(s->array, plan, s->task, &s->found[i].estimate, err);
+        omni_plan_free(plan);
+    }
+    return status;
+}
+
+static void mark_front(search *s) {
+    for (size_t i = 0; i < s->count; i++) {
+        s->found[i].front = s->found[i].estimate.fits;
+        for (size_t j = 0; j < s->count && s->found[i].front; j++)
+            s->found[i].front = !dominates(&s->found[j].estimate, &s->found[i].estimate);
+    }
+}
+
+/* --- the three rounds ------------------------------------------------------------------------- */
+
+static omni_status try_methods(search *s, omni_error *err) {
+    static const char *const named[] = {"lockstep:over=token", "megatron:groups=each:over=token"};
+    char **list;
+    size_t count;
+    omni_status status = omni_plan_list("all", &list, &count, err);
+    if (status) return status;
+    for (size_t i = 0; i < count && !status; i++) status = try_text(s, list[i], err);
+    omni_plan_list_free(list, count);
+    for (size_t i = 0; i < 2 && !status; i++) status = try_text(s, named[i], err);
+    return status;
+}
+
+/* The fastest of a kind: one group and stage, the layers cut over all PEs. */
+static size_t best_of(const search *s, omni_plan_spec best[BEST]) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->count && n < BEST; i++) {
+        const omni_plan_spec *spec = &s->found[i].spec;
+        if (!spec->whole && spec->groups == 1 && spec->stages == 1) best[n++] = *spec;
+    }
+    return n;
+}
+
+static void name_spec(omni_plan_spec *spec) {
+    size_t used = 0;
+    for (size_t l = 0; l < spec->cycle && used < sizeof spec->name; l++) {
+        char layer[128];
+        used += (size_t)snprintf(spec->name + used, sizeof spec->name - used, "%s%s", l ? "/" : "",
+                                 omni_methods_format(&spec->layer[l], layer, sizeof layer));
+        char mesh[96];
+        if (l + 1 == spec->cycle && used < sizeof spec->name)
+            snprintf(spec->name + used, sizeof spec->name - used, "%s",
+                     omni_mesh_format(spec, mesh, sizeof mesh));
+    }
+}
+
+static omni_status try_named(search *s, omni_plan_spec *spec, omni_error *err) {
+    name_spec(spec);
+    return try_spec(s, spec, err);
+}
+
+static omni_status try_edges(search *s, const omni_plan_spec *best, size_t count, omni_error *err) {
+    omni_status status = OMNI_OK;
+    for (size_t i = 0; i < count * 3 && !status; i++) {
+        omni_plan_spec spec = best[i / 3];
+        for (size_t l = 0; l < spec.cycle; l++) {
+            spec.layer[l].gather_bus = i % 3 != 1;
+            spec.layer[l].edge_scatter = i % 3 != 0;
+        }
+        status = try_named(s, &spec, err);
+    }
+    return status;
+}
+
+static omni_status try_cycles(search *s, const omni_plan_spec *best, size_t count, omni_error *err) {
+    omni_status status = OMNI_OK;
+    for (size_t i = 0; i < count * count && !status; i++) {
+        omni_plan_spec spec = best[i / count];
+        if (i / count == i % count || spec.cycle > 1 || best[i % count].cycle > 1) continue;
+        spec.layer[spec.cycle++] = best[i % count].layer[0];
+        status = try_named(s, &spec, err);
+    }
+    return status;
+}
+
+static omni_status try_mesh(search *s, const omni_plan_spec *like, size_t groups, size_t stages,
+                            omni_error *err) {
+    omni_plan_spec spec = *like;
+    spec.groups = groups;
+    spec.stages = stages;
+    return try_named(s, &spec, err);
+}
+
+/* Groups, or stages, or (`both`) the two together. */
+static omni_status try_meshes(search *s, const omni_plan_spec *best, size_t count, bool both,
+                              omni_error *err) {
+    size_t layers = s->model->shape.layers;
+    omni_status status = OMNI_OK;
+    for (size_t i = 0; i < count; i++)
+        for (size_t groups = 1; groups <= s->task.batch && groups <= s->pes; groups *= 2)
+            for (size_t stages = 1; stages <= layers && stages <= s->pes / groups && !status; stages *= 2)
+                if ((groups > 1 && stages > 1) == both) status = try_mesh(s, &best[i], groups, stages, err);
+    return status;
+}
+
+/* The methods of the fastest of all, whatever its groups and stages. */
+static omni_plan_spec methods_of_best(const search *s) {
+    omni_plan_spec spec = s->found[0].spec;
+    for (size_t i = 0; i < s->count && (spec.whole || spec.stream || spec.over_tokens); i++)
+        spec = s->found[i].spec;
+    return spec;
+}
+
+static omni_status search_all(search *s, omni_error *err) {
+    omni_plan_spec best[BEST];
+    omni_status status = try_methods(s, err);
+    sort(s);
+    size_t count = best_of(s, best);
+    if (!status) status = try_edges(s, best, count, err);
+    if (!status) status = try_cycles(s, best, count, err);
+    sort(s);
+    count = best_of(s, best);
+    if (!status) status = try_meshes(s, best, count, false, err);
+    sort(s);
+    if (status || s->count == 0) return status;
+    best[0] = methods_of_best(s);
+    return best[0].whole || best[0].stream || best[0].over_tokens ? OMNI_OK
+                                                                  : try_meshes(s, best, 1, true, err);
+}
+
+omni_status omni_search(const omni_array *array, const omni_model *model, size_t pes, omni_task task,
+                        const omni_plan_spec *plans, size_t plan_count, omni_status (*stop)(omni_error *),
+                        omni_candidate **out, size_t *count, omni_error *err) {
+    search s = {.array = array, .model = model, .pes = pes, .task = task, .stop = stop};
+    s.best_ps = UINT64_MAX;
+    s.given = plans != NULL;
+    omni_status status = s.given ? OMNI_OK : search_all(&s, err);
+    for (size_t i = 0; s.given && i < plan_count && !status; i++) status = try_spec(&s, &plans[i], err);
+    if (!status && s.count == 0) status = omni_error_set(err, OMNI_BAD_INPUT, "%s", s.skipped.text);
+    sort(&s);
+    if (!s.given) drop_twins(&s);
+    if (!status && !s.given) status = trace(&s, err);
+    mark_front(&s);
+    *out = status ? NULL : s.found;
+    *count = status ? 0 : s.count;
+    if (status) omni_free(s.found);
+    return status;
+}
