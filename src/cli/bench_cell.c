@@ -74,6 +74,7 @@ static omni_status create_engine(runner *r, size_t positions, omni_error *err) {
                              .topo = c->topo,
                              .workers = r->cell.workers,
                              .fabric = cli_value(c, OMNI_OPT_FABRIC),
+                             .schedule = cli_value(c, OMNI_OPT_SCHEDULE),
                              .sequences = r->cell.batch,
                              .capacity = capacity,
                              .max_tokens = r->max_tokens,

@@ -29,7 +29,7 @@ static const omni_option options[OMNI_OPTIONS] = {
      "for check, plan and bench a LIST of them or 'all'"},
     {OMNI_OPT_DECODE_PLAN, "decode-plan", "P|LIST",  RUN | CHECK | BENCH, false, NULL,
      "another plan for the decode phase, or a schedule: P,Q@2048 is Q from position 2048 on (as --plan unless given)"},
-    {OMNI_OPT_RESIDENT,    "resident",    NULL,      RUN | CHECK | BENCH,        false, NULL,
+    {OMNI_OPT_RESIDENT,    "resident",    NULL,      RUN | CHECK | BENCH, false, NULL,
      "with --decode-plan: every PE keeps its weights for all plans; else they move over the bus when the plan changes"},
     {OMNI_OPT_PROMPT_IDS,  "prompt-ids",  "1,2,3",   RUN,                true,  NULL,
      "token ids of one sequence; give it once for each sequence"},
@@ -85,7 +85,7 @@ static const omni_option options[OMNI_OPTIONS] = {
      "CPUs to use, as taskset writes them: 0,2-5,8-15:2 (all that are allowed)"},
     {OMNI_OPT_FABRIC,      "fabric",      "F",       RUN | CHECK | BENCH, false, "shm",
      "shm: shared memory; null: moves nothing, which measures the executor's floor (results are wrong)"},
-    {OMNI_OPT_SCHEDULE,    "schedule",    "S",       RUN | CHECK,        false, "sliced",
+    {OMNI_OPT_SCHEDULE,    "schedule",    "S",       RUN | CHECK | BENCH, false, "sliced",
      "how reductions are walked: sliced, or pairwise, the reference (same bits, same counts)"},
     {OMNI_OPT_COMPUTE,     "compute",     "T",       RUN | CHECK,        false, "f32",
      "what matrix products are computed in: f32; bf16: activations are rounded too, for BF16 weights "

@@ -92,6 +92,11 @@ hold "at most a worker for each PE" eval 'same "$(cells workers)" 1,2,1,2 && sam
 fine bench "$gpt2" $quick --pes 5 --plan replica,pipeline,lockstep --batch 1,5 --prompt 3 --gen 2 --fabric null --format csv
 hold "no bus time where nothing moves" same "$(column shares.bus | sort -u | tr '\n' ,)" "0.0,"
 
+# shellcheck disable=SC2086
+fine bench "$llama" $quick --pes 5 --prompt 3 --gen 2 --schedule pairwise --format json
+hold "the schedule" same "$(at settings.schedule)" pairwise
+refused 2 "unknown schedule 'x'" bench "$llama" --schedule x
+
 # Another plan for decode: tg begins under it, pp+tg changes within the time.
 # shellcheck disable=SC2086
 fine bench "$llama" $quick --pes 4 --decode-plan workflow2,replica@20 --prompt 4 --gen 2 --pg 18,4 --format csv
