@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cases_flow.h"
+#include "crew.h"
 
 enum { TOKENS = 12, STEPS = 3, SEQUENCES = 2, PARTS = 6 };
 
@@ -118,7 +119,44 @@ static const char *back_to_an_earlier_position(void) {
     return flow_close(&f, bad);
 }
 
+/* --- the meter under it ----------------------------------------------------------------------- */
+
+enum { MOST_PARTIES = 7, ROUNDS = 6 };
+
+typedef struct meeting {
+    omni_barrier *barrier;
+    uint64_t waited[MOST_PARTIES];
+} meeting;
+
+/* The first comes late; the last has no meter. */
+static const char *meet(void *arg, size_t party) {
+    meeting *m = arg;
+    omni_stop stop = {0};
+    bool metered = party + 1 < MOST_PARTIES;
+    if (metered) omni_word_meter(&m->waited[party]);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        if (party == 0) dawdle_us(5000);
+        if (!omni_barrier_wait(m->barrier, party, (omni_wait_policy){.spins = 64}, &stop)) return "stopped";
+    }
+    omni_word_meter(NULL);
+    return NULL;
+}
+
+static const char *threads_meter_what_they_wait(void) {
+    const char *bad = NULL;
+    for (size_t parties = 2; parties <= MOST_PARTIES && !bad; parties++) { /* few, and many */
+        meeting m = {.barrier = omni_barrier_create(parties)};
+        bad = m.barrier ? crew_run(parties, meet, &m) : "no memory";
+        for (size_t i = 1; i < parties && i + 1 < MOST_PARTIES && !bad; i++)
+            if (m.waited[i] == 0) bad = verdict("party %zu of %zu waited and has not counted it", i, parties);
+        if (!bad && m.waited[MOST_PARTIES - 1]) bad = "counted without a meter";
+        omni_barrier_free(m.barrier);
+    }
+    return bad;
+}
+
 static const omni_case cases[] = {
+    {"threads_meter_what_they_wait", threads_meter_what_they_wait},
     {"parts_fit_into_the_time", parts_fit_into_the_time},
     {"back_to_an_earlier_position", back_to_an_earlier_position},
 };

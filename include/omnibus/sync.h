@@ -45,8 +45,8 @@ uint32_t omni_word_peek(const omni_word *w);          /* acquire; the epoch */
  * before the publish is visible after true. */
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop);
 
-/* From now on the calling thread adds the nanoseconds that it waits for words, when the first look fails, to *ns, which
- * is its own; NULL, as threads begin: it does not, and no clock is read. */
+/* From now on the calling thread adds the nanoseconds that it waits in words, barriers and rings to *ns, which is its
+ * own; NULL, as threads begin: it does not, and no clock is read. */
 void omni_word_meter(uint64_t *ns);
 
 /* --- barrier ---------------------------------------------------------------------------------- */

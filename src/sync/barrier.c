@@ -21,6 +21,7 @@
  */
 #include "omnibus/sync.h"
 #include "sync/epoch.h"
+#include "sync/meter.h"
 #include "sync/pause.h"
 
 enum { FEW = 4 };
@@ -66,7 +67,7 @@ static bool look_for(const barrier_seat *seat, uint32_t round, omni_wait_policy 
     }
 }
 
-static bool wait_few(omni_barrier *b, size_t party, omni_wait_policy policy, const omni_stop *stop) {
+static bool meet_few(omni_barrier *b, size_t party, omni_wait_policy policy, const omni_stop *stop) {
     barrier_seat *own = &b->seat[party];
     /* Relaxed: nobody else writes it. */
     uint32_t round = atomic_load_explicit(&own->round, memory_order_relaxed) + 1;
@@ -82,6 +83,17 @@ static bool wait_few(omni_barrier *b, size_t party, omni_wait_policy policy, con
     }
     if (!rung) omni_word_publish(&own->bell, round);
     return true;
+}
+
+/* Looks are no words' waits: so the meter has all of it from here. */
+static bool wait_few(omni_barrier *b, size_t party, omni_wait_policy policy, const omni_stop *stop) {
+    uint64_t *meter = sync_meter, begin = meter ? omni_clock_ns() : 0;
+    if (!meter) return meet_few(b, party, policy, stop);
+    sync_meter = NULL;
+    bool met = meet_few(b, party, policy, stop);
+    *meter += omni_clock_ns() - begin;
+    sync_meter = meter;
+    return met;
 }
 
 static bool wait_many(omni_barrier *b, omni_wait_policy policy, const omni_stop *stop) {

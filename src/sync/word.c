@@ -24,6 +24,7 @@
 
 #include "omnibus/sync.h"
 #include "sync/epoch.h"
+#include "sync/meter.h"
 #include "sync/pause.h"
 
 #define SLEEPERS 1u
@@ -74,10 +75,10 @@ static void word_sleep(omni_word *w, uint32_t seen) {
     syscall(SYS_futex, &w->bits, FUTEX_WAIT_PRIVATE, seen | SLEEPERS, &nap, NULL, 0);
 }
 
-static _Thread_local uint64_t *meter;
+_Thread_local uint64_t *sync_meter;
 
 void omni_word_meter(uint64_t *ns) {
-    meter = ns;
+    sync_meter = ns;
 }
 
 static bool word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
@@ -96,9 +97,9 @@ static bool word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, con
 }
 
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
-    if (!meter || epoch_reached(omni_word_peek(w), epoch)) return word_wait(w, epoch, policy, stop);
+    if (!sync_meter || epoch_reached(omni_word_peek(w), epoch)) return word_wait(w, epoch, policy, stop);
     uint64_t begin = omni_clock_ns();
     bool reached = word_wait(w, epoch, policy, stop);
-    *meter += omni_clock_ns() - begin;
+    *sync_meter += omni_clock_ns() - begin;
     return reached;
 }
