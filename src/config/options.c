@@ -87,7 +87,7 @@ static const omni_option options[OMNI_OPTIONS] = {
      "shm: shared memory; null: moves nothing, which measures the executor's floor (results are wrong)"},
     {OMNI_OPT_SCHEDULE,    "schedule",    "S",       RUN | CHECK | BENCH, false, "sliced",
      "how reductions are walked: sliced, or pairwise, the reference (same bits, same counts)"},
-    {OMNI_OPT_COMPUTE,     "compute",     "T",       RUN | CHECK,        false, "f32",
+    {OMNI_OPT_COMPUTE,     "compute",     "T",       RUN | CHECK | BENCH, false, "f32",
      "what matrix products are computed in: f32; bf16: activations are rounded too, for BF16 weights "
      "(only fast where the CPU has AVX512-BF16)"},
     {OMNI_OPT_QUIET,       "quiet",       NULL,      EVERY,              false, NULL,
