@@ -101,6 +101,33 @@ Test(wire, lengths_do_not_matter) {
     }
 }
 
+/* One at a time they take the plain path, many at a time whatever the CPU has. Every exponent and sign, every fraction
+ * that a format keeps, and below it what is zero, a tie, next to one, or all ones; so NaNs of every kind too. */
+Test(wire, one_and_many_have_the_same_bits) {
+    static const uint32_t below[] = {0,      1,      0xfff,  0x1000, 0x1001, 0x1fff,
+                                     0x2000, 0x7fff, 0x8000, 0x8001, 0xffff};
+    enum { UPPER = 1 << 16 };
+    static uint32_t bits[UPPER];
+    static float x[UPPER], wide[UPPER];
+    static uint16_t half[UPPER];
+    for (size_t k = 0; k < COUNT(formats); k++) {
+        for (size_t b = 0; b < COUNT(below); b++) {
+            for (uint32_t i = 0; i < UPPER; i++) bits[i] = i << 16 | below[b];
+            memcpy(x, bits, sizeof x);
+            omni_narrow(formats[k].dtype, x, half, UPPER);
+            for (size_t i = 0; i < UPPER; i++)
+                cr_assert_eq(half[i], narrow(&formats[k], x[i]), "%08x", bits[i]);
+        }
+        for (size_t i = 0; i < UPPER; i++) half[i] = (uint16_t)i;
+        omni_widen(formats[k].dtype, half, wide, UPPER);
+        for (size_t i = 0; i < UPPER; i++) {
+            float one;
+            omni_widen(formats[k].dtype, &half[i], &one, 1);
+            cr_assert_eq(memcmp(&one, &wide[i], sizeof one), 0, "%04zx", i);
+        }
+    }
+}
+
 /* --- plans as text ---------------------------------------------------------------------------- */
 
 static omni_plan_spec parse(const char *text) {
