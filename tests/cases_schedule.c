@@ -130,8 +130,7 @@ static const char *over_shapes(race x) {
     const char *bad = NULL;
     for (size_t i = 0; i < COUNT(pe_counts); i++) {
         x.pes = pe_counts[i];
-        for (x.workers = 1; x.workers <= x.pes && x.workers <= 9 && !bad; x.workers += 1 + x.workers / 3)
-            bad = race_once(x);
+        for (x.workers = 1; x.workers <= x.pes && x.workers <= 8 && !bad; x.workers *= 2) bad = race_once(x);
     }
     return bad;
 }
@@ -150,7 +149,7 @@ const char *schedules_narrow_alike(void) {
         {OMNI_F16, OMNI_F16, OMNI_F16}, {OMNI_BF16, OMNI_BF16, OMNI_BF16}, {OMNI_F16, OMNI_F32, OMNI_BF16}};
     const char *bad = NULL;
     for (size_t k = 0; k < COUNT(wires); k++)
-        for (size_t rows = 1; rows <= 211 && !bad; rows += 70) {
+        for (size_t rows = 1; rows <= 211 && !bad; rows += 105) {
             race x = race_of(&reductions[0], rows * 37 * sizeof(float));
             x.form.rows = rows;
             x.form.stride = 37 * sizeof(float);
