@@ -4,6 +4,9 @@
  *     m = 1      decode: every weight is read for one multiply-add, so the limit is reading
  *     m = 8      a small batch: the weights read once should serve all rows
  *     m = 128    prefill: the limit is arithmetic
+ *     m = 512    a longer one: the weights are read several times
+ *
+ * "pairs" is omni_matmul_bf16, which only AVX512-BF16 makes fast.
  *
  * Several copies of a matrix take turns, so that none is found in the last cache. A product is compared with
  * both limits: the bytes of its weights a second with one core's read bandwidth, its flops a second with
@@ -15,13 +18,14 @@
 #include "common.h"
 #include "omnibus/kernel.h"
 
-enum { REPS = 5, COPIES = 16, MOST_M = 128 };
+enum { REPS = 5, COPIES = 16, MOST_M = 512 };
 #define COPIES_BYTES ((size_t)512 << 20) /* all copies together, at least */
 
 typedef struct matmul_job {
     bench *b;
     size_t out, in, m, copies, next;
     omni_dtype dtype;
+    omni_compute compute;
     unsigned char *memory; /* [copies] handles */
     size_t handle_bytes;
     omni_packed *w[COPIES];
@@ -57,8 +61,8 @@ static void job_fill(void *arg, size_t worker) {
     for (size_t i = 0; i < MOST_M * j->in; i++) j->x[i] = (float)(i % 13) * 0.125f - 0.75f;
 }
 
-static void job_open(matmul_job *j, bench *b, size_t out, size_t in, omni_dtype dtype) {
-    *j = (matmul_job){.b = b, .out = out, .in = in, .dtype = dtype, .iterations = 1};
+static void job_open(matmul_job *j, bench *b, size_t out, size_t in, omni_dtype dtype, omni_compute compute) {
+    *j = (matmul_job){.b = b, .out = out, .in = in, .dtype = dtype, .compute = compute, .iterations = 1};
     j->handle_bytes = omni_packed_bytes(out, in, dtype);
     j->copies = (COPIES_BYTES + j->handle_bytes - 1) / j->handle_bytes;
     if (j->copies > COPIES) j->copies = COPIES;
@@ -66,7 +70,7 @@ static void job_open(matmul_job *j, bench *b, size_t out, size_t in, omni_dtype 
     j->memory = bench_pages(j->copies * j->handle_bytes);
     j->x = omni_alloc_array(MOST_M * in, sizeof *j->x);
     j->y = omni_alloc_array(MOST_M * out, sizeof *j->y);
-    j->scratch = omni_alloc(omni_matmul_scratch_bytes(OMNI_COMPUTE_F32, MOST_M, in));
+    j->scratch = omni_alloc(omni_matmul_scratch_bytes(j->compute, MOST_M, in));
     bench_need(j->x);
     bench_need(j->y);
     bench_need(j->scratch);
@@ -83,8 +87,9 @@ static void job_close(matmul_job *j) {
 static void matmul_work(void *arg, size_t worker) {
     (void)worker;
     matmul_job *j = arg;
+    omni_matmul_fn *multiply = omni_matmul_of(j->compute);
     for (size_t i = 0; i < j->iterations; i++, j->next = (j->next + 1) % j->copies)
-        omni_matmul(j->w[j->next], j->x, j->in, j->m, j->y, j->out, j->scratch);
+        multiply(j->w[j->next], j->x, j->in, j->m, j->y, j->out, j->scratch);
 }
 
 /* Products a second. */
@@ -107,27 +112,30 @@ static void add_row(omni_table *t, json_t *rows, const matmul_job *j, const benc
     bench_spread rate = bench_spread_of(bytes.sample, REPS), speed = bench_spread_of(flops.sample, REPS);
     bench_spread of_read = bench_ratio(&bytes, &s[1], REPS), of_peak = bench_ratio(&flops, &s[2], REPS);
     omni_table_cell(t, "%zu x %zu", j->out, j->in);
-    omni_table_cell(t, "%s", omni_dtype_name(j->dtype));
+    const char *pairs = j->compute == OMNI_COMPUTE_BF16 ? ", pairs" : "";
+    omni_table_cell(t, "%s%s", omni_dtype_name(j->dtype), pairs);
     omni_table_cell(t, "%zu", j->m);
     bench_cell(t, rate, 1e-9);
     bench_cell(t, of_read, 100);
     bench_cell(t, speed, 1e-9);
     bench_cell(t, of_peak, 100);
-    json_array_append_new(rows, json_pack("{s:i,s:i,s:s,s:i,s:o,s:o,s:o,s:o}", "out", (int)j->out, "in",
-                                          (int)j->in, "dtype", omni_dtype_name(j->dtype), "m", (int)j->m,
-                                          "weight_bytes_per_s", bench_spread_json(rate), "of_read_bandwidth",
-                                          bench_spread_json(of_read), "flops", bench_spread_json(speed),
-                                          "of_blis_peak", bench_spread_json(of_peak)));
+    json_array_append_new(rows,
+                          json_pack("{s:i,s:i,s:s,s:b,s:i,s:o,s:o,s:o,s:o}", "out", (int)j->out, "in",
+                                    (int)j->in, "dtype", omni_dtype_name(j->dtype), "pairs", pairs[0] != 0,
+                                    "m", (int)j->m, "weight_bytes_per_s", bench_spread_json(rate),
+                                    "of_read_bandwidth", bench_spread_json(of_read), "flops",
+                                    bench_spread_json(speed), "of_blis_peak", bench_spread_json(of_peak)));
 }
 
-static void measure_shape(bench *b, size_t out, size_t in, omni_dtype dtype, omni_table *t, json_t *rows) {
-    static const size_t ms[] = {1, 8, 128};
+static void measure_shape(bench *b, size_t out, size_t in, omni_dtype dtype, omni_compute compute,
+                          omni_table *t, json_t *rows) {
+    static const size_t ms[] = {1, 8, 128, MOST_M};
     bench_limit one = {b, 1};
     matmul_job j;
-    job_open(&j, b, out, in, dtype);
+    job_open(&j, b, out, in, dtype, compute);
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
         j.m = ms[i];
-        j.iterations = j.m == 128 ? 1 : j.copies; /* every copy once */
+        j.iterations = j.m >= 128 ? 1 : j.copies; /* every copy once */
         bench_series s[] = {{.once = matmul_once, .arg = &j},
                             {.once = bench_read_rate, .arg = &one},
                             {.once = bench_peak_flops, .arg = &one}};
@@ -177,7 +185,9 @@ int main(int argc, char **argv) {
     omni_table *t = omni_table_create(heads, 7);
     json_t *rows = json_array();
     for (size_t i = 0; i < 2; i++)
-        for (size_t k = 0; k < 2; k++) measure_shape(b, i ? 11008 : 4096, 4096, types[k], t, rows);
+        for (size_t k = 0; k < 2; k++)
+            measure_shape(b, i ? 11008 : 4096, 4096, types[k], OMNI_COMPUTE_F32, t, rows);
+    measure_shape(b, 4096, 4096, OMNI_BF16, OMNI_COMPUTE_BF16, t, rows);
     bench_show("y = x W^T on one core, against one core's limits.", t);
     bench_result(b, "matmul", rows);
     return bench_close(b);
