@@ -116,6 +116,7 @@ Test(array_file, single_values_are_set_with_or_without_the_unit) {
     refused_set("bus.width", "0", "bus.width: '0' (expected a whole number from 1");
     refused_set("bus.voltage", "1", "unknown key 'bus.voltage'");
     refused_set("width", "1", "unknown key 'width'");
+    refused_set("pe.memory", "1", "unknown key 'pe.memory'"); /* _mib, or _gb_per_s? */
     refused_set("tree.width", "1", "wires = own");
     refused_set("tree.wires", "own", "a file that describes the wires");
     omni_error err = {0};

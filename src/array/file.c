@@ -86,12 +86,17 @@ static bool is_called(const omni_array_key *k, const char *name) {
     return strncmp(k->name, name, n) == 0 && (!k->name[n] || k->name[n] == '_');
 }
 
+/* By its name, or if not `exact` by the beginning of one key's only. ARRAY_KEYS: none, or several. */
 static size_t find_key(const char *section, size_t length, const char *name, bool exact) {
-    for (size_t i = 0; i < ARRAY_KEYS; i++)
-        if (strlen(keys[i].section) == length && strncmp(keys[i].section, section, length) == 0 &&
-            (exact ? strcmp(keys[i].name, name) == 0 : is_called(&keys[i], name)))
-            return i;
-    return ARRAY_KEYS;
+    size_t found = ARRAY_KEYS;
+    for (size_t i = 0; i < ARRAY_KEYS; i++) {
+        if (strlen(keys[i].section) != length || strncmp(keys[i].section, section, length) != 0) continue;
+        if (strcmp(keys[i].name, name) == 0) return i;
+        if (exact || !is_called(&keys[i], name)) continue;
+        if (found < ARRAY_KEYS) return ARRAY_KEYS;
+        found = i;
+    }
+    return found;
 }
 
 static const char *const wires[] = {"bus", "own"};
@@ -219,8 +224,9 @@ omni_status omni_array_set(omni_array *a, const char *key, const char *value, om
     size_t k = find_dotted(key), used = strlen(a->name);
     bool tree_wires = strcmp(key, "tree.wires") == 0;
     if (k == ARRAY_KEYS && !tree_wires)
-        return omni_error_set(err, OMNI_BAD_INPUT,
-                              "unknown key '%.60s' (expected one of an array file, as in bus.width)", key);
+        return omni_error_set(
+            err, OMNI_BAD_INPUT,
+            "unknown key '%.60s' (expected one of an array file, as in bus.width or pe.memory_mib)", key);
     if (!tree_wires && keys[k].own_wires && !a->own_wires)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%s: of a tree whose wires are the bus's (expected wires = own)", key);

@@ -13,7 +13,8 @@ static const struct {
      "Distributes the checkpoint in MODEL_DIR over PEs by a plan, feeds it prompts of token ids, generates "
      "greedily, and reports tokens, times, what moved over the bus, and memory.",
      "  omnibus run configs/demo/llama --pes 4 --prompt-ids 1,2,3 --gen 8\n"
-     "  omnibus run configs/demo/llama --pes 4 --ids-file ids.txt --format json\n"},
+     "  omnibus run configs/demo/llama --pes 4 --ids-file ids.txt --format json\n"
+     "  omnibus run configs/demo/llama --pes 4 --prompt-ids 1,2,3 --plan auto --array seed-64pe\n"},
     {OMNI_CMD_CHECK, "MODEL_DIR",
      "Runs every plan on every number of PEs and compares hidden states, logits and tokens with float64 "
      "truth: "
@@ -25,10 +26,14 @@ static const struct {
     {OMNI_CMD_PLAN, "MODEL_DIR|CONFIG.json",
      "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
      "plan op by "
-     "op; with --diff, two side by side. A config.json is enough; memory per PE needs the weights.",
+     "op; with --diff, two side by side. A config.json is enough; memory per PE needs the weights. With "
+     "--array, prices them on modelled arrays, or searches for the best.",
      "  omnibus plan configs/demo/llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
      "  omnibus plan configs/demo/llama --explain workflow2 --pes 4\n"
-     "  omnibus plan configs/demo/llama --diff megatron workflow1 --pes 4\n"},
+     "  omnibus plan configs/demo/llama --diff megatron workflow1 --pes 4\n"
+     "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --prompt 512 --gen 128\n"
+     "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --set bus.width=32,64,128 --plan "
+     "all\n"},
     {OMNI_CMD_BENCH, "MODEL_DIR",
      "Measures how fast plans run on this host: tests ppN (a prompt of N tokens), tgN (N tokens generated, "
      "one at a "

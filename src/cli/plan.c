@@ -330,7 +330,7 @@ static omni_status report(planning *k, omni_error *err) {
     return status;
 }
 
-omni_status cli_plan(cli *c, omni_error *err) {
+static omni_status show_plans(cli *c, omni_error *err) {
     lists l = {0};
     bool pages =
         omni_settings_get(c->settings, OMNI_OPT_EXPLAIN) || omni_settings_get(c->settings, OMNI_OPT_DIFF);
@@ -349,4 +349,11 @@ omni_status cli_plan(cli *c, omni_error *err) {
     json_decref(k.rows);
     free_lists(&l);
     return status;
+}
+
+omni_status cli_plan(cli *c, omni_error *err) {
+    if (omni_settings_get(c->settings, OMNI_OPT_ARRAY)) return plan_price(c, err);
+    if (omni_settings_count(c->settings, OMNI_OPT_SET))
+        return omni_error_set(err, OMNI_BAD_INPUT, "--set without --array (expected both)");
+    return show_plans(c, err);
 }

@@ -67,6 +67,11 @@ static const omni_option options[OMNI_OPTIONS] = {
      "threads that carry the PEs (one for each PE, at most one for each CPU)"},
     {OMNI_OPT_NO_LIMITS,   "no-limits",   NULL,      BENCH,              false, NULL,
      "do not measure what this host can read and multiply at best: a second or two, and tenths of one around each test"},
+    {OMNI_OPT_ARRAY,       "array",       "FILE|LIST", RUN | PLAN,       false, NULL,
+     "a modelled array, a file or a name in configs/arrays: run shows its time beside wall time; plan prices --plan, "
+     "or without it searches, on each of a LIST"},
+    {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN,         true,  NULL,
+     "other values of the array, as in bus.width=64; plan takes a list, bus.width=32,64,128, and tries each"},
     {OMNI_OPT_OUT,         "out",         "DIR",     SYNTH,              false, NULL,
      "the checkpoint directory to write: a new one, or an empty one"},
     {OMNI_OPT_LAYERS,      "layers",      "N",       SYNTH,              false, NULL,

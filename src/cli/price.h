@@ -1,0 +1,26 @@
+/* price.h: what `plan --array` and `run --array` share: arrays as asked for, modelled times in reports. */
+#ifndef OMNIBUS_CLI_PRICE_H
+#define OMNIBUS_CLI_PRICE_H
+
+#include "cli/cli.h"
+#include "omnibus/array.h"
+
+/* Every array of --array with every combination of the values of --set. At least one. Free with
+ * price_arrays_free. */
+omni_status price_arrays(const cli *c, omni_array ***out, size_t *count, omni_error *err);
+void price_arrays_free(omni_array **list, size_t count);
+
+/* "12.35 ms", four digits; "3.210 uJ". Return buf. */
+const char *price_time(char buf[32], uint64_t ps);
+const char *price_energy(char buf[32], uint64_t pj);
+const char *price_share(char buf[32], uint64_t ppm); /* "4.2%" */
+
+/* A pass: ps, what is on the critical path, occupancy, energy, counters; `path`: by op, too. */
+json_t *price_json(const omni_price *p, bool path);
+json_t *price_need_json(const omni_need *n, bool fits);
+
+/* The fastest plan for --plan auto, with a note on stderr. */
+omni_status price_choose(const cli *c, const omni_array *array, size_t pes, omni_task task,
+                         omni_plan_spec *out, omni_error *err);
+
+#endif
