@@ -19,7 +19,8 @@
 
 static omni_status parse_plans(run *r, omni_error *err) {
     const char *text = cli_value(r->c, OMNI_OPT_PLAN), *later = cli_value(r->c, OMNI_OPT_DECODE_PLAN);
-    omni_status status = omni_plan_parse(text, &r->spec, err);
+    bool chosen_later = strcmp(text, "auto") == 0; /* modelled_open chooses */
+    omni_status status = chosen_later ? OMNI_OK : omni_plan_parse(text, &r->spec, err);
     if (status) return status;
     if (!later && omni_settings_flag(r->c->settings, OMNI_OPT_RESIDENT))
         return omni_error_set(err, OMNI_BAD_INPUT, "--resident without --decode-plan (expected both)");
@@ -56,7 +57,9 @@ static omni_status parse(run *r, omni_error *err) {
     if (!status) status = prompts_read(r->c, r->gen, &r->prompts, err);
     if (!status) status = cli_open_weights(r->c, err); /* they decide an encoder's heads */
     if (!status) status = encode_prepare(r, err);
+    if (!status) status = modelled_open(r, err);
     if (!status) status = omni_plan_compile(r->c->model, &r->spec, r->pes, &r->plan, err);
+    if (!status) status = modelled_start(r, err);
     if (!status && r->decode_plan)
         status = cli_schedule_compile(r->c->model, r->decode_plan, r->pes, &r->later, err);
     return status;
@@ -152,12 +155,14 @@ static omni_status prefill(run *r, omni_error *err) {
     if (status) return status;
     omni_engine_counters(r->engine, &r->prefill);
     dump_prefill(r);
-    return OMNI_OK;
+    return modelled_pass(r, true, err);
 }
 
 static omni_status change_plan(run *r, omni_error *err) {
     uint64_t start = omni_clock_ns();
-    omni_status status = omni_engine_switch(r->engine, omni_engine_due(r->engine), err);
+    size_t due = omni_engine_due(r->engine);
+    omni_status status = omni_engine_switch(r->engine, due, err);
+    r->now = due ? r->later[due - 1] : r->plan;
     r->transform_ns += omni_clock_ns() - start;
     return status;
 }
@@ -174,7 +179,7 @@ static omni_status decode_step(run *r, size_t step, omni_error *err) {
     omni_status status = omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
     r->decode_ns += omni_clock_ns() - start;
     if (!status) dump_step(r, step);
-    return status;
+    return status ? status : modelled_pass(r, false, err);
 }
 
 static omni_status generate(run *r, omni_error *err) {
@@ -199,6 +204,7 @@ static void close_run(run *r) {
     if (r->decode_plan) cli_schedule_drop(r->decode_plan, r->later);
     cli_schedules_free(r->decode_plan, r->schedules);
     dump_free(r);
+    modelled_free(r);
     encode_free(r);
     prompts_free(&r->prompts);
     omni_free(r->counts);

@@ -3,6 +3,7 @@
 #define OMNIBUS_CLI_RUN_H
 
 #include "cli/cli.h"
+#include "omnibus/array.h"
 
 typedef struct prompts {
     size_t count, tokens; /* tokens: of all */
@@ -38,6 +39,18 @@ typedef struct encoded {
     int32_t *predicted; /* [marks] */
 } encoded;
 
+/* What the passes cost on the array of --array: run_price.c. */
+typedef struct modelled {
+    omni_array **array; /* [1]; NULL: none asked for */
+    size_t arrays;
+    size_t *first; /* [count] positions at which the next pass begins */
+    omni_price prefill;
+    omni_price step;               /* the last decode step */
+    uint64_t decode_ps, decode_pj; /* of all decode steps that were run */
+    omni_need need;                /* of the first plan */
+    bool fits;
+} modelled;
+
 typedef struct run {
     cli *c;
     size_t pes, gen; /* gen: 0 for an encoder */
@@ -56,6 +69,8 @@ typedef struct run {
     bool *ended;       /* [count] at end-of-text */
     size_t decoded;    /* tokens of the decode phase, without those of ended sequences */
     encoded encoded;
+    modelled modelled;
+    const omni_plan *now; /* the plan of the next pass */
     dump dump;
     uint64_t load_ns, prefill_ns, transform_ns, decode_ns;
     omni_counters prefill, decode, transform, total;
@@ -75,6 +90,15 @@ omni_status encode_run(run *r, omni_error *err);
 void encode_json(const run *r, json_t **root);
 void encode_draw(const run *r, omni_text *page);
 void encode_free(run *r);
+
+/* run_price.c: with --array; without, nothing is done. */
+omni_status modelled_open(run *r,
+                          omni_error *err); /* reads the array, and chooses the plan for --plan auto */
+omni_status modelled_start(run *r, omni_error *err);              /* the first plan is compiled */
+omni_status modelled_pass(run *r, bool prefill, omni_error *err); /* the pass of r->counts, under r->now */
+void modelled_json(const run *r, json_t **root);
+void modelled_draw(const run *r, omni_text *page);
+void modelled_free(run *r);
 
 omni_status run_report(run *r, omni_error *err);
 

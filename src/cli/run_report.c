@@ -85,6 +85,7 @@ static json_t *build(const run *r) {
     cli_set(&root, "tokens", tokens);
     if (r->c->model->shape.encoder) encode_json(r, &root);
     cli_set(&root, "timing", timing_json(r));
+    modelled_json(r, &root);
     cli_set(&root, "fabric", fabric_json(r));
     cli_set(&root, "memory", memory_json(r));
     return root;
@@ -190,6 +191,7 @@ omni_status run_report(run *r, omni_error *err) {
     else
         draw_tokens(r, page);
     draw_timing(r, page);
+    modelled_draw(r, page);
     draw_fabric(r, page);
     draw_memory(r, page);
     return cli_emit(r->c, root, root, page, err);

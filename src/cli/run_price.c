@@ -1,0 +1,128 @@
+/* run_price.c: `run --array`: each pass that was run is priced on the modelled array, too, with the same
+ * plan, positions and lengths. Modelled times stand beside wall times and are never added to them. What it
+ * costs to change the plan is not modelled.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "price.h"
+#include "run.h"
+
+static omni_task task_of(const run *r) {
+    omni_task task = {.batch = r->prompts.count, .gen = r->gen ? r->gen : 1};
+    for (size_t i = 0; i < r->prompts.count; i++)
+        if (r->prompts.length[i] > task.prompt) task.prompt = r->prompts.length[i];
+    return task;
+}
+
+omni_status modelled_open(run *r, omni_error *err) {
+    bool automatic = strcmp(cli_value(r->c, OMNI_OPT_PLAN), "auto") == 0;
+    modelled *m = &r->modelled;
+    if (!omni_settings_get(r->c->settings, OMNI_OPT_ARRAY)) {
+        if (automatic || omni_settings_count(r->c->settings, OMNI_OPT_SET))
+            return omni_error_set(err, OMNI_BAD_INPUT, "--%s without --array (expected both)",
+                                  automatic ? "plan auto" : "set");
+        return OMNI_OK;
+    }
+    omni_status status = price_arrays(r->c, &m->array, &m->arrays, err);
+    if (!status && automatic) status = price_choose(r->c, m->array[0], r->pes, task_of(r), &r->spec, err);
+    m->first = status ? NULL : omni_alloc_array(r->prompts.count, sizeof *m->first);
+    if (status || m->first) return status;
+    return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", r->prompts.count);
+}
+
+static omni_extent pass_of(const run *r, const size_t *counts) {
+    omni_extent pass = {.sequences = r->prompts.count, .first = r->modelled.first, .counts = counts};
+    for (size_t i = 0; i < pass.sequences; i++) pass.tokens += counts[i];
+    return pass;
+}
+
+omni_status modelled_start(run *r, omni_error *err) {
+    modelled *m = &r->modelled;
+    r->now = r->plan;
+    if (!m->array) return OMNI_OK;
+    omni_extent pass = pass_of(r, r->prompts.length);
+    pass.marks = r->encoded.marks;
+    pass.mark = r->encoded.mark;
+    omni_status status = omni_price_memory(r->plan, pass, r->gen ? r->gen - 1 : 0, &m->need, err);
+    m->fits = (double)m->need.all_bytes <= omni_array_get(m->array[0], "pe.memory_mib") * 1048576;
+    return status;
+}
+
+omni_status modelled_pass(run *r, bool prefill, omni_error *err) {
+    modelled *m = &r->modelled;
+    if (!m->array) return OMNI_OK;
+    omni_extent pass = pass_of(r, r->counts);
+    if (prefill) {
+        pass.marks = r->encoded.marks;
+        pass.mark = r->encoded.mark;
+    }
+    omni_price *price = prefill ? &m->prefill : &m->step;
+    omni_status status = omni_price_pass(m->array[0], r->now, pass, price, err);
+    for (size_t i = 0; i < r->prompts.count; i++) m->first[i] += r->counts[i];
+    if (prefill) return status;
+    m->decode_ps += price->ps;
+    m->decode_pj += price->energy_pj;
+    return status;
+}
+
+/* --- report ----------------------------------------------------------------------------------- */
+
+static double rate(size_t tokens, uint64_t ps) {
+    return ps ? (double)tokens / ((double)ps * 1e-12) : NAN;
+}
+
+void modelled_json(const run *r, json_t **root) {
+    const modelled *m = &r->modelled;
+    if (!m->array) return;
+    json_t *object = json_object();
+    cli_set(&object, "array", omni_json_string(omni_array_name(m->array[0])));
+    cli_set(&object, "prefill_s", omni_json_number((double)m->prefill.ps * 1e-12));
+    cli_set(&object, "decode_s", omni_json_number((double)m->decode_ps * 1e-12));
+    cli_set(&object, "prefill_tokens_per_s", omni_json_number(rate(r->prompts.tokens, m->prefill.ps)));
+    cli_set(&object, "decode_tokens_per_s", omni_json_number(rate(r->decoded, m->decode_ps)));
+    cli_set(&object, "energy_pj", cli_size(m->prefill.energy_pj + m->decode_pj));
+    cli_set(&object, "memory", price_need_json(&m->need, m->fits));
+    cli_set(&object, "prefill", price_json(&m->prefill, true));
+    cli_set(&object, "last_decode_step", m->step.ps ? price_json(&m->step, true) : json_null());
+    cli_set(root, "modelled", object);
+}
+
+static void add_phase(omni_table *t, const char *name, size_t tokens, uint64_t ps, uint64_t pj,
+                      const omni_price *shares) {
+    char text[32];
+    omni_table_cell(t, "%s", name);
+    omni_table_cell(t, "%zu", tokens);
+    omni_table_cell(t, "%s", price_time(text, ps));
+    if (ps)
+        omni_table_cell(t, "%.1f", rate(tokens, ps));
+    else
+        omni_table_cell(t, "%s", "");
+    omni_table_cell(t, "%s", price_energy(text, pj));
+    omni_table_cell(t, "%s", price_share(text, shares->busy_ppm));
+    omni_table_cell(t, "%s", price_share(text, shares->computing_ppm));
+}
+
+void modelled_draw(const run *r, omni_text *page) {
+    const modelled *m = &r->modelled;
+    char head[160], bytes[32];
+    if (!m->array) return;
+    snprintf(head, sizeof head, "modelled on %.128s", omni_array_name(m->array[0]));
+    omni_table *t = omni_table_create(
+        (const char *const[]){head, ">tokens", ">time", ">tokens/s", ">energy", ">bus busy", ">PEs busy"}, 7);
+    bool encoder = r->c->model->shape.encoder;
+    add_phase(t, encoder ? "encode" : "prefill", r->prompts.tokens, m->prefill.ps, m->prefill.energy_pj,
+              &m->prefill);
+    if (!encoder) add_phase(t, "decode", r->decoded, m->decode_ps, m->decode_pj, &m->step);
+    omni_table_draw(t, page);
+    omni_table_free(t);
+    omni_text_add(page, "a modelled PE needs %s of memory%s\n\n",
+                  omni_format_bytes(bytes, sizeof bytes, m->need.all_bytes),
+                  m->fits ? "" : ", which it has not: the plan does not fit");
+}
+
+void modelled_free(run *r) {
+    price_arrays_free(r->modelled.array, r->modelled.arrays);
+    omni_free(r->modelled.first);
+}

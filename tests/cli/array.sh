@@ -1,0 +1,66 @@
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
+# --array: what plans cost on modelled arrays, and which is best.
+
+for array in ideal seed-64pe wide-bus segmented-256pe narrow-bus gddr6-pim; do
+    fine plan "$llama" --array "$array" --plan megatron,alternate --pes 4
+    hold "both plans, priced" eval 'says "^array +$array\$" && says "^megatron  .* (ns|us|ms) " && says "^alternate  "'
+done
+fine plan "$llama" --array configs/arrays/narrow-bus.ini --pes 3 --batch 1,4 --prompt 8,16 --gen 1,4 --plan single,replica --format csv
+hold "a row for each plan of each of 8 tasks" same "$(column plan | wc -l | tr -d ' ')" 16
+hold "as many cells as columns" awk -f "$here/csv.awk" "$T/out"
+fine plan "$llama" --array seed-64pe,wide-bus --set bus.width=32,64,128 --set bus.pieces=1,8 --plan megatron --format csv
+hold "2 x 3 x 2 arrays" same "$(column array | sort -u | wc -l | tr -d ' ')" 12
+hold "named by what was set" eval 'column array | grep -qx "seed-64pe bus.width=64 bus.pieces=8"'
+fine plan "$llama" --array seed-64pe --plan megatron --format json
+hold "schema" same "$(at schema)" omnibus.plan/1
+hold "as many PEs as the file says" same "$(at tasks.0.pes)" 64
+flat | sed -n 's/^tasks.0.plans.0.decode_step.moved.//p' | sort >"$T/priced"
+fine plan "$llama" --pes 64 --plan megatron --format json
+hold "priced is what is counted" eval 'flat | sed -n "s/^plans.0.totals.decode_step.//p" | sort | cmp -s - "$T/priced" && [ -s "$T/priced" ]'
+
+# The search, and what it chooses.
+fine plan "$llama/config.json" --array seed-64pe --pes 8 --batch 2 --prompt 16 --gen 4
+hold "winners" eval 'says "^fastest  " && says "^runner-up  .*lost in" && says "^prefill  .*%" && says "^All figures are modelled"'
+cp "$T/out" "$T/first"
+fine plan "$llama/config.json" --array seed-64pe --pes 8 --batch 2 --prompt 16 --gen 4 --plan auto
+hold "the same again, and as auto" cmp -s "$T/out" "$T/first"
+best=$(sed -n 's/^fastest *\([^ ]*\): .*/\1/p' "$T/first")
+fine run "$llama" --array seed-64pe --pes 8 --prompt-ids 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 \
+    --prompt-ids 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 --gen 4 --plan auto --format json
+hold "run takes the fastest" same "$(at plan.name)" "$best"
+fine plan "$llama/config.json" --array seed-64pe,wide-bus --pes 4,8 --plan megatron,single
+hold "over all tasks" eval 'says "^least latency  .* on wide-bus, 8 PEs" && says "^most throughput  "'
+fine plan "$llama" --array gddr6-pim --set pe.memory_mib=1 --plan single,megatron --pes 4
+hold "what does not fit is marked" says '^single .*does not fit$'
+fine plan "$llama" --array ideal --plan attn=subheads,megatron --pes 4
+hold "skipped, and why" says '^skipped: attn=subheads: attention by sub-heads '
+fine plan configs/demo/bert --array seed-64pe --plan megatron --pes 4
+hold "an encoder's one pass" says '^megatron +[0-9.]+ [num]s +- '
+
+# Beside wall time.
+fine run "$llama" --pes 4 --prompt-ids 1,2,3 --gen 4 --array seed-64pe --set bus.width=64
+hold "both, each named" eval 'says "^wall clock " && says "^modelled on seed-64pe bus.width=64 " && says "^a modelled PE needs "'
+fine run "$llama" --pes 4 --prompt-ids 1,2,3 --prompt-ids 4 --gen 3 --decode-plan workflow2 --array seed-64pe --format json
+hold "in JSON" eval '[ "$(at modelled.array)" = seed-64pe ] && [ "$(at modelled.prefill.ps)" -gt 0 ] && [ "$(at modelled.decode_s)" != null ]'
+flat | sed -n 's/^modelled.prefill.moved.//p' | sort >"$T/priced"
+hold "priced is what moved" eval 'flat | sed -n "s/^fabric.prefill.//p" | sort | cmp -s - "$T/priced" && [ -s "$T/priced" ]'
+fine run configs/demo/bert --pes 2 --prompt-ids 1,2,3 --array wide-bus
+hold "an encoder, too" says '^encode +3 +[0-9.]+ [num]s '
+fine run "$llama" --pes 2 --prompt-ids 1,2
+hold "not without --array" eval '! says modelled'
+
+sed 's/^width_bytes.*/width_bytes = 0/' configs/arrays/seed-64pe.ini >"$T/zero.ini"
+refused 2 'zero\.ini:[0-9]+: width_bytes: .0. \(expected a whole number from 1' plan "$llama" --array "$T/zero.ini"
+refused 2 'configs/arrays/nothing\.ini: cannot open' plan "$llama" --array nothing
+refused 2 'unknown key .bus\.volts.' plan "$llama" --array ideal --set bus.volts=3
+refused 2 'bus\.width: .-1.' plan "$llama" --array ideal --set bus.width=8,-1
+refused 2 'expected KEY=VALUE' plan "$llama" --array ideal --set bus.width
+refused 2 '--set without --array' plan "$llama" --set bus.width=8
+refused 2 '--array with --explain or --diff' plan "$llama" --array ideal --explain megatron
+omni plan "$llama" --array ideal --pes 2 --plan attn=subheads
+hold "status 2 and the reason when nothing can be built" eval '[ "$status" -eq 2 ] && one_line && complains "nothing could be built"'
+refused 2 'the model.s 256 positions' plan "$llama" --array ideal --prompt 300
+refused 2 'there is no decode phase' plan configs/demo/bert --array ideal --gen 2
+refused 2 'plan auto without --array' run "$llama" --prompt-ids 1 --plan auto
+refused 2 '--set without --array' run "$llama" --prompt-ids 1 --set bus.width=8
+refused 2 '2 arrays \(run takes one\)' run "$llama" --prompt-ids 1 --array ideal,seed-64pe
