@@ -238,6 +238,10 @@ omni_status walk_run(walk *w, omni_error *err) {
     for (size_t wave = 0; ok && most && wave < most + w->plan->mesh.stages - 1; wave++)
         ok = walk_wave(w, wave);
     if (!ok) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'", w->plan->spec.name);
+    if (w->latest > w->limit) { /* left before its end */
+        w->out->ps = w->latest;
+        return OMNI_OK;
+    }
     walk_back(w, last_moment(w));
     sum_up(w);
     return OMNI_OK;

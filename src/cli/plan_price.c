@@ -8,38 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plan.h"
-#include "price.h"
+#include "plan_price.h"
 
 enum { SHOWN = 8, MOST_SEQUENCES = 65536, MOST_TOKENS = 1 << 24 };
-
-typedef struct numbers {
-    size_t *value, count;
-} numbers;
-
-/* A task on an array, and its best. */
-typedef struct outcome {
-    const omni_array *array;
-    size_t pes;
-    omni_task task;
-    char plan[sizeof((omni_plan_spec *)0)->name];
-    uint64_t ps;
-    double tokens_per_s;
-} outcome;
-
-typedef struct pricing {
-    cli *c;
-    omni_array **array;
-    size_t arrays;
-    numbers pes, batch, prompt, gen; /* pes: none: what each array says */
-    omni_plan_spec *spec;            /* NULL: search */
-    size_t specs;
-    json_t *tasks, *rows; /* JSON; CSV */
-    omni_text *page;
-    outcome best, most; /* the fastest, and the one with the most tokens a second */
-    size_t built;
-    char reason[400]; /* why the first that cannot be built cannot */
-} pricing;
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
@@ -187,6 +158,7 @@ static void note_skipped(pricing *k, size_t pes) {
 }
 
 static void keep_best(pricing *k, outcome *o, const omni_candidate *first) {
+    o->built = true;
     snprintf(o->plan, sizeof o->plan, "%s", first->spec.name);
     o->ps = first->estimate.ps;
     o->tokens_per_s = omni_estimate_tokens_per_s(&first->estimate, o->task);
@@ -229,17 +201,20 @@ static omni_status take_all(pricing *k, omni_error *err) {
                 omni_size_mul(total, k->prompt.count, &total) && omni_size_mul(total, k->gen.count, &total);
     if (!fits)
         return omni_error_set(err, OMNI_BAD_INPUT, "plan: too many situations (expected shorter lists)");
+    k->all = omni_alloc_array(total, sizeof *k->all);
+    if (!k->all) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu situations", total);
     cli_progress bar = cli_progress_begin(k->c, total);
     for (size_t i = 0; i < total && !status; i++) {
         size_t at = i;
-        outcome o = {.task.gen = k->gen.value[at % k->gen.count]};
-        o.task.prompt = k->prompt.value[(at /= k->gen.count) % k->prompt.count];
-        o.task.batch = k->batch.value[(at /= k->prompt.count) % k->batch.count];
+        outcome *o = &k->all[i];
+        o->task.gen = k->gen.value[at % k->gen.count];
+        o->task.prompt = k->prompt.value[(at /= k->gen.count) % k->prompt.count];
+        o->task.batch = k->batch.value[(at /= k->prompt.count) % k->batch.count];
         at /= k->batch.count;
-        o.array = k->array[at / sizes];
-        o.pes = k->pes.count ? k->pes.value[at % sizes] : omni_array_pes(o.array);
-        cli_progress_step(&bar, i, omni_array_name(o.array));
-        status = take(k, &o, err);
+        o->array = k->array[at / sizes];
+        o->pes = k->pes.count ? k->pes.value[at % sizes] : omni_array_pes(o->array);
+        cli_progress_step(&bar, i, omni_array_name(o->array));
+        status = take(k, o, err);
     }
     cli_progress_end(&bar);
     return status;
@@ -257,6 +232,7 @@ static omni_status report(pricing *k, omni_error *err) {
     json_t *root = cli_envelope(k->c);
     cli_set(&root, "model", cli_model_json(k->c->model));
     cli_set(&root, "tasks", json_incref(k->tasks));
+    cli_set(&root, "crossovers", sweep_crossovers(k));
     if (k->built > 1 && k->best.array) {
         omni_text_add(k->page, "\n");
         draw_outcome(k, "least latency    ", &k->best, price_time(text, k->best.ps));
@@ -309,6 +285,7 @@ omni_status plan_price(cli *c, omni_error *err) {
     json_decref(k.rows);
     price_arrays_free(k.array, k.arrays);
     omni_free(k.spec);
+    omni_free(k.all);
     omni_free(k.pes.value);
     omni_free(k.batch.value);
     omni_free(k.prompt.value);

@@ -30,6 +30,10 @@ fine run "$llama" --array seed-64pe --pes 8 --prompt-ids 1,2,3,4,5,6,7,8,9,10,11
 hold "run takes the fastest" same "$(at plan.name)" "$best"
 fine plan "$llama/config.json" --array seed-64pe,wide-bus --pes 4,8 --plan megatron,single
 hold "over all tasks" eval 'says "^least latency  .* on wide-bus, 8 PEs" && says "^most throughput  "'
+fine plan "$llama/config.json" --array narrow-bus --pes 2,4,8 --batch 1,8 --prompt 8,128 --plan megatron,replica,pipeline,attn=tokens
+hold "crossovers are named" eval 'says "^crossover    batch 1 -> 8 \(narrow-bus, PEs [248], prompt [0-9]+, gen 16\): [a-z=]+ .* -> [a-z=]+ "'
+fine plan "$llama/config.json" --array narrow-bus --pes 2,4,8 --batch 1,8 --prompt 8,128 --plan megatron,replica,pipeline,attn=tokens --format json
+hold "and in JSON" eval '[ "$(flat | grep -c "^crossovers\.[0-9]*\.plan_to ")" -gt 0 ] && [ "$(at crossovers.0.ps_to)" -gt 0 ]'
 fine plan "$llama" --array gddr6-pim --set pe.memory_mib=1 --plan single,megatron --pes 4
 hold "what does not fit is marked" says '^single .*does not fit$'
 fine plan "$llama" --array ideal --plan attn=subheads,megatron --pes 4
