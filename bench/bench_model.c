@@ -53,9 +53,7 @@ static const phase encode = {
     .need = job_flops,
 };
 
-static const job_batch one = {"1 x 128", 1, {128}, 8};
 static const job_batch longer = {"1 x 512", 1, {512}, 8};
-static const job_batch eight = {"8 x 16", 8, {16, 16, 16, 16, 16, 16, 16, 16}, 8};
 static const job_batch ragged = {"8 ragged", 8, {3, 5, 8, 12, 16, 21, 27, 36}, 8};
 
 typedef struct run {
@@ -73,10 +71,6 @@ typedef struct family {
     run runs[RUNS];              /* as many as have a plan */
 } family;
 
-static const char llama_config[] =
-    "{\"model_type\": \"llama\", \"hidden_act\": \"silu\", \"num_hidden_layers\": %zu, \"hidden_size\": %zu,"
-    " \"intermediate_size\": %zu, \"num_attention_heads\": %zu, \"vocab_size\": %zu,"
-    " \"max_position_embeddings\": 2048}";
 static const char gpt2_config[] =
     "{\"model_type\": \"gpt2\", \"n_layer\": %zu, \"n_embd\": %zu, \"n_inner\": %zu,"
     " \"n_head\": %zu, \"vocab_size\": %zu, \"n_positions\": 1024}";
@@ -88,44 +82,43 @@ static const char bert_config[] =
 /* The layers of Llama-2-7B, of GPT-2 XL and of BERT-large. */
 static const family families[] = {
     {"llama",
-     llama_config,
-     {4, 4096, 11008, 32, 32000},
+     job_llama,
+     JOB_LLAMA_7B,
      OMNI_F32,
      {&prefill, &decode},
-     {{"megatron", 1, "shm", &one},
-      {"megatron", 2, "shm", &one},
-      {"megatron", 8, "shm", &one},
-      {"megatron", 64, "shm", &one},
-      {"megatron", 2, "null", &one},
+     {{"megatron", 1, "shm", &job_one},
+      {"megatron", 2, "shm", &job_one},
+      {"megatron", 64, "shm", &job_one},
+      {"megatron", 2, "null", &job_one},
       {"megatron", 2, "shm", &longer},
-      {"megatron", 2, "shm", &eight}}},
+      {"megatron", 2, "shm", &job_eight}}},
     {"llama",
-     llama_config,
-     {4, 4096, 11008, 32, 32000},
+     job_llama,
+     JOB_LLAMA_7B,
      OMNI_BF16,
      {&prefill, &decode},
-     {{"megatron", 2, "shm", &one},
-      {"megatron", 64, "shm", &one},
+     {{"megatron", 2, "shm", &job_one},
+      {"megatron", 64, "shm", &job_one},
       {"megatron", 2, "shm", &longer},
-      {"megatron", 2, "shm", &eight}}},
+      {"megatron", 2, "shm", &job_eight}}},
     {"gpt2",
      gpt2_config,
      {4, 1600, 6400, 25, 4096},
      OMNI_F32,
      {&prefill, &decode},
-     {{"megatron", 1, "shm", &one},
-      {"megatron", 2, "shm", &one},
-      {"megatron", 8, "shm", &one},
-      {"workflow2", 2, "shm", &one}}},
+     {{"megatron", 1, "shm", &job_one},
+      {"megatron", 2, "shm", &job_one},
+      {"megatron", 8, "shm", &job_one},
+      {"workflow2", 2, "shm", &job_one}}},
     {"bert",
      bert_config,
      {6, 1024, 4096, 16, 4096},
      OMNI_F32,
      {&encode},
-     {{"megatron", 1, "shm", &one},
-      {"megatron", 2, "shm", &one},
-      {"megatron", 8, "shm", &one},
-      {"workflow2", 2, "shm", &one},
+     {{"megatron", 1, "shm", &job_one},
+      {"megatron", 2, "shm", &job_one},
+      {"megatron", 8, "shm", &job_one},
+      {"workflow2", 2, "shm", &job_one},
       {"megatron", 2, "shm", &ragged},
       {"megatron", 8, "shm", &ragged},
       {"workflow2", 2, "shm", &ragged}}},
@@ -133,18 +126,6 @@ static const family families[] = {
 static const job_size tiny = {4, 64, 64, 16, 64};
 
 /* --- a family --------------------------------------------------------------------------------- */
-
-/* Half the layers, until the weights take at most a quarter of what is free. */
-static job_size fit(const family *f) {
-    job_size size = f->size;
-    for (; size.layers > 1; size.layers /= 2) {
-        omni_model *model = job_model(f->config, &size);
-        uint64_t bytes = omni_model_parameters(model) * omni_dtype_bytes(f->dtype);
-        omni_model_free(model);
-        if (bytes <= omni_topo_memory_available() / 4) break;
-    }
-    return size;
-}
 
 static size_t phase_count(const family *f) {
     size_t n = 0;
@@ -216,7 +197,7 @@ static void show_family(const family *f, const job_size *s, omni_table *t, json_
 }
 
 static void bench_family(bench *b, const family *f, json_t *models, json_t *rows) {
-    job_size size = fit(f);
+    job_size size = job_fit(f->config, f->size, f->dtype);
     omni_model *model = job_model(f->config, &size);
     omni_weights *weights = job_weights(model, f->dtype);
     omni_table *t = create_table(f);
@@ -254,7 +235,7 @@ typedef struct floor_job {
 static double floor_once(void *arg) {
     floor_job *f = arg;
     uint64_t ns = 0;
-    for (size_t i = 0; i < f->passes; i += one.decode) {
+    for (size_t i = 0; i < f->passes; i += job_one.decode) {
         (void)job_prefill(&f->job);
         uint64_t begin = omni_clock_ns();
         (void)job_decode(&f->job);
@@ -274,8 +255,8 @@ static void floor_row(bench *b, const omni_model *model, const omni_weights *wei
                                    .plan_text = "megatron",
                                    .fabric = kinds[k],
                                    .pes = pes,
-                                   .batch = &one},
-                           .passes = 8 * one.decode};
+                                   .batch = &job_one},
+                           .passes = 8 * job_one.decode};
         job_open(&f[k].job);
     }
     bench_limit two = {b, 2};
@@ -304,7 +285,7 @@ static void bench_floor(bench *b) {
     static const char *const heads[] = {">PEs",       ">workers", ">steps",         ">null, us a pass",
                                         ">ns a step", ">x L",     ">shm, us a pass"};
     static const size_t pes[] = {1, 2, 8};
-    omni_model *model = job_model(llama_config, &tiny);
+    omni_model *model = job_model(job_llama, &tiny);
     omni_weights *weights = job_weights(model, OMNI_F32);
     omni_table *t = omni_table_create(heads, 7);
     json_t *rows = json_array();

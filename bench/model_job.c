@@ -4,6 +4,13 @@
 
 #include "model_job.h"
 
+const char job_llama[] =
+    "{\"model_type\": \"llama\", \"hidden_act\": \"silu\", \"num_hidden_layers\": %zu, \"hidden_size\": %zu,"
+    " \"intermediate_size\": %zu, \"num_attention_heads\": %zu, \"vocab_size\": %zu,"
+    " \"max_position_embeddings\": 2048}";
+const job_batch job_one = {"1 x 128", 1, {128}, 8};
+const job_batch job_eight = {"8 x 16", 8, {16, 16, 16, 16, 16, 16, 16, 16}, 8};
+
 /* --- a model ---------------------------------------------------------------------------------- */
 
 omni_model *job_model(const char *config, const job_size *s) {
@@ -13,6 +20,16 @@ omni_model *job_model(const char *config, const job_size *s) {
     int length = snprintf(text, sizeof text, config, s->layers, s->hidden, s->ffn, s->heads, s->vocab);
     if (omni_model_parse(text, (size_t)length, "bench", &model, &err)) bench_die(&err);
     return model;
+}
+
+job_size job_fit(const char *config, job_size size, omni_dtype dtype) {
+    for (; size.layers > 1; size.layers /= 2) {
+        omni_model *model = job_model(config, &size);
+        uint64_t bytes = omni_model_parameters(model) * omni_dtype_bytes(dtype);
+        omni_model_free(model);
+        if (bytes <= omni_topo_memory_available() / 4) break;
+    }
+    return size;
 }
 
 omni_weights *job_weights(const omni_model *model, omni_dtype dtype) {
@@ -97,6 +114,11 @@ double job_decode(void *arg) {
         forward(j, ids, one_each);
     }
     return (double)(j->batch->sequences * j->batch->decode) * 1e9 / (double)(omni_clock_ns() - begin);
+}
+
+double job_follow(void *arg) {
+    (void)job_prefill(arg);
+    return job_decode(arg);
 }
 
 double job_encode(void *arg) {

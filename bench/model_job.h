@@ -18,6 +18,13 @@ typedef struct job_size {
     size_t layers, hidden, ffn, heads, vocab;
 } job_size;
 
+/* Llama; and an initializer: four of the layers of its 7B. */
+extern const char job_llama[];
+#define JOB_LLAMA_7B                                                                                         \
+    { 4, 4096, 11008, 32, 32000 }
+/* Half the layers, until the weights take at most a quarter of what is free. */
+job_size job_fit(const char *config, job_size size, omni_dtype dtype);
+
 /* config: the text of a config.json with a %zu for each member of the size, in its order. Free with
  * omni_model_free and omni_weights_close. */
 omni_model *job_model(const char *config, const job_size *size);
@@ -32,6 +39,7 @@ typedef struct job_batch {
     const char *name;
     size_t sequences, counts[JOB_SEQUENCES], decode;
 } job_batch;
+extern const job_batch job_one, job_eight; /* "1 x 128", "8 x 16" and 8 each behind them */
 
 typedef struct model_job {
     bench *b;
@@ -57,6 +65,7 @@ void job_close(model_job *j);
 /* Tokens a second. The argument is the job. */
 bench_once job_prefill; /* new prompts */
 bench_once job_decode;  /* what follows them */
+bench_once job_follow;  /* the same, behind new prompts that are not timed */
 bench_once job_encode;  /* the same batch through an encoder */
 
 /* What a token of the batch needs: flops of the matrices in prefill or encode; in decode bytes of weights, and of keys

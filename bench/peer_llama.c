@@ -16,19 +16,7 @@
 #include "gguf.h"
 #include "model_job.h"
 
-enum { REPS = 5, LAYERS = 4 };
-
-static const char config[] =
-    "{\"model_type\": \"llama\", \"hidden_act\": \"silu\", \"num_hidden_layers\": %zu, \"hidden_size\": %zu,"
-    " \"intermediate_size\": %zu, \"num_attention_heads\": %zu, \"vocab_size\": %zu,"
-    " \"max_position_embeddings\": 2048}";
-static const job_size size = {LAYERS, 4096, 11008, 32, 32000};
-
-/* From an empty cache each time. */
-static double decode_once(void *arg) {
-    (void)job_prefill(arg);
-    return job_decode(arg);
-}
+enum { REPS = 3 };
 
 /* A test of llama-bench, and the same of ours. */
 typedef struct peer_test {
@@ -41,7 +29,7 @@ typedef struct peer_test {
 static const peer_test tests[] = {
     {"pp128", "-p 128 -n 0", {"1 x 128", 1, {128}, 0}, job_prefill, bench_peak_flops, job_flops, "BLIS"},
     {"pp512", "-p 512 -n 0", {"1 x 512", 1, {512}, 0}, job_prefill, bench_peak_flops, job_flops, "BLIS"},
-    {"tg32", "-p 0 -n 32", {"1 x 1", 1, {1}, 32}, decode_once, bench_read_rate, job_bytes, "read"},
+    {"tg32", "-p 0 -n 32", {"1 x 1", 1, {1}, 32}, job_follow, bench_read_rate, job_bytes, "read"},
 };
 enum { TESTS = sizeof tests / sizeof *tests };
 
@@ -142,7 +130,8 @@ int main(int argc, char **argv) {
     bench *b = bench_open(argc, argv, "llama.cpp",
                           "omni_engine_forward; llama-bench's own average, a process each time",
                           "loading, packing, a first pass");
-    omni_model *model = job_model(config, &size);
+    const job_size size = JOB_LLAMA_7B;
+    omni_model *model = job_model(job_llama, &size);
     omni_table *t = omni_table_create(heads, sizeof heads / sizeof *heads);
     json_t *rows = json_array();
     measure_dtype(b, model, OMNI_F32, t, rows);
