@@ -134,7 +134,8 @@ enum {
  * (`count` of them), or with NULL searches:
  *   1. every qkv x attn x o x ffn on all PEs, and the named plans
  *   2. the fastest few of 1 with the other edge= and gather=, and two by two as cycles over the layers
- *   3. the fastest few of 1 and 2 with groups, or stages: powers of two, up to the batch, the layers, the PEs
+ *   3. the fastest few of 1 and 2, and of each attn=, with groups, or stages: powers of two, up to the batch, the
+ *      layers, the PEs
  *   4. the methods of the fastest so far with both
  * In a search, what is more than 3 times slower than the best is left out, and so is what costs exactly the
  * same as a plan before it. What cannot be built is left out; OMNI_BAD_INPUT with the first reason when

@@ -1,21 +1,22 @@
-/* search.c: the best of many plans. What can be combined is far too much to price, and most of it is far from
- * good: so the methods are screened on all PEs first, and only the fastest few are tried as cycles, and with
- * groups and stages.
+/* search.c: the best of many plans. What can be combined is far too much to price, and most of it is far from good: so
+ * the methods are screened on all PEs first, and only the fastest few are tried as cycles, and with groups and stages.
  *
- *   every qkv x attn x o x ffn, named plans      about 55    what a layer costs
- *   the fastest BEST, edge= and gather=, A/B     about 40
- *   the fastest BEST, groups or stages           powers of two, up to batch, layers, PEs
- *   the methods of the fastest, groups x stages  likewise
+ *   every qkv x attn x o x ffn, named plans           about 55
+ *   the fastest BEST, edge= and gather=, A/B          about 40
+ *   the fastest BEST and FEW of each attn=, groups,   powers of two, up to batch, layers, PEs
+ *     or stages
+ *   the methods of the fastest, groups x stages       likewise
  *
- * A plan that is slow by its methods alone and best in groups is missed; plans of one group and of all are
- * never pruned.
+ * A plan whose clocks pass SLOWER times the best time so far is left there. So what is missed: a plan that is slow by
+ * its methods alone and best in groups, and what saves energy or memory at more than that price in time. The tests
+ * hold it to 5% of what pricing every method with every group and stage finds.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "array/array.h"
 
-enum { BEST = 5, SLOWER = 3 };
+enum { BEST = 5, FEW = 2, MOST = BEST + 8, SLOWER = 3 };
 
 typedef struct search {
     const omni_array *array;
@@ -175,13 +176,31 @@ static omni_status try_methods(search *s, omni_error *err) {
     return status;
 }
 
-/* The fastest of a kind: one group and stage, the layers cut over all PEs. */
+/* One group and stage, the layers cut over all PEs. */
+static bool is_plain(const omni_plan_spec *spec) {
+    return !spec->whole && spec->groups == 1 && spec->stages == 1;
+}
+
 static size_t best_of(const search *s, omni_plan_spec best[BEST]) {
     size_t n = 0;
-    for (size_t i = 0; i < s->count && n < BEST; i++) {
-        const omni_plan_spec *spec = &s->found[i].spec;
-        if (!spec->whole && spec->groups == 1 && spec->stages == 1) best[n++] = *spec;
-    }
+    for (size_t i = 0; i < s->count && n < BEST; i++)
+        if (is_plain(&s->found[i].spec)) best[n++] = s->found[i].spec;
+    return n;
+}
+
+/* And the fastest FEW of each method of attention: in smaller pieces others can be built, and are fast. */
+static size_t add_kinds(const search *s, omni_plan_spec best[MOST], size_t n) {
+    size_t kinds;
+    omni_method_table(OMNI_KEY_ATTN, &kinds);
+    for (size_t kind = 0; kind < kinds; kind++)
+        for (size_t i = 0, few = 0; i < s->count && few < FEW && n < MOST; i++) {
+            const omni_plan_spec *spec = &s->found[i].spec;
+            bool known = false;
+            if (!is_plain(spec) || spec->cycle > 1 || spec->layer[0].choice[OMNI_KEY_ATTN] != kind) continue;
+            for (size_t k = 0; k < n; k++) known = known || same_spec(&best[k], spec);
+            few++;
+            if (!known) best[n++] = *spec;
+        }
     return n;
 }
 
@@ -256,14 +275,14 @@ static omni_plan_spec methods_of_best(const search *s) {
 }
 
 static omni_status search_all(search *s, omni_error *err) {
-    omni_plan_spec best[BEST];
+    omni_plan_spec best[MOST];
     omni_status status = try_methods(s, err);
     sort(s);
     size_t count = best_of(s, best);
     if (!status) status = try_edges(s, best, count, err);
     if (!status) status = try_cycles(s, best, count, err);
     sort(s);
-    count = best_of(s, best);
+    count = add_kinds(s, best, best_of(s, best));
     if (!status) status = try_meshes(s, best, count, false, err);
     sort(s);
     if (status || s->count == 0) return status;
