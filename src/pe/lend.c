@@ -61,7 +61,7 @@ bool lend_step(const worker *w, const omni_step *s, const pe_share *own, lend_ra
     const omni_engine *e = w->engine;
     const omni_value *v = work_of(e, s);
     *out = (lend_ranks){.idle = own->ranks};
-    if (!v || !v->compact) return false;
+    if (!v || !v->compact || v->part[0].runs > 1) return false; /* sub-heads: idle ones behind every head */
     omni_seat seat = omni_mesh_seat(&e->o.plan->mesh, own->ranks.start);
     omni_range all = {seat.first, seat.p}, by = carriers(e, all);
     size_t count = with_work(v, seat.p);
