@@ -60,7 +60,7 @@ void omni_barrier_free(omni_barrier *b) {
 static bool look_for(const barrier_seat *seat, uint32_t round, omni_wait_policy policy,
                      const omni_stop *stop) {
     for (uint32_t looks = 0;; looks++) {
-        /* Acquire: what that party did before the barrier is visible; pairs with its store in wait_few. */
+        /* Acquire: what that party did before the barrier is visible; pairs with its store in meet_few. */
         if (epoch_reached(atomic_load_explicit(&seat->round, memory_order_acquire), round)) return true;
         if (looks >= policy.spins || omni_stop_get(stop) != OMNI_OK) return false;
         cpu_pause();
