@@ -29,7 +29,7 @@ struct omni_host_limits {
     size_t peak_n;
 };
 
-/* limits.c. False, and nothing allocated: no memory, or no thread. */
+/* limits.c. False, and nothing allocated: no memory, no thread, or stopped. */
 bool host_buffers_create(omni_host_limits *l, size_t bytes, bool huge, omni_host_work *touch,
                          host_buffers *out);
 void host_buffers_free(host_buffers *b);

@@ -32,7 +32,7 @@ bool host_buffers_create(omni_host_limits *l, size_t bytes, bool huge, omni_host
                          host_buffers *out) {
     *out =
         (host_buffers){.at = omni_alloc_array(l->cores, sizeof *out->at), .cores = l->cores, .bytes = bytes};
-    bool ok = out->at && bytes > 0;
+    bool ok = out->at && bytes > 0 && !host_stopped(l); /* touching them takes half a second */
     for (size_t i = 0; ok && i < l->cores; i++) ok = (out->at[i] = omni_host_pages(bytes, huge)) != NULL;
     ok = ok && !isnan(omni_host_team_ns(l->topo, l->cores, touch, out));
     if (!ok) host_buffers_free(out);
