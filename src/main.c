@@ -35,7 +35,7 @@ static const command *find(const char *name) {
 static omni_text *page(void) {
     omni_text *t = omni_text_create();
     omni_text_add(t, "usage: omnibus COMMAND [OPTION...]\n\n"
-                     "Runs Llama and GPT-2 checkpoints, really sharded, on an emulated array of processing\n"
+                     "Runs Llama, GPT-2 and BERT checkpoints, really sharded, on an emulated array of processing\n"
                      "elements (PEs) that share one broadcast bus and reduce over a tree.\n\ncommands:\n");
     for (size_t i = 0; i < COMMANDS; i++) omni_text_add(t, "  %-7s %s\n", commands[i].name, commands[i].help);
     omni_text_add(
