@@ -30,7 +30,8 @@ typedef struct omni_array omni_array;
 
 /* file: a path, or the name of a file in configs/arrays without its ".ini". OMNI_BAD_INPUT with file and line
  * for unknown keys and sections, keys given twice, and impossible values; with the file for what is missing.
- * */
+ * A file with [array] kind = host, which `omnibus calibrate` writes, is an array, too: its prices are wall time on this
+ * host, predicted from rates.h: no energy, memory without limit, and nothing of it can be set. */
 omni_status omni_array_load(const char *file, omni_array **out, omni_error *err);
 omni_array *omni_array_copy(const omni_array *array); /* NULL: no memory */
 void omni_array_free(omni_array *array);
@@ -82,6 +83,12 @@ typedef struct omni_price {
  * to attoseconds a thing, to the nearest; the time of each step to picoseconds, up. */
 omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
                             omni_error *err);
+
+/* The same on this host, from its rates: what an array file with kind = host prices by. Times are predicted wall time
+ * (work in the workers' order, see array/host.c), with no energy, conflicts or occupancy. */
+struct omni_rates;
+omni_status omni_price_rates(const struct omni_rates *rates, const omni_plan *plan, omni_extent pass,
+                             omni_price *out, omni_error *err);
 
 /* --- memory ----------------------------------------------------------------------------------- */
 

@@ -5,11 +5,13 @@
  *   walk.c     a pass over the virtual clocks     message.c  messages within a stage; tree.c: trees
  *   joined.c   messages of all groups at once, and of the host port
  *   memory.c   what a PE must hold                search.c   the best of many plans
+ *   host.c     a pass on this host, from rates
  */
 #ifndef ARRAY_ARRAY_H
 #define ARRAY_ARRAY_H
 
 #include "omnibus/array.h"
+#include "omnibus/rates.h"
 
 /* Rows of the table of keys. */
 enum {
@@ -49,6 +51,7 @@ struct omni_array {
     char name[128];
     double value[ARRAY_KEYS]; /* HUGE_VAL: infinite */
     bool own_wires;
+    omni_rates *host; /* not NULL: this host, as measured; and nothing above but the name and [array] pes counts */
 };
 
 /* --- rates.c ---------------------------------------------------------------------------------- */

@@ -175,6 +175,15 @@ static void name_after(omni_array *a, const char *path) {
     snprintf(a->name, sizeof a->name, "%.*s", (int)length, base);
 }
 
+/* This host: its PEs share its memory, and no energy is known. */
+static omni_status load_host(const char *path, omni_array *a, omni_error *err) {
+    omni_status status = omni_rates_load(path, &a->host, err);
+    if (status) return status;
+    for (size_t k = 0; k < ARRAY_KEYS; k++) a->value[k] = k < HOST_LATENCY ? HUGE_VAL : 0;
+    a->value[ARRAY_PES] = a->host->cores;
+    return OMNI_OK;
+}
+
 omni_status omni_array_load(const char *file, omni_array **out, omni_error *err) {
     char path[512];
     *out = NULL;
@@ -184,8 +193,10 @@ omni_status omni_array_load(const char *file, omni_array **out, omni_error *err)
     omni_array *a = omni_alloc(sizeof *a);
     omni_status status = r && a ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
     if (!status) r->array = a;
-    if (!status) status = omni_ini_read(path, take_key, r, err);
-    if (!status) status = check_whole(r, path, err);
+    bool host = !status && omni_rates_is(path);
+    if (host) status = load_host(path, a, err);
+    if (!status && !host) status = omni_ini_read(path, take_key, r, err);
+    if (!status && !host) status = check_whole(r, path, err);
     if (!status) name_after(a, path);
     if (!status) *out = a;
     omni_free(r);
@@ -196,10 +207,20 @@ omni_status omni_array_load(const char *file, omni_array **out, omni_error *err)
 omni_array *omni_array_copy(const omni_array *array) {
     omni_array *a = omni_alloc(sizeof *a);
     if (a) *a = *array;
+    if (a && a->host) {
+        a->host = omni_alloc(sizeof *a->host);
+        if (a->host) {
+            *a->host = *array->host;
+            return a;
+        }
+        omni_free(a);
+        return NULL;
+    }
     return a;
 }
 
 void omni_array_free(omni_array *array) {
+    if (array) omni_free(array->host);
     omni_free(array);
 }
 
@@ -223,6 +244,9 @@ static omni_status set_wires(omni_array *a, const char *key, const char *value, 
 omni_status omni_array_set(omni_array *a, const char *key, const char *value, omni_error *err) {
     size_t k = find_dotted(key), used = strlen(a->name);
     bool tree_wires = strcmp(key, "tree.wires") == 0;
+    if (a->host)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%.60s: %s is this host, as measured (expected an array to vary)",
+                              key, a->name);
     if (k == ARRAY_KEYS && !tree_wires)
         return omni_error_set(
             err, OMNI_BAD_INPUT,

@@ -167,6 +167,7 @@ void walk_close(walk *w) {
 
 omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, uint64_t limit_ps,
                        bool traced, omni_price *out, omni_error *err) {
+    if (array->host) return omni_price_rates(array->host, plan, pass, out, err);
     walk w = {.plan = plan, .pass = pass, .out = out, .limit = limit_ps, .traced = traced};
     *out = (omni_price){0};
     machine_set(&w.m, array);
