@@ -21,6 +21,7 @@ static const command commands[] = {
     {"check", "hold plans and PE counts against float64 truth", OMNI_CMD_CHECK, cli_check},
     {"plan", "show what plans move, without running", OMNI_CMD_PLAN, cli_plan},
     {"bench", "measure how fast plans run on this host", OMNI_CMD_BENCH, cli_bench},
+    {"calibrate", "measure this host as an array to price plans on", OMNI_CMD_CALIBRATE, cli_calibrate},
     {"topo", "show this machine and where PEs would run", OMNI_CMD_TOPO, cli_topo},
     {"synth", "write a checkpoint of random weights from a config", OMNI_CMD_SYNTH, cli_synth},
 };
@@ -37,7 +38,7 @@ static omni_text *page(void) {
     omni_text_add(t, "usage: omnibus COMMAND [OPTION...]\n\n"
                      "Runs Llama, GPT-2 and BERT checkpoints, really sharded, on an emulated array of processing\n"
                      "elements (PEs) that share one broadcast bus and reduce over a tree.\n\ncommands:\n");
-    for (size_t i = 0; i < COMMANDS; i++) omni_text_add(t, "  %-7s %s\n", commands[i].name, commands[i].help);
+    for (size_t i = 0; i < COMMANDS; i++) omni_text_add(t, "  %-9s %s\n", commands[i].name, commands[i].help);
     omni_text_add(
         t, "\nexample:\n"
            "  omnibus check configs/demo/llama --plan megatron,alternate --pes 1-4\n\n"
@@ -81,7 +82,7 @@ static omni_status unknown(const char *name, omni_error *err) {
         return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (did you mean '%s'?)", name,
                               nearest);
     return omni_error_set(err, OMNI_BAD_INPUT,
-                          "unknown command '%.60s' (expected run, check, plan, bench, topo or synth)", name);
+                          "unknown command '%.60s' (expected run, check, plan, bench, calibrate, topo or synth)", name);
 }
 
 static omni_status call(const command *chosen, int argc, char **argv, omni_error *err) {

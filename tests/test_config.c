@@ -194,7 +194,7 @@ Test(config_values, errors_name_file_and_line) {
         {"seed = 4\n", ":1: seed: not an option of run"},
         {"config = other.ini\n",
          ":1: a file cannot include another (expected config on the command line only)"},
-        {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (expected run, check, plan, bench, topo or synth)"},
+        {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (expected run, check, plan, bench, calibrate, topo or synth)"},
         {"\njust words\nplam = 3\n", ":2: expected 'key = value' or '[section]'"},
         {"plam = 3\njust words\n", ":1: unknown key 'plam' (did you mean 'plan'?)"},
         {"[run\nfabric = null\n", ":1: expected 'key = value' or '[section]'"},

@@ -13,7 +13,8 @@ typedef enum omni_command {
     OMNI_CMD_PLAN = 4,
     OMNI_CMD_TOPO = 8,
     OMNI_CMD_SYNTH = 16,
-    OMNI_CMD_BENCH = 32
+    OMNI_CMD_BENCH = 32,
+    OMNI_CMD_CALIBRATE = 64
 } omni_command;
 const char *omni_command_name(omni_command command); /* "run": also the section of a file */
 

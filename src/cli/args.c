@@ -82,7 +82,7 @@ omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max,
 
 const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]) {
     const char *bar = o->arg ? strchr(o->arg, '|') : NULL;
-    bool list = command & (OMNI_CMD_CHECK | OMNI_CMD_PLAN | OMNI_CMD_BENCH);
+    bool list = command & (OMNI_CMD_CHECK | OMNI_CMD_PLAN | OMNI_CMD_BENCH | OMNI_CMD_CALIBRATE);
     if (!o->arg) return NULL;
     if (!bar)
         snprintf(buf, 16, "%s", o->arg);

@@ -61,7 +61,7 @@ omni_status cli_number(const cli *c, omni_option_id id, size_t min, size_t max, 
 omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max, size_t **out, size_t *count,
                         omni_error *err); /* omni_free */
 
-/* "N" of "N|LIST" for run and topo, "LIST" for the others. */
+/* "N" of "N|LIST" for run, topo and synth, "LIST" for the others. */
 const char *cli_argument_name(const omni_option *o, omni_command command, char buf[16]);
 
 /* --- common.c --------------------------------------------------------------------------------- */
@@ -141,6 +141,7 @@ omni_status cli_run(cli *c, omni_error *err);
 omni_status cli_check(cli *c, omni_error *err);
 omni_status cli_plan(cli *c, omni_error *err);
 omni_status cli_bench(cli *c, omni_error *err);
+omni_status cli_calibrate(cli *c, omni_error *err);
 omni_status cli_topo(cli *c, omni_error *err);
 omni_status cli_synth(cli *c, omni_error *err);
 

@@ -49,6 +49,13 @@ static const struct {
      "  omnibus bench configs/demo/llama --pes 1,2 --prompt 128 --gen 32\n"
      "  omnibus bench MODEL_DIR --plan megatron,replica --batch 1,8 --prompt 0 --gen 64 --depth 0,1024\n"
      "  omnibus bench MODEL_DIR --pg 512,128 --prompt 0 --gen 0 --format jsonl\n"},
+    {OMNI_CMD_CALIBRATE, NULL,
+     "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array file of "
+     "kind host, by which plans are priced as wall time here (--array FILE). Then shows such predictions beside "
+     "the clock, for shapes that were not measured before: collectives, ops, and blocks of a model, also with more "
+     "PEs than cores.",
+     "  omnibus calibrate --out configs/arrays/host.ini\n"
+     "  omnibus calibrate --format csv --output errors.csv\n"},
     {OMNI_CMD_TOPO, NULL,
      "Shows this machine, the places in the order that workers take them, and with --pes which PE runs "
      "where.",

@@ -116,7 +116,7 @@ static omni_status take_setting(void *user, const omni_ini_line *line, omni_erro
     unsigned command = *line->section ? config_command_find(line->section) : (unsigned)config_command_of(s);
     if (!command)
         return omni_error_set(err, OMNI_BAD_INPUT,
-                              "unknown section [%.40s] (expected run, check, plan, bench, topo or synth)",
+                              "unknown section [%.40s] (expected run, check, plan, bench, calibrate, topo or synth)",
                               line->section);
     if (command != (unsigned)config_command_of(s)) return OMNI_OK;
     const omni_option *o = omni_option_find(line->key);

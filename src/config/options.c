@@ -15,8 +15,9 @@ enum {
     TOPO = OMNI_CMD_TOPO,
     SYNTH = OMNI_CMD_SYNTH,
     BENCH = OMNI_CMD_BENCH,
+    CALIBRATE = OMNI_CMD_CALIBRATE,
     PES = RUN | CHECK | PLAN | TOPO | BENCH,
-    EVERY = PES | SYNTH
+    EVERY = PES | SYNTH | CALIBRATE
 };
 
 /* clang-format off */
@@ -72,8 +73,8 @@ static const omni_option options[OMNI_OPTIONS] = {
      "or without it searches, on each of a LIST"},
     {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN,         true,  NULL,
      "other values of the array, as in bus.width=64; plan takes a list, bus.width=32,64,128, and tries each"},
-    {OMNI_OPT_OUT,         "out",         "DIR",     SYNTH,              false, NULL,
-     "the checkpoint directory to write: a new one, or an empty one"},
+    {OMNI_OPT_OUT,         "out",         "DIR|FILE", SYNTH | CALIBRATE, false, NULL,
+     "what to write: synth a checkpoint directory, a new one or an empty one; calibrate an array file of this host"},
     {OMNI_OPT_LAYERS,      "layers",      "N",       SYNTH,              false, NULL,
      "only the first N layers (all of the config's)"},
     {OMNI_OPT_DTYPE,       "dtype",       "T",       SYNTH,              false, NULL,
@@ -104,7 +105,8 @@ static const struct {
     omni_command command;
     const char *name;
 } commands[] = {{OMNI_CMD_RUN, "run"},   {OMNI_CMD_CHECK, "check"}, {OMNI_CMD_PLAN, "plan"},
-                {OMNI_CMD_TOPO, "topo"}, {OMNI_CMD_SYNTH, "synth"}, {OMNI_CMD_BENCH, "bench"}};
+                {OMNI_CMD_TOPO, "topo"}, {OMNI_CMD_SYNTH, "synth"}, {OMNI_CMD_BENCH, "bench"},
+                {OMNI_CMD_CALIBRATE, "calibrate"}};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -10,7 +10,7 @@ for word in --help -h help; do
 done
 fine --version
 hold "a version" says '^omnibus [0-9]+\.[0-9]+\.[0-9]+$'
-for command_name in run check plan bench topo; do
+for command_name in run check plan bench calibrate topo; do
     fine "$command_name" --help
     hold "its options" eval 'says "^Usage: omnibus $command_name" && says " --format=F" && says "^Examples:"'
     hold "lines of at most 110 characters" eval '! says "^.{111,}"'
