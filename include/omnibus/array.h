@@ -144,7 +144,7 @@ enum {
  *   3. the fastest few of 1 and 2, and of each attn=, with groups, or stages: powers of two, up to the batch, the
  *      layers, the PEs
  *   4. the methods of the fastest so far with both
- * In a search, what is more than 3 times slower than the best is left out, and so is what costs exactly the
+ * In a search, what is more than 2 times slower than the best is left out, and so is what costs exactly the
  * same as a plan before it. What cannot be built is left out; OMNI_BAD_INPUT with the first reason when
  * nothing can. *out: omni_free. stop: asked now and then, OMNI_OK goes on; may be NULL. */
 omni_status omni_search(const omni_array *array, const omni_model *model, size_t pes, omni_task task,

@@ -16,6 +16,8 @@ typedef struct omni_counters {
 void omni_counters_add(omni_counters *sum, const omni_counters *c);
 /* later - earlier, field by field */
 omni_counters omni_counters_between(const omni_counters *earlier, const omni_counters *later);
+/* sum += times x (sum - since): as often again what was counted since. */
+void omni_counters_repeat(omni_counters *sum, const omni_counters *since, uint64_t times);
 bool omni_counters_equal(const omni_counters *a, const omni_counters *b);
 
 /* The names, in the order of the struct (all are uint64_t): what JSON, CSV and tests iterate over. */

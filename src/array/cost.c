@@ -98,6 +98,16 @@ static void compute_cost(const walk *w, const omni_step *s, const cell *c, const
     }
 }
 
+/* How many tokens there are is all that matters to it; not where they are, nor whose. */
+static bool counts_tokens(const omni_plan *plan, const omni_step *s) {
+    const int value[] = {s->in[0], s->in[1], s->out};
+    bool counts = s->kind != OMNI_STEP_KV_APPEND && s->kind != OMNI_STEP_ATTENTION &&
+                  s->kind != OMNI_STEP_SCORES && s->kind != OMNI_STEP_WEIGH;
+    for (size_t i = 0; i < sizeof value / sizeof *value; i++)
+        counts = counts && (value[i] == OMNI_NO_VALUE || plan->value[value[i]].rows == OMNI_ROWS_TOKENS);
+    return counts;
+}
+
 /* The same costs: as many tokens of as many sequences at the same places. */
 static bool same_part(const omni_extent *a, const omni_extent *b, size_t p, bool rotates) {
     if (a->tokens != b->tokens || a->sequences != b->sequences || a->skip != b->skip || a->cut != b->cut ||
@@ -110,6 +120,7 @@ static bool same_part(const omni_extent *a, const omni_extent *b, size_t p, bool
 
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
     omni_range block = w->plan->block[stage];
+    bool as_many = c->part && c->part->extent.tokens == part->extent.tokens;
     if (c->part && same_part(&c->part->extent, &part->extent, c->p, w->goes_round)) return true;
     c->part = part;
     if (!c->cost) c->cost = omni_alloc_array(block.count + 1, sizeof *c->cost);
@@ -117,6 +128,7 @@ bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
     for (size_t i = 0; i < block.count; i++) {
         const omni_step *s = &w->plan->step[block.start + i];
         if (w->twin[block.start + i] != block.start + i || s->cut == OMNI_CUT_ALL) continue;
+        if (as_many && counts_tokens(w->plan, s)) continue;
         uint64_t *run = c->cost[i].run;
         if (!run) run = omni_alloc_array(c->runs.count, sizeof *run);
         if (!run) return false;

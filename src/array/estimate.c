@@ -20,17 +20,24 @@ static omni_extent extent_of(const omni_model *model, omni_task task, size_t pos
                          .counts = counts};
 }
 
+/* The decode step first: where there is a limit, it is the cheaper way to be beyond it. */
 static omni_status price_passes(const omni_array *array, const omni_plan *plan, omni_task task,
                                 uint64_t limit_ps, bool traced, size_t *first, size_t *counts,
                                 omni_estimate *out, omni_error *err) {
+    size_t steps = task.gen - 1;
     omni_extent pass = extent_of(plan->model, task, 0, first, counts);
-    omni_status status = omni_price_memory(plan, pass, task.gen - 1, &out->need, err);
-    if (!status) status = price_pass(array, plan, pass, limit_ps, traced, &out->prefill, err);
-    if (status || task.gen == 1 || out->prefill.ps > limit_ps) return status;
-    limit_ps = limit_ps == UINT64_MAX ? limit_ps : (limit_ps - out->prefill.ps) / (task.gen - 1) + 1;
-    out->position = task.prompt + (task.gen - 2) / 2;
-    pass = extent_of(plan->model, task, out->position, first, counts);
-    return price_pass(array, plan, pass, limit_ps, traced, &out->decode, err);
+    omni_status status = omni_price_memory(plan, pass, steps, &out->need, err);
+    if (!status && steps) {
+        out->position = task.prompt + (steps - 1) / 2;
+        pass = extent_of(plan->model, task, out->position, first, counts);
+        status = price_pass(array, plan, pass, limit_ps == UINT64_MAX ? limit_ps : limit_ps / steps + 1,
+                            traced, &out->decode, err);
+    }
+    uint64_t decoding = sat_mul(out->decode.ps, steps);
+    if (status || decoding > limit_ps) return status;
+    pass = extent_of(plan->model, task, 0, first, counts);
+    return price_pass(array, plan, pass, limit_ps == UINT64_MAX ? limit_ps : limit_ps - decoding, traced,
+                      &out->prefill, err);
 }
 
 omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task, uint64_t limit_ps,

@@ -16,7 +16,7 @@
 
 #include "array/array.h"
 
-enum { BEST = 5, FEW = 2, MOST = BEST + 8, SLOWER = 3 };
+enum { BEST = 5, FEW = 2, MOST = BEST + 8, SLOWER = 2 };
 
 typedef struct search {
     const omni_array *array;
@@ -27,6 +27,7 @@ typedef struct search {
     omni_candidate *found;
     size_t count, capacity;
     uint64_t best_ps;   /* of those so far that fit; UINT64_MAX: none */
+    uint64_t last_ps;   /* of the last that was priced */
     bool given;         /* plans, not a search: all are priced to the end */
     omni_error skipped; /* the first that cannot be built */
 } search;
@@ -79,6 +80,7 @@ static omni_status price(search *s, const omni_plan_spec *spec, const omni_plan 
     c->spec = *spec;
     omni_status status = estimate_plan(s->array, plan, s->task, limit_of(s), s->given, &c->estimate, err);
     if (c->estimate.fits && c->estimate.ps < s->best_ps) s->best_ps = c->estimate.ps;
+    s->last_ps = c->estimate.ps;
     if (c->estimate.ps > limit_of(s)) s->count--; /* beaten; maybe not priced to the end */
     return status;
 }
@@ -254,15 +256,31 @@ static omni_status try_mesh(search *s, const omni_plan_spec *like, size_t groups
     return try_named(s, &spec, err);
 }
 
-/* Groups, or stages, or (`both`) the two together. */
+/* Stages in powers of two, until they get slower: more and more of them are ever further from the best. */
+static omni_status try_stages(search *s, const omni_plan_spec *like, size_t groups, omni_error *err) {
+    omni_status status = OMNI_OK;
+    uint64_t before = UINT64_MAX;
+    for (size_t stages = 2; stages <= s->model->shape.layers && stages <= s->pes / groups && !status;
+         stages *= 2) {
+        s->last_ps = 0; /* of what is not priced: go on */
+        status = try_mesh(s, like, groups, stages, err);
+        if (s->last_ps > s->best_ps && s->last_ps > before) return status;
+        before = s->last_ps ? s->last_ps : before;
+    }
+    return status;
+}
+
+/* With groups alone, which are quickly priced and set the limit; then with stages, too; `both`: only with both. */
 static omni_status try_meshes(search *s, const omni_plan_spec *best, size_t count, bool both,
                               omni_error *err) {
-    size_t layers = s->model->shape.layers;
     omni_status status = OMNI_OK;
+    size_t most = s->task.batch < s->pes ? s->task.batch : s->pes;
+    for (size_t i = 0; i < count && !both; i++)
+        for (size_t groups = 2; groups <= most && !status; groups *= 2)
+            status = try_mesh(s, &best[i], groups, 1, err);
     for (size_t i = 0; i < count; i++)
-        for (size_t groups = 1; groups <= s->task.batch && groups <= s->pes; groups *= 2)
-            for (size_t stages = 1; stages <= layers && stages <= s->pes / groups && !status; stages *= 2)
-                if ((groups > 1 && stages > 1) == both) status = try_mesh(s, &best[i], groups, stages, err);
+        for (size_t groups = both ? 2 : 1; groups <= (both ? most : 1) && !status; groups *= 2)
+            status = try_stages(s, &best[i], groups, err);
     return status;
 }
 

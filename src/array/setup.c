@@ -109,7 +109,7 @@ static size_t further_pieces(const walk *w) {
 
 static bool add_tracks(walk *w) {
     size_t stages = w->plan->mesh.stages, wanted = w->plan->mesh.groups * stages;
-    bool shared = shares_pieces(w);
+    bool shared = w->shared = shares_pieces(w);
     w->tracks = shared ? (size_t)w->m.pieces : w->classes * stages;
     w->track = omni_alloc_array(w->tracks, sizeof *w->track);
     for (size_t t = 0; w->track && t < w->tracks; t++) {
@@ -140,7 +140,7 @@ bool walk_open(walk *w) {
     if (!w->twin || !find_classes(w)) return false;
     for (size_t g = 0; g < w->classes; g++)
         if (!find_parts(w, &w->class[g]) || !add_cells(w, &w->class[g])) return false;
-    return add_tracks(w) && add_leaves(w);
+    return add_tracks(w) && add_leaves(w) && rhythm_open(w);
 }
 
 static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
@@ -162,6 +162,8 @@ void walk_close(walk *w) {
     omni_free(w->class);
     omni_free(w->twin);
     omni_free(w->leaf);
+    omni_free(w->beats);
+    omni_free(w->score);
     free(w->chain);
 }
 

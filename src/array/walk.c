@@ -116,7 +116,7 @@ static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
     add_work(w, cost, times);
 }
 
-static void walk_step(walk *w, const omni_step *s, size_t wave) {
+static void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes) {
     if (s->kind == OMNI_STEP_TAP) return;
     if (s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT) {
         host_walk(w, s, wave);
@@ -125,12 +125,28 @@ static void walk_step(walk *w, const omni_step *s, size_t wave) {
     } else if (s->kind == OMNI_STEP_KV_SHARE) {
         share_walk(w, s);
     } else {
-        for (size_t g = 0; g < w->classes; g++) {
+        for (size_t g = classes.start; g < classes.start + classes.count; g++) {
             group_class *k = &w->class[g];
             if (part_in(k, s->stage, wave))
                 (omni_step_is_message(s) ? message_walk : compute_walk)(w, s, &k->cell[s->stage], k->count);
         }
     }
+}
+
+void walk_steps(walk *w, omni_range steps, size_t wave, omni_range classes) {
+    for (size_t i = steps.start; i < steps.start + steps.count && w->latest <= w->limit; i++)
+        walk_step(w, &w->plan->step[i], wave, classes);
+}
+
+/* Classes that share nothing need not be walked together. */
+static void walk_stage(walk *w, size_t stage, size_t wave) {
+    omni_range block = w->plan->block[stage], all = {0, w->classes};
+    const beats *b = &w->beats[stage];
+    size_t behind = b->start + b->each * b->count;
+    walk_steps(w, (omni_range){block.start, b->start - block.start}, wave, all);
+    if (w->shared) rhythm_walk(w, stage, wave, all);
+    for (size_t g = 0; g < w->classes && !w->shared; g++) rhythm_walk(w, stage, wave, (omni_range){g, 1});
+    walk_steps(w, (omni_range){behind, block.start + block.count - behind}, wave, all);
 }
 
 static bool set_costs(walk *w, size_t stage, size_t wave) {
@@ -146,8 +162,7 @@ static bool walk_wave(walk *w, size_t wave) {
     size_t stages = plan->mesh.stages;
     for (size_t s = 0; s < stages; s++) {
         if (!set_costs(w, s, wave)) return false;
-        for (size_t i = 0; i < plan->block[s].count && w->latest <= w->limit; i++)
-            walk_step(w, &plan->step[plan->block[s].start + i], wave);
+        walk_stage(w, s, wave);
     }
     for (size_t s = 0; s + 1 < stages; s++)
         for (size_t g = 0; g < w->classes; g++) {

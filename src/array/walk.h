@@ -87,6 +87,11 @@ typedef struct leaf {
     uint64_t slice;
 } leaf;
 
+/* Cycles of layers of a stage, one like the other: steps [start, start + each * count). */
+typedef struct beats {
+    size_t start, each, count;
+} beats;
+
 typedef struct walk {
     const omni_plan *plan;
     machine m;
@@ -96,12 +101,16 @@ typedef struct walk {
     size_t tracks;
     track *track;
     uint32_t *twin; /* [steps] the first step that does exactly the same in its stage */
+    beats *beats;   /* [stages] */
+    bool shared;    /* pieces of the bus: classes wait for each other */
     moment host;    /* the host port is free again */
     link *chain;
     size_t links, capacity;
     omni_price *out;
-    wide busy, computing;   /* picoseconds x ranks */
-    leaf *leaf;             /* [runs of the largest cell + 1] scratch of trees */
+    wide busy, computing; /* picoseconds x ranks */
+    leaf *leaf;           /* [runs of the largest cell + 1] scratch of trees */
+    uint64_t *score;      /* [2 x score_size] scratch of rhythm.c */
+    size_t score_size;
     bool goes_round;        /* keys and values by tokens: a sequence's number decides whose they are */
     bool traced;            /* links are kept */
     uint64_t latest, limit; /* the furthest clock; beyond the limit the walk is left */
@@ -126,6 +135,15 @@ void count_bus(walk *w, const omni_step *s, uint64_t messages, uint64_t bytes, u
                uint64_t times);
 const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s);
 const omni_part *part_in(const group_class *g, size_t stage, size_t wave);
+
+/* Steps [steps.start, ..) of the plan, of some of the classes. */
+void walk_steps(walk *w, omni_range steps, size_t wave, omni_range classes);
+
+/* --- rhythm.c --------------------------------------------------------------------------------- */
+
+bool rhythm_open(walk *w); /* finds the beats, when all else is open. False: no memory */
+/* The beats of a stage in a wave. */
+void rhythm_walk(walk *w, size_t stage, size_t wave, omni_range classes);
 
 /* --- cost.c: the costs of a block, for one part ----------------------------------------------- */
 

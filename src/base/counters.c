@@ -39,6 +39,14 @@ omni_counters omni_counters_between(const omni_counters *earlier, const omni_cou
     return difference;
 }
 
+void omni_counters_repeat(omni_counters *sum, const omni_counters *since, uint64_t times) {
+    uint64_t a[OMNI_COUNTERS], b[OMNI_COUNTERS];
+    to_array(sum, a);
+    to_array(since, b);
+    for (size_t i = 0; i < OMNI_COUNTERS; i++) a[i] += times * (a[i] - b[i]);
+    memcpy(sum, a, sizeof *sum);
+}
+
 bool omni_counters_equal(const omni_counters *a, const omni_counters *b) {
     return memcmp(a, b, sizeof *a) == 0;
 }
