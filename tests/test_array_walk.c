@@ -119,3 +119,54 @@ Test(array, classes_are_exact_where_pieces_are_shared) {
     compare_all(a, meshes, COUNT(meshes), pes, COUNT(pes));
     omni_array_free(a);
 }
+
+/* Without the critical path, layers that go by like the one before are not walked: nothing else may differ. */
+Test(array, skipped_layers_are_exact) {
+    static const size_t pes[] = {2, 7, 16, 33, 64};
+    static const char *const arrays[] = {"seed-64pe", "segmented-256pe", "narrow-bus"};
+    omni_model *m = array_model("configs/models/llama-2-7b.json");
+    for (size_t i = 0; i < COUNT(arrays) * COUNT(pes) * COUNT(meshes); i++) {
+        omni_array *a = array_load(arrays[i / COUNT(pes) / COUNT(meshes)]);
+        omni_plan *plan = array_plan(m, meshes[i % COUNT(meshes)], pes[i / COUNT(meshes) % COUNT(pes)]);
+        for (size_t k = 0; plan && k < COUNT(passes); k++) {
+            omni_extent pass =
+                array_pass(passes[k].sequences, passes[k].tokens, passes[k].first, passes[k].ragged);
+            omni_price skipped, walked = array_price(a, plan, pass);
+            omni_error err = {0};
+            cr_assert_eq(price_pass(a, plan, pass, UINT64_MAX, false, &skipped, &err), OMNI_OK);
+            cr_expect(skipped.ps == walked.ps && skipped.energy_pj == walked.energy_pj &&
+                          skipped.grants == walked.grants && skipped.conflicts == walked.conflicts &&
+                          skipped.wait_ps == walked.wait_ps && skipped.macs == walked.macs &&
+                          skipped.ops == walked.ops && skipped.memory_bytes == walked.memory_bytes &&
+                          skipped.busy_ppm == walked.busy_ppm &&
+                          skipped.computing_ppm == walked.computing_ppm &&
+                          omni_counters_equal(&skipped.moved, &walked.moved),
+                      "%s, %zu PEs, %s, pass %zu: ps %llu %llu", plan->spec.name, plan->mesh.pes,
+                      omni_array_name(a), k, (unsigned long long)skipped.ps, (unsigned long long)walked.ps);
+        }
+        omni_plan_free(plan);
+        omni_array_free(a);
+    }
+    omni_model_free(m);
+}
+
+/* Keys and values by tokens go round: groups whose sequences begin at different PEs are no class. A prefill of
+ * fewer tokens than PEs has a PE with two keys where another group's has none. */
+Test(array, sequences_that_begin_elsewhere_are_no_class) {
+    static const char *const plans[] = {"workflow2:groups=2", "workflow2:groups=3", "attn=tokens:groups=4"};
+    omni_array *a = array_load("seed-64pe");
+    array_set(a, "pe.macs", "1");
+    array_set(a, "bus.width", "infinite");
+    for (size_t m = 0; m < COUNT(models); m++) {
+        omni_model *model = array_model(models[m]);
+        for (size_t i = 0; i < COUNT(plans) * 30; i++) {
+            omni_plan *plan = array_plan(model, plans[i % COUNT(plans)], 4 + i / COUNT(plans));
+            for (size_t sequences = 2; plan && sequences <= 12; sequences += 2)
+                for (size_t tokens = 1; tokens <= 9; tokens += 2)
+                    expect_equal(a, plan, array_pass(sequences, tokens, 0, false));
+            omni_plan_free(plan);
+        }
+        omni_model_free(model);
+    }
+    omni_array_free(a);
+}
