@@ -40,5 +40,13 @@ verdict 64 256 replica,megatron:groups=8,megatron,pipeline:stack=4,pipeline
 experiment batched-long
 verdict 64 8 megatron:groups=4,megatron:groups=8,attn=subheads,replica
 verdict 64 64 megatron:groups=8,replica,megatron:groups=4,pipeline,pipeline:stack=4
+experiment scale
+column array >"$T/array"
+column decode_step.ps >"$T/step"
+# Picoseconds of a decode step: WIRES PIECES WIDTH PES
+step() { paste -d ' ' "$T/array" "$T/pes" "$T/step" | sed -n "s/^.*wires=$1 bus.pieces=$2 bus.width=$3 $4 //p"; }
+hold "one bus gets slower beyond some PEs" eval '[ "$(step bus 1 64 256)" -lt "$(step bus 1 64 1024)" ]'
+hold "pieces move that" eval '[ "$(step bus 16 256 1024)" -lt "$(step bus 16 256 256)" ] && [ "$(step bus 16 256 1024)" -lt "$(step bus 16 256 4096)" ]'
+hold "wires of its own do away with it" eval '[ "$(step own 1 16 4096)" -lt "$(step bus 16 256 4096)" ]'
 fine plan configs/models/llama-2-7b.json --config configs/experiments/batched-long.ini --format json
 hold "in JSON, too" eval '[ "$(at tasks.0.plans.0.plan)" = attn=subheads ] && [ "$(at crossovers.1.plan_to)" = megatron:groups=8 ]'
