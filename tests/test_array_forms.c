@@ -101,6 +101,42 @@ Test(array_forms, reductions_and_broadcasts) {
     omni_model_free(m);
 }
 
+/* The tree of the closed form is the tree that plans are priced with, for both kinds of wires; and p* is where the
+ * forms cross. */
+Test(array_forms, tree_against_gather_and_add) {
+    static const char *const wires[] = {"bus", "own"};
+    static const char *const pieces[] = {"1", "3", "infinite"};
+    static const size_t pes[] = {2, 3, 4, 7, 16, 32};
+    omni_model *model = array_model("tests/golden/llama-tiny-mha");
+    for (size_t i = 0; i < 2 * COUNT(pieces) * COUNT(pes); i++) {
+        omni_array *a = round_array(wires[i % 2]);
+        array_set(a, "bus.pieces", pieces[i / 2 % COUNT(pieces)]);
+        size_t p = pes[i / 2 / COUNT(pieces)];
+        omni_plan *plan = built(model, "megatron", p);
+        omni_extent pass = array_pass(1, 9, 0, false);
+        uint64_t want = 0;
+        for (size_t k = 0; k < plan->step_count; k++) {
+            omni_counters c;
+            if (plan->step[k].kind != OMNI_STEP_REDUCE) continue;
+            omni_step_count(plan, &plan->step[k], pass, &c);
+            want += omni_array_tree_ps(a, c.tree_bytes / (p - 1), p);
+        }
+        cr_expect_eq(array_price(a, plan, pass).kind[OMNI_PRICE_TREE], want, "%s, %zu", omni_array_name(a),
+                     p);
+        for (uint64_t m = 4; m <= 1 << 22; m *= 8) {
+            cr_expect_eq(omni_array_gather_add_ps(a, m, p), (p - 1) * (broadcast(m, p) + m * NS / 4));
+            size_t from = omni_array_tree_from(a, m, 32);
+            for (size_t q = from; q <= 32; q++)
+                cr_expect_leq(omni_array_tree_ps(a, m, q), omni_array_gather_add_ps(a, m, q));
+            if (from > 2)
+                cr_expect_gt(omni_array_tree_ps(a, m, from - 1), omni_array_gather_add_ps(a, m, from - 1));
+        }
+        omni_plan_free(plan);
+        omni_array_free(a);
+    }
+    omni_model_free(model);
+}
+
 /* Scatter and gather over the bus, m in all: (p-1) alpha_B + m (p-1)/p beta_B; all-gather: p alpha_B + m
  * beta_B. In one burst and without rounding to whole cycles where the slices fill them. */
 Test(array_forms, scatter_gather_and_all_gather) {

@@ -40,6 +40,7 @@ void omni_array_free(omni_array *array);
 omni_status omni_array_set(omni_array *array, const char *key, const char *value, omni_error *err);
 /* A value; HUGE_VAL: infinite. NaN: no such key. */
 double omni_array_get(const omni_array *array, const char *key);
+bool omni_array_is_host(const omni_array *array);     /* this host: nothing below but prices of passes */
 bool omni_array_own_wires(const omni_array *array);   /* the tree has wires of its own */
 const char *omni_array_name(const omni_array *array); /* "seed-64pe", "seed-64pe bus.width=32" */
 size_t omni_array_pes(const omni_array *array);
@@ -89,6 +90,15 @@ omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni
 struct omni_rates;
 omni_status omni_price_rates(const struct omni_rates *rates, const omni_plan *plan, omni_extent pass,
                              omni_price *out, omni_error *err);
+
+/* --- closed forms ----------------------------------------------------------------------------- */
+
+/* A sum of addends of `bytes` on p PEs, at the root, on an idle array of one group and stage: by the tree; or
+ * with every addend addressed to the root, which adds them. Not of an array that is this host. */
+uint64_t omni_array_tree_ps(const omni_array *array, uint64_t bytes, size_t p);
+uint64_t omni_array_gather_add_ps(const omni_array *array, uint64_t bytes, size_t p);
+/* p*(m): the tree is not slower from so many PEs on, up to `most`; most + 1: it is. */
+size_t omni_array_tree_from(const omni_array *array, uint64_t bytes, size_t most);
 
 /* --- memory ----------------------------------------------------------------------------------- */
 

@@ -245,8 +245,9 @@ omni_status omni_array_set(omni_array *a, const char *key, const char *value, om
     size_t k = find_dotted(key), used = strlen(a->name);
     bool tree_wires = strcmp(key, "tree.wires") == 0;
     if (a->host)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%.60s: %s is this host, as measured (expected an array to vary)",
-                              key, a->name);
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%.60s: %s is this host, as measured (expected an array to vary)", key,
+                              a->name);
     if (k == ARRAY_KEYS && !tree_wires)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
@@ -263,6 +264,10 @@ omni_status omni_array_set(omni_array *a, const char *key, const char *value, om
 double omni_array_get(const omni_array *a, const char *key) {
     size_t k = find_dotted(key);
     return k == ARRAY_KEYS || (keys[k].own_wires && !a->own_wires) ? NAN : a->value[k];
+}
+
+bool omni_array_is_host(const omni_array *a) {
+    return a->host != NULL;
 }
 
 bool omni_array_own_wires(const omni_array *a) {

@@ -37,6 +37,12 @@ static void set_candidate(json_t **object, const outcome *o, const omni_candidat
     cli_set(object, "decode_step", o->task.gen > 1 ? price_json(&e->decode, path) : json_null());
 }
 
+/* PEs from which on the tree adds rows of the hidden size faster than a root that gathers them. */
+static size_t tree_from(const pricing *k, const outcome *o, size_t tokens) {
+    uint64_t bytes = (uint64_t)o->task.batch * tokens * k->c->model->shape.hidden * sizeof(float);
+    return omni_array_tree_from(o->array, bytes, o->pes);
+}
+
 static void add_json(pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
     json_t *task = task_json(o), *plans = json_array();
     for (size_t i = 0; i < count && i < (k->spec ? count : OMNI_SEARCH_TRACED); i++) {
@@ -47,6 +53,10 @@ static void add_json(pricing *k, const outcome *o, const omni_candidate *found, 
         cli_append(&k->rows, row);
     }
     cli_set(&task, "priced", cli_size(count));
+    bool host = omni_array_is_host(o->array);
+    cli_set(&task, "tree_from_pes", host ? json_null() : cli_size(tree_from(k, o, o->task.prompt)));
+    cli_set(&task, "tree_from_pes_decode",
+            host || o->task.gen == 1 ? json_null() : cli_size(tree_from(k, o, 1)));
     cli_set(&task, "plans", plans);
     cli_append(&k->tasks, task);
 }
@@ -126,6 +136,14 @@ static void draw_path(const pricing *k, const omni_price *p, const char *phase) 
     omni_text_add(k->page, "\n");
 }
 
+static void draw_tree_from(const pricing *k, const outcome *o, size_t tokens, const char *phase) {
+    size_t from = tree_from(k, o, tokens);
+    if (from > o->pes)
+        omni_text_add(k->page, "%s gather-and-add", phase);
+    else
+        omni_text_add(k->page, "%s the tree, from %zu PEs on", phase, from);
+}
+
 static void draw_task(const pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
     if (*omni_text_string(k->page)) omni_text_add(k->page, "\n");
     omni_text_add(k->page, "array        %s\n", omni_array_name(o->array));
@@ -134,6 +152,11 @@ static void draw_task(const pricing *k, const outcome *o, const omni_candidate *
     draw_winners(k, o, found, count);
     draw_path(k, &found[0].estimate.prefill, "prefill");
     if (o->task.gen > 1) draw_path(k, &found[0].estimate.decode, "decode step");
+    if (o->pes > 1 && !omni_array_is_host(o->array)) {
+        draw_tree_from(k, o, o->task.prompt, "sums         prefill:");
+        if (o->task.gen > 1) draw_tree_from(k, o, 1, "; decode step:");
+        omni_text_add(k->page, "\n");
+    }
     omni_text_add(k->page, "\n");
     draw_table(k, o, found, count);
 }

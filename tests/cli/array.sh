@@ -13,6 +13,7 @@ hold "2 x 3 x 2 arrays" same "$(column array | sort -u | wc -l | tr -d ' ')" 12
 hold "named by what was set" eval 'column array | grep -qx "seed-64pe bus.width=64 bus.pieces=8"'
 fine plan "$llama" --array seed-64pe --plan megatron --format json
 hold "schema" same "$(at schema)" omnibus.plan/1
+hold "p*" eval '[ "$(at tasks.0.tree_from_pes)" -ge 2 ] && [ "$(at tasks.0.tree_from_pes_decode)" -ge 2 ]'
 hold "as many PEs as the file says" same "$(at tasks.0.pes)" 64
 flat | sed -n 's/^tasks.0.plans.0.decode_step.moved.//p' | sort >"$T/priced"
 fine plan "$llama" --pes 64 --plan megatron --format json
