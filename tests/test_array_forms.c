@@ -204,6 +204,35 @@ Test(array_forms, a_tree_of_its_own_pipelines_chunks) {
     omni_model_free(m);
 }
 
+/* From heads to tokens, every PE has a part of what every other needs: all keys and values are broadcast once, a
+ * message for each PE, layer and sequence. A change to the same plan moves nothing. */
+Test(array_forms, a_change_of_plans) {
+    omni_model *m = array_model("tests/golden/llama-tiny-mha");
+    omni_array *a = round_array("bus");
+    const size_t p = 4, length[] = {9, 16};
+    omni_plan *heads = built(m, "megatron", p), *tokens = built(m, "attn=tokens", p);
+    omni_price price;
+    omni_error err = {0};
+    const omni_shape *s = &m->shape;
+    uint64_t want = CUT * NS, bytes = 0;
+    cr_assert_eq(s->heads % p, 0);
+    for (size_t q = 0; q < 2; q++) {
+        uint64_t part = 2 * 4 * length[q] * s->hidden / p;
+        want += s->layers * p * broadcast(part, p);
+        bytes += s->layers * p * part;
+    }
+    cr_assert_eq(omni_price_change(a, heads, tokens, length, 2, false, NULL, &price, &err), OMNI_OK);
+    cr_expect_eq(price.ps, want);
+    cr_expect_eq(price.moved.broadcast_bytes, bytes);
+    cr_assert_eq(omni_price_change(a, heads, heads, length, 2, true, NULL, &price, &err), OMNI_OK);
+    cr_expect_eq(price.ps, 0);
+    cr_expect_eq(price.grants, 0);
+    omni_plan_free(heads);
+    omni_plan_free(tokens);
+    omni_array_free(a);
+    omni_model_free(m);
+}
+
 /* compute = max(flops / rate, bytes / bandwidth): one PE, no messages but the host's. */
 Test(array_forms, compute_is_a_roofline) {
     omni_model *m = array_model("tests/golden/llama-tiny-mha");

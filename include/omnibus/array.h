@@ -91,6 +91,15 @@ struct omni_rates;
 omni_status omni_price_rates(const struct omni_rates *rates, const omni_plan *plan, omni_extent pass,
                              omni_price *out, omni_error *err);
 
+/* --- a change of plans ------------------------------------------------------------------------ */
+
+/* From one plan to another of the same PEs, behind `length[i]` positions of each sequence: keys and values, and
+ * `weights`, if PEs don't hold those of both plans. out: time, energy, grants and what moved. stop: as omni_search's;
+ * over many PEs it takes a while. */
+omni_status omni_price_change(const omni_array *array, const omni_plan *from, const omni_plan *to,
+                              const size_t *length, size_t sequences, bool weights,
+                              omni_status (*stop)(omni_error *), omni_price *out, omni_error *err);
+
 /* --- closed forms ----------------------------------------------------------------------------- */
 
 /* A sum of addends of `bytes` on p PEs, at the root, on an idle array of one group and stage: by the tree; or

@@ -7,7 +7,7 @@
  *   rhythm.c   layers that go by like the one before
  *   memory.c   what a PE must hold                search.c   the best of many plans
  *   host.c     a pass on this host, from rates
- *   forms.c    one sum, in closed form
+ *   forms.c    one sum, in closed form            change.c   from one plan to another
  */
 #ifndef ARRAY_ARRAY_H
 #define ARRAY_ARRAY_H

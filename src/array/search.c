@@ -3,8 +3,8 @@
  *
  *   every qkv x attn x o x ffn, named plans           about 55
  *   the fastest BEST, edge= and gather=, A/B          about 40
- *   the fastest BEST and FEW of each attn=, groups,   powers of two, up to batch, layers, PEs
- *     or stages
+ *   the fastest BEST and FEW of each attn=, groups,   powers of two, up to batch, layers, PEs;
+ *     or stages                                       stages until they only get slower
  *   the methods of the fastest, groups x stages       likewise
  *
  * A plan whose clocks pass SLOWER times the best time so far is left there. So what is missed: a plan that is slow by
@@ -270,7 +270,7 @@ static omni_status try_stages(search *s, const omni_plan_spec *like, size_t grou
     return status;
 }
 
-/* With groups alone, which are quickly priced and set the limit; then with stages, too; `both`: only with both. */
+/* With groups alone, which are quickly priced and set the limit, then with stages alone; or with `both`. */
 static omni_status try_meshes(search *s, const omni_plan_spec *best, size_t count, bool both,
                               omni_error *err) {
     omni_status status = OMNI_OK;

@@ -43,7 +43,8 @@ static size_t tree_from(const pricing *k, const outcome *o, size_t tokens) {
     return omni_array_tree_from(o->array, bytes, o->pes);
 }
 
-static void add_json(pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
+static void add_json(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
+                     json_t *joined) {
     json_t *task = task_json(o), *plans = json_array();
     for (size_t i = 0; i < count && i < (k->spec ? count : OMNI_SEARCH_TRACED); i++) {
         json_t *plan = json_object(), *row = task_json(o);
@@ -57,6 +58,7 @@ static void add_json(pricing *k, const outcome *o, const omni_candidate *found, 
     cli_set(&task, "tree_from_pes", host ? json_null() : cli_size(tree_from(k, o, o->task.prompt)));
     cli_set(&task, "tree_from_pes_decode",
             host || o->task.gen == 1 ? json_null() : cli_size(tree_from(k, o, 1)));
+    cli_set(&task, "joined", joined);
     cli_set(&task, "plans", plans);
     cli_append(&k->tasks, task);
 }
@@ -207,14 +209,17 @@ static omni_status take(pricing *k, outcome *o, omni_error *err) {
                                      &found, &count, &why);
     if (status && status != OMNI_BAD_INPUT) return omni_error_set(err, status, "%s", why.text);
     if (!status) {
+        json_t *joined = NULL;
         draw_task(k, o, found, count);
-        add_json(k, o, found, count);
+        status = joined_price(k, o, least(found, count, false), least(found, count, true),
+                              found[0].estimate.ps, &joined, err);
+        add_json(k, o, found, count, joined);
         keep_best(k, o, found);
         k->built++;
     }
     note_skipped(k, o->pes);
     omni_free(found);
-    return OMNI_OK;
+    return status == OMNI_BAD_INPUT ? OMNI_OK : status;
 }
 
 static omni_status take_all(pricing *k, omni_error *err) {

@@ -40,4 +40,9 @@ typedef struct pricing {
  * faster: onto the page, and as a JSON array. */
 json_t *sweep_crossovers(pricing *k);
 
+/* plan_joined.c: the fastest prefill and the fastest decode step as two plans, with what the change costs: onto the
+ * page, and as JSON (null: they are one plan's, cannot win, or are of more than 256 PEs). */
+omni_status joined_price(pricing *k, const outcome *o, const omni_candidate *prefill,
+                         const omni_candidate *decode, uint64_t best_ps, json_t **out, omni_error *err);
+
 #endif

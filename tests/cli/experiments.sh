@@ -33,6 +33,9 @@ verdict 64 1 attn=subheads,attn=tokens,megatron,megatron:groups=each:over=token,
 column prefill.ps >"$T/first"
 hold "the prompt's tokens give the first token first" same \
     "$(paste -d ' ' "$T/first" "$T/plan" | sort -n | sed -n '1s/.* //p')" megatron:groups=each:over=token
+fine plan configs/models/llama-2-7b.json --config configs/experiments/single-long.ini --format json
+hold "then heads for the next ones" eval '[ "$(at tasks.1.joined.prefill_plan)" = megatron:groups=each:over=token ] && [ "$(at tasks.1.joined.decode_plan)" = attn=subheads ]'
+hold "faster than one plan" eval '[ "$(at tasks.1.joined.total_ps)" -lt "$(at tasks.1.plans.0.total_ps)" ]'
 experiment batched-short
 verdict 64 1 attn=subheads,megatron,megatron:groups=4,replica,pipeline
 verdict 64 64 megatron:groups=8,megatron:groups=4,replica,attn=tokens,megatron,pipeline,pipeline:stack=4
