@@ -164,10 +164,10 @@ stop_bench() { # FORMAT ARGS...: interrupted behind the second line of a bench t
     format=$1
     shift
     command="omnibus bench --format $format $* (then SIGINT)"
-    env --default-signal=INT "$program" bench "$llama" --no-limits --pes 1 --prompt 3 --gen 0 --depth 0-250 --reps 1000 \
+    env --default-signal=INT "$program" bench "$llama" --no-limits --pes 1 --prompt 3 --gen 0 --depth 0-250 --reps 300 \
         --format "$format" "$@" >"$T/out" 2>"$T/err" </dev/null &
     pid=$! tries=0
-    while [ $tries -lt 100 ] && { [ "$format" = jsonl ] && [ $# -eq 0 ] && [ "$(rows)" -lt 2 ] || [ $tries -lt 10 ]; }; do
+    while [ $tries -lt 1200 ] && { [ "$format" = jsonl ] && [ $# -eq 0 ] && [ "$(rows)" -lt 2 ] || [ $tries -lt 10 ]; }; do
         sleep 0.05
         tries=$((tries + 1))
     done
