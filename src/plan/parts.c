@@ -61,17 +61,22 @@ omni_parts omni_parts_begin(const omni_plan *plan, omni_extent pass, size_t grou
     return it;
 }
 
+/* `tokens` of the n sequences from s on. */
+static omni_extent extent_of(const omni_parts *it, size_t s, size_t n, size_t tokens) {
+    return (omni_extent){.tokens = tokens,
+                         .sequences = n,
+                         .sequence = s,
+                         .first = it->pass.first + s,
+                         .counts = it->pass.counts + s};
+}
+
 /* The next tokens of a sequence that goes chunk by chunk. */
 static void take_chunk(omni_parts *it, omni_part *out, size_t chunk) {
     size_t s = it->sequence, left = it->pass.counts[s] - it->taken, tokens = left < chunk ? left : chunk;
-    out->extent = (omni_extent){.tokens = tokens,
-                                .sequences = 1,
-                                .sequence = s,
-                                .skip = it->taken,
-                                .cut = left - tokens,
-                                .open = left > tokens,
-                                .first = it->pass.first + s,
-                                .counts = it->pass.counts + s};
+    out->extent = extent_of(it, s, 1, tokens);
+    out->extent.skip = it->taken;
+    out->extent.cut = left - tokens;
+    out->extent.open = left > tokens;
     it->taken = left > chunk ? it->taken + chunk : 0;
     it->sequence += left <= chunk;
 }
@@ -80,11 +85,7 @@ static void take_stack(omni_parts *it, omni_part *out, size_t stack, size_t chun
     size_t s = it->sequence, n = 0, tokens = 0;
     while (s + n < it->end && n < stack && it->pass.counts[s + n] <= chunk)
         tokens += it->pass.counts[s + n++];
-    out->extent = (omni_extent){.tokens = tokens,
-                                .sequences = n,
-                                .sequence = s,
-                                .first = it->pass.first + s,
-                                .counts = it->pass.counts + s};
+    out->extent = extent_of(it, s, n, tokens);
     it->sequence += n;
 }
 
@@ -92,14 +93,10 @@ static void take_stack(omni_parts *it, omni_part *out, size_t stack, size_t chun
 static void take_share(omni_parts *it, omni_part *out) {
     size_t s = it->sequence, n = 0, end = it->taken + it->tokens, tokens = 0;
     while (tokens < end) tokens += it->pass.counts[s + n++];
-    out->extent = (omni_extent){.tokens = it->tokens,
-                                .sequences = n,
-                                .sequence = s,
-                                .skip = it->taken,
-                                .cut = tokens - end,
-                                .open = tokens > end,
-                                .first = it->pass.first + s,
-                                .counts = it->pass.counts + s};
+    out->extent = extent_of(it, s, n, it->tokens);
+    out->extent.skip = it->taken;
+    out->extent.cut = tokens - end;
+    out->extent.open = tokens > end;
     it->sequence = it->end = s + n - out->extent.open; /* the first that has not ended */
 }
 
