@@ -12,34 +12,7 @@
 #include "omnibus/model.h"
 #include "omnibus/verify.h"
 #include "omnibus/weights.h"
-#include "verify/truth.h"
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* --- a model with its checkpoint and its golden file ------------------------------------------ */
-
-typedef struct bundle {
-    omni_model *model;
-    omni_weights *weights;
-    omni_truth *golden;
-} bundle;
-
-static bundle open_bundle(const char *dir) {
-    bundle b = {0};
-    omni_error err = {0};
-    char path[512];
-    snprintf(path, sizeof path, "%s/golden.safetensors", dir);
-    cr_assert_eq(omni_model_load(dir, &b.model, &err), OMNI_OK, "%s", err.text);
-    cr_assert_eq(omni_weights_open_dir(dir, &b.weights, &err), OMNI_OK, "%s", err.text);
-    cr_assert_eq(omni_truth_load(path, b.model, &b.golden, &err), OMNI_OK, "%s", err.text);
-    return b;
-}
-
-static void close_bundle(bundle *b) {
-    omni_truth_free(b->golden);
-    omni_weights_close(b->weights);
-    omni_model_free(b->model);
-}
+#include "verify_tools.h"
 
 /* max|x - ref| / max|ref|; 0 where the golden file has nothing */
 static double difference(const double *x, const double *ref, size_t n) {
