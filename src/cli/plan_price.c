@@ -29,7 +29,7 @@ static void set_candidate(json_t **object, const outcome *o, const omni_candidat
     cli_set(object, "plan", omni_json_string(k->spec.name));
     cli_set(object, "total_ps", cli_size(e->ps));
     cli_set(object, "tokens_per_s", omni_json_number(omni_estimate_tokens_per_s(e, o->task)));
-    cli_set(object, "energy_pj", cli_size(e->energy_pj));
+    cli_set(object, "energy_pj", price_energy_json(e->energy_pj));
     cli_set(object, "pareto", json_boolean(k->front));
     cli_set(object, "memory", price_need_json(&e->need, e->fits));
     cli_set(object, "prefill", price_json(&e->prefill, path));

@@ -122,6 +122,7 @@ const char *price_time(char buf[32], uint64_t ps) {
 }
 
 const char *price_energy(char buf[32], uint64_t pj) {
+    if (pj == 0) return "-";
     return in_units(buf, (double)pj, (const char *const[]){"pJ", "nJ", "uJ", "mJ", "J"}, 5);
 }
 
@@ -131,6 +132,10 @@ const char *price_share(char buf[32], uint64_t ppm) {
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
+
+json_t *price_energy_json(uint64_t pj) {
+    return pj ? cli_size(pj) : json_null();
+}
 
 static json_t *path_json(const omni_price *p) {
     json_t *rows = json_array();
@@ -159,7 +164,7 @@ json_t *price_json(const omni_price *p, bool path) {
     cli_set(&object, "wait_ps", cli_size(p->wait_ps));
     cli_set(&object, "macs", cli_size(p->macs));
     cli_set(&object, "memory_bytes", cli_size(p->memory_bytes));
-    cli_set(&object, "energy_pj", cli_size(p->energy_pj));
+    cli_set(&object, "energy_pj", price_energy_json(p->energy_pj));
     cli_set(&object, "moved", omni_json_counters(&p->moved));
     if (path) cli_set(&object, "critical_path", path_json(p));
     return object;

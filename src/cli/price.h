@@ -10,9 +10,10 @@
 omni_status price_arrays(const cli *c, omni_array ***out, size_t *count, omni_error *err);
 void price_arrays_free(omni_array **list, size_t count);
 
-/* "12.35 ms", four digits; "3.210 uJ". Return buf. */
+/* "12.35 ms", four digits; "3.210 uJ". No energy at all is one that the array does not know, as a host's: "-", null. */
 const char *price_time(char buf[32], uint64_t ps);
 const char *price_energy(char buf[32], uint64_t pj);
+json_t *price_energy_json(uint64_t pj);
 const char *price_share(char buf[32], uint64_t ppm); /* "4.2%" */
 
 /* A pass: ps, what is on the critical path, occupancy, energy, counters; `path`: by op, too. */

@@ -82,7 +82,7 @@ void modelled_json(const run *r, json_t **root) {
     cli_set(&object, "decode_s", omni_json_number((double)m->decode_ps * 1e-12));
     cli_set(&object, "prefill_tokens_per_s", omni_json_number(rate(r->prompts.tokens, m->prefill.ps)));
     cli_set(&object, "decode_tokens_per_s", omni_json_number(rate(r->decoded, m->decode_ps)));
-    cli_set(&object, "energy_pj", cli_size(m->prefill.energy_pj + m->decode_pj));
+    cli_set(&object, "energy_pj", price_energy_json(m->prefill.energy_pj + m->decode_pj));
     cli_set(&object, "memory", price_need_json(&m->need, m->fits));
     cli_set(&object, "prefill", price_json(&m->prefill, true));
     cli_set(&object, "last_decode_step", m->step.ps ? price_json(&m->step, true) : json_null());
@@ -108,7 +108,8 @@ void modelled_draw(const run *r, omni_text *page) {
     const modelled *m = &r->modelled;
     char head[160], bytes[32];
     if (!m->array) return;
-    snprintf(head, sizeof head, "modelled on %.128s", omni_array_name(m->array[0]));
+    snprintf(head, sizeof head, "%s on %.128s", omni_array_is_host(m->array[0]) ? "predicted" : "modelled",
+             omni_array_name(m->array[0]));
     omni_table *t = omni_table_create(
         (const char *const[]){head, ">tokens", ">time", ">tokens/s", ">energy", ">bus busy", ">PEs busy"}, 7);
     bool encoder = r->c->model->shape.encoder;

@@ -60,7 +60,6 @@ static size_t with_work(const omni_value *v, size_t p) {
 bool lend_step(const worker *w, const omni_step *s, const pe_share *own, lend_ranks *out) {
     const omni_engine *e = w->engine;
     const omni_value *v = work_of(e, s);
-    *out = (lend_ranks){.idle = own->ranks};
     if (!v || !v->compact || v->part[0].runs > 1) return false; /* sub-heads: idle ones behind every head */
     omni_seat seat = omni_mesh_seat(&e->o.plan->mesh, own->ranks.start);
     omni_range all = {seat.first, seat.p}, by = carriers(e, all);
