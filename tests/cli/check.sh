@@ -9,15 +9,15 @@ hold "a note on the golden file" complains 'note: comparing with .*golden.safete
 fine check "$gpt2" --pes 3 --plan megatron,alternate --format csv --quiet
 hold "two cases passed" same "$(cases)" '2 true,'
 hold "nothing on stderr" eval '[ ! -s "$T/err" ]'
-fine check "$llama" --pes 1,5-7 --plan workflow1,single,attn=tokens --format csv
+fine check tests/golden/llama-tiny-mha --pes 1,5-7 --plan workflow1,single,attn=tokens --format csv
 hold "3 x 4 cases passed" same "$(cases)" '12 true,'
 hold "the order of the lists" same "$(column pes | tr '\n' ,)" 1,5,6,7,1,5,6,7,1,5,6,7,
 fine check "$llama" --pes 3 --plan workflow2 --format json
 hold "its JSON" eval 'same "$(at schema)" omnibus.check/1 && same "$(at passed)" true && same "$(at cases.0.plan)" workflow2 &&
     same "$(at cases.0.pes)" 3 && same "$(at cases.0.argmax_match)" true && same "$(at cases.0.skipped)" null'
 hold "an error below 1e-5" eval 'at cases.0.row_rel | awk "{ exit !(\$1 > 0 && \$1 < 1e-5) }"'
-fine check "$llama" --plan all --pes 3 --format csv
-hold "rows that are skipped, saying why" same "$(column skipped | grep -c 'attention by sub-heads .*there are 3 for 8 heads')" 16
+fine check tests/golden/llama-tiny-mha --plan all --pes 3 --format csv
+hold "rows that are skipped, saying why" same "$(column skipped | grep -c 'attention by sub-heads .*there are 3 for 4 heads')" 16
 hold "what is not skipped to pass" same "$(cases)" '16 ,37 true,'
 
 # Floats that travel as 16-bit floats have a tolerance of their own, and say so; on one PE none travel
