@@ -13,7 +13,8 @@ VERSION := 0.1.0
 PREFIX  ?= /usr/local
 
 # --- what must be on the machine (Debian 12 names) ---------------------------------------------
-DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libcriterion-dev libjansson-dev libinih-dev
+DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libcriterion-dev libjansson-dev libinih-dev \
+        gnuplot-nox
 
 # --- compiler and variants ---------------------------------------------------------------------
 CC_release := gcc
@@ -41,7 +42,7 @@ LDFLAGS := -pthread $(filter -fsanitize%,$(OPT_$(VARIANT)))
 # --- files -------------------------------------------------------------------------------------
 LIB_SRC   := $(sort $(wildcard src/base/*.c src/config/*.c src/model/*.c src/weights/*.c src/kernel/*.c \
              src/plan/*.c src/topo/*.c src/rates/*.c src/array/*.c src/sync/*.c src/host/*.c src/fabric/*.c \
-             src/pe/*.c src/calibrate/*.c src/verify/*.c src/report/*.c))
+             src/pe/*.c src/calibrate/*.c src/verify/*.c src/report/*.c src/picture/*.c))
 CLI_SRC   := src/main.c $(sort $(wildcard src/cli/*.c))
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))

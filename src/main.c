@@ -22,6 +22,8 @@ static const command commands[] = {
     {"plan", "show what plans move, without running", OMNI_CMD_PLAN, cli_plan},
     {"bench", "measure how fast plans run on this host", OMNI_CMD_BENCH, cli_bench},
     {"calibrate", "measure this host as an array to price plans on", OMNI_CMD_CALIBRATE, cli_calibrate},
+    {"plot", "draw a picture from results", OMNI_CMD_PLOT, cli_plot},
+    {"report", "make a page with pictures and tables from results", OMNI_CMD_REPORT, cli_report},
     {"topo", "show this machine and where PEs would run", OMNI_CMD_TOPO, cli_topo},
     {"synth", "write a checkpoint of random weights from a config", OMNI_CMD_SYNTH, cli_synth},
 };

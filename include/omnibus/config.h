@@ -14,7 +14,9 @@ typedef enum omni_command {
     OMNI_CMD_TOPO = 8,
     OMNI_CMD_SYNTH = 16,
     OMNI_CMD_BENCH = 32,
-    OMNI_CMD_CALIBRATE = 64
+    OMNI_CMD_CALIBRATE = 64,
+    OMNI_CMD_PLOT = 128,
+    OMNI_CMD_REPORT = 256
 } omni_command;
 const char *omni_command_name(omni_command command); /* "run": also the section of a file */
 
@@ -44,6 +46,7 @@ typedef enum omni_option_id {
     OMNI_OPT_ARRAY,
     OMNI_OPT_SET,
     OMNI_OPT_OUT,
+    OMNI_OPT_PICTURE,
     OMNI_OPT_LAYERS,
     OMNI_OPT_DTYPE,
     OMNI_OPT_SHARD_SIZE,

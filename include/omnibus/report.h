@@ -27,6 +27,7 @@ typedef struct omni_text omni_text;
 omni_text *omni_text_create(void);
 void omni_text_free(omni_text *t);
 void omni_text_add(omni_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void omni_text_append(omni_text *t, const char *bytes, size_t count); /* any bytes */
 const char *omni_text_string(const omni_text *t); /* so far; owned by t, until the next addition */
 
 /* Writes to `path`, through a temporary file beside it that is renamed at the end, or to stdout when

@@ -199,7 +199,24 @@ static omni_status unexpected(parser *p, const char *arg) {
                           name ? "one " : "options only", name ? name : "");
 }
 
+/* "RESULT...": as many as there are. */
+static bool takes_several(omni_command command) {
+    const char *name = cli_operand_name(command);
+    return name && strstr(name, "...");
+}
+
+static error_t take_one_more(parser *p, const char *arg) {
+    cli *c = p->c;
+    const char **more = realloc(c->operands, (c->operand_count + 1) * sizeof *more);
+    if (!more) return ENOMEM;
+    c->operands = more;
+    c->operands[c->operand_count++] = arg;
+    c->operand = c->operands[0];
+    return 0;
+}
+
 static error_t take_operand(parser *p, const char *arg) {
+    if (takes_several(p->c->command) && *arg) return take_one_more(p, arg);
     const char **place = !p->c->operand ? &p->c->operand : &p->second;
     bool pair = omni_option_at(OMNI_OPT_DIFF)->commands & (unsigned)p->c->command;
     if (!cli_operand_name(p->c->command) || !*arg || *place || (place == &p->second && !pair))

@@ -28,6 +28,8 @@ typedef struct cli {
     omni_command command;
     omni_settings *settings;
     const char *operand; /* MODEL_DIR or CONFIG.json; NULL for commands without one. Points into argv. */
+    const char **operands; /* of a command that takes several; NULL otherwise. Freed by cli_close */
+    size_t operand_count;
     bool help;           /* --help was given; nothing else counts */
     omni_format format;
     const char *output; /* NULL: stdout */
@@ -142,6 +144,8 @@ omni_status cli_check(cli *c, omni_error *err);
 omni_status cli_plan(cli *c, omni_error *err);
 omni_status cli_bench(cli *c, omni_error *err);
 omni_status cli_calibrate(cli *c, omni_error *err);
+omni_status cli_plot(cli *c, omni_error *err);
+omni_status cli_report(cli *c, omni_error *err);
 omni_status cli_topo(cli *c, omni_error *err);
 omni_status cli_synth(cli *c, omni_error *err);
 

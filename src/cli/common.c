@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,6 +87,7 @@ void cli_close(cli *c) {
     if (c->model) omni_model_free(c->model);
     if (c->topo) omni_topo_close(c->topo);
     omni_settings_free(c->settings);
+    free(c->operands);
     *c = (cli){0};
 }
 

@@ -56,6 +56,17 @@ static const struct {
      "PEs than cores.",
      "  omnibus calibrate --out configs/arrays/host.ini\n"
      "  omnibus calibrate --format csv --output errors.csv\n"},
+    {OMNI_CMD_PLOT, "RESULT...",
+     "Draws one picture from results that bench, plan, run and calibrate wrote with --format json (or jsonl): "
+     "speed-up over PEs, where the time goes, time by op, the best plan over batch and sequence, bytes that "
+     "move, prediction against measurement. gnuplot draws.",
+     "  omnibus bench configs/demo/llama --pes 1,2,4 --format json --output bench.json\n"
+     "  omnibus plot bench.json --picture time --out time.svg\n"},
+    {OMNI_CMD_REPORT, "RESULT...",
+     "Makes one HTML page from such results: every picture that there are points for, all figures, the hosts "
+     "and the commands. It needs no network and reads well on a phone, in light and dark.",
+     "  omnibus bench configs/demo/llama --pes 1,2,4 --format json --output bench.json\n"
+     "  omnibus report bench.json --out report.html\n"},
     {OMNI_CMD_TOPO, NULL,
      "Shows this machine, the places in the order that workers take them, and with --pes which PE runs "
      "where.",

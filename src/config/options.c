@@ -16,6 +16,8 @@ enum {
     SYNTH = OMNI_CMD_SYNTH,
     BENCH = OMNI_CMD_BENCH,
     CALIBRATE = OMNI_CMD_CALIBRATE,
+    PLOT = OMNI_CMD_PLOT,
+    REPORT = OMNI_CMD_REPORT,
     PES = RUN | CHECK | PLAN | TOPO | BENCH,
     EVERY = PES | SYNTH | CALIBRATE
 };
@@ -73,8 +75,11 @@ static const omni_option options[OMNI_OPTIONS] = {
      "or without it searches, on each of a LIST"},
     {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN,         true,  NULL,
      "other values of the array, as in bus.width=64; plan takes a list, bus.width=32,64,128, and tries each"},
-    {OMNI_OPT_OUT,         "out",         "DIR|FILE", SYNTH | CALIBRATE, false, NULL,
-     "what to write: synth a checkpoint directory, a new one or an empty one; calibrate an array file of this host"},
+    {OMNI_OPT_OUT,         "out",         "DIR|FILE", SYNTH | CALIBRATE | PLOT | REPORT, false, NULL,
+     "what to write: synth a checkpoint directory, a new one or an empty one; calibrate an array file of this host; "
+     "plot a picture, .svg or .png; report an HTML page"},
+    {OMNI_OPT_PICTURE,     "picture",     "NAME",    PLOT,               false, NULL,
+     "scaling, time, ops, best (plan over batch and sequence), bytes or prediction (the first that there are results for)"},
     {OMNI_OPT_LAYERS,      "layers",      "N",       SYNTH,              false, NULL,
      "only the first N layers (all of the config's)"},
     {OMNI_OPT_DTYPE,       "dtype",       "T",       SYNTH,              false, NULL,
@@ -85,7 +90,7 @@ static const omni_option options[OMNI_OPTIONS] = {
      "table, json or csv; bench also md and jsonl"},
     {OMNI_OPT_OUTPUT,      "output",      "FILE",    EVERY,              false, NULL,
      "write the result to FILE instead of stdout; FILE appears only when complete"},
-    {OMNI_OPT_CONFIG,      "config",      "FILE",    EVERY,              false, NULL,
+    {OMNI_OPT_CONFIG,      "config",      "FILE",    EVERY | PLOT | REPORT,              false, NULL,
      "read options from an INI file; the command line overrides it"},
     {OMNI_OPT_CPUS,        "cpus",        "LIST",    EVERY,              false, NULL,
      "CPUs to use, as taskset writes them: 0,2-5,8-15:2 (all that are allowed)"},
@@ -96,7 +101,7 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_COMPUTE,     "compute",     "T",       RUN | CHECK | BENCH, false, "f32",
      "what matrix products are computed in: f32; bf16: activations are rounded too, for BF16 weights "
      "(only fast where the CPU has AVX512-BF16)"},
-    {OMNI_OPT_QUIET,       "quiet",       NULL,      EVERY,              false, NULL,
+    {OMNI_OPT_QUIET,       "quiet",       NULL,      EVERY | PLOT | REPORT,              false, NULL,
      "no progress and no notes on stderr"},
 };
 /* clang-format on */
@@ -106,7 +111,7 @@ static const struct {
     const char *name;
 } commands[] = {{OMNI_CMD_RUN, "run"},   {OMNI_CMD_CHECK, "check"}, {OMNI_CMD_PLAN, "plan"},
                 {OMNI_CMD_TOPO, "topo"}, {OMNI_CMD_SYNTH, "synth"}, {OMNI_CMD_BENCH, "bench"},
-                {OMNI_CMD_CALIBRATE, "calibrate"}};
+                {OMNI_CMD_CALIBRATE, "calibrate"}, {OMNI_CMD_PLOT, "plot"}, {OMNI_CMD_REPORT, "report"}};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

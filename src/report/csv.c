@@ -54,12 +54,12 @@ static bool csv_flatten(json_t *flat, const char *path, json_t *value) {
 /* RFC 4180: in quotes, quotes doubled, when a reader could misunderstand it otherwise. */
 static void csv_draw_cell(const char *text, omni_text *out) {
     if (!strpbrk(text, ",\"\r\n")) {
-        text_append(out, text, strlen(text));
+        omni_text_append(out, text, strlen(text));
         return;
     }
-    text_append(out, "\"", 1);
-    for (; *text; text++) text_append(out, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
-    text_append(out, "\"", 1);
+    omni_text_append(out, "\"", 1);
+    for (; *text; text++) omni_text_append(out, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
+    omni_text_append(out, "\"", 1);
 }
 
 /* A cell's text before quoting. */
@@ -68,11 +68,11 @@ static void csv_draw_value(const json_t *value, omni_text *cell) {
         size_t i;
         json_t *item;
         json_array_foreach(value, i, item) {
-            if (i > 0) text_append(cell, " ", 1);
+            if (i > 0) omni_text_append(cell, " ", 1);
             csv_draw_value(item, cell);
         }
     } else if (json_is_string(value)) {
-        text_append(cell, json_string_value(value), json_string_length(value));
+        omni_text_append(cell, json_string_value(value), json_string_length(value));
     } else if (!json_is_null(value)) {
         json_draw_plain(value, cell);
     }
@@ -92,7 +92,7 @@ static void csv_draw_row(const json_t *flat, json_t *columns, omni_text *out) {
         csv_draw_cell(omni_text_string(cell), out);
         omni_text_free(cell);
     }
-    text_append(out, "\n", 1);
+    omni_text_append(out, "\n", 1);
 }
 
 static void csv_draw_header(json_t *columns, omni_text *out) {
@@ -103,7 +103,7 @@ static void csv_draw_header(json_t *columns, omni_text *out) {
         separator = ",";
         csv_draw_cell(key, out);
     }
-    text_append(out, "\n", 1);
+    omni_text_append(out, "\n", 1);
 }
 
 /* Appends row, flattened, to `flats` and its keys to `columns`. */
@@ -150,10 +150,10 @@ void omni_csv_draw(const json_t *rows, omni_text *out) {
 
 static void md_draw_cell(const char *text, omni_text *out) {
     for (; *text; text++) {
-        if (*text == '|') text_append(out, "\\", 1);
-        text_append(out, *text == '\n' || *text == '\r' ? " " : text, 1);
+        if (*text == '|') omni_text_append(out, "\\", 1);
+        omni_text_append(out, *text == '\n' || *text == '\r' ? " " : text, 1);
     }
-    text_append(out, " |", 2);
+    omni_text_append(out, " |", 2);
 }
 
 /* No row has anything but a number, or nothing, under this key. */
@@ -170,31 +170,31 @@ static bool md_is_numeric(const json_t *flats, const char *key) {
 static void md_draw_header(const csv_rows *r, omni_text *out) {
     const char *key;
     json_t *unused;
-    text_append(out, "|", 1);
+    omni_text_append(out, "|", 1);
     json_object_foreach(r->columns, key, unused) {
-        text_append(out, " ", 1);
+        omni_text_append(out, " ", 1);
         md_draw_cell(key, out);
     }
-    text_append(out, "\n|", 2);
+    omni_text_append(out, "\n|", 2);
     json_object_foreach(r->columns, key, unused)
         omni_text_add(out, md_is_numeric(r->flats, key) ? " ---: |" : " --- |");
-    text_append(out, "\n", 1);
+    omni_text_append(out, "\n", 1);
 }
 
 static void md_draw_row(const json_t *flat, json_t *columns, omni_text *out) {
     const char *key;
     json_t *unused;
-    text_append(out, "|", 1);
+    omni_text_append(out, "|", 1);
     json_object_foreach(columns, key, unused) {
         const json_t *value = json_object_get(flat, key);
         omni_text *cell = omni_text_create();
         if (value) csv_draw_value(value, cell);
         if (text_failed(cell)) text_fail(out);
-        text_append(out, " ", 1);
+        omni_text_append(out, " ", 1);
         md_draw_cell(omni_text_string(cell), out);
         omni_text_free(cell);
     }
-    text_append(out, "\n", 1);
+    omni_text_append(out, "\n", 1);
 }
 
 void omni_md_draw(const json_t *rows, omni_text *out) {

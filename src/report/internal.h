@@ -5,7 +5,6 @@
 #include "omnibus/report.h"
 
 /* text.c. t may be NULL. */
-void text_append(omni_text *t, const char *bytes, size_t count);
 void text_fail(omni_text *t); /* memory failed elsewhere: the text is not complete */
 bool text_failed(const omni_text *t);
 size_t text_length(const omni_text *t);

@@ -113,20 +113,20 @@ void json_draw_plain(const json_t *value, omni_text *out) {
 }
 
 static void json_draw_string(const char *text, omni_text *out) {
-    text_append(out, "\"", 1);
+    omni_text_append(out, "\"", 1);
     for (const char *c = text; *c; c++) {
         if (*c == '"' || *c == '\\')
             omni_text_add(out, "\\%c", *c);
         else if (*c == '\n')
-            text_append(out, "\\n", 2);
+            omni_text_append(out, "\\n", 2);
         else if (*c == '\t')
-            text_append(out, "\\t", 2);
+            omni_text_append(out, "\\t", 2);
         else if ((unsigned char)*c < 0x20)
             omni_text_add(out, "\\u%04x", (unsigned)*c);
         else
-            text_append(out, c, 1);
+            omni_text_append(out, c, 1);
     }
-    text_append(out, "\"", 1);
+    omni_text_append(out, "\"", 1);
 }
 
 /* Scalars, and lists of scalars to any depth: what fits on a line. */
@@ -156,31 +156,31 @@ static void json_draw_array(const json_t *array, size_t depth, omni_text *out) {
     bool flat = depth == ONE_LINE || json_is_flat(array);
     size_t i;
     json_t *item;
-    text_append(out, "[", 1);
+    omni_text_append(out, "[", 1);
     json_array_foreach(array, i, item) {
         if (i > 0) omni_text_add(out, flat ? ", " : ",");
         if (!flat) json_new_line(json_below(depth), out);
         json_draw(item, json_below(depth), out);
     }
     if (!flat) json_new_line(depth, out);
-    text_append(out, "]", 1);
+    omni_text_append(out, "]", 1);
 }
 
 static void json_draw_object(const json_t *object, size_t depth, omni_text *out) {
     const char *key, *separator = "";
     json_t *item,
         *own = (json_t *)(uintptr_t)object; /* jansson's iterator wants it writable, and doesn't write */
-    text_append(out, "{", 1);
+    omni_text_append(out, "{", 1);
     json_object_foreach(own, key, item) {
         omni_text_add(out, "%s", separator);
         separator = depth == ONE_LINE ? ", " : ",";
         json_new_line(json_below(depth), out);
         json_draw_string(key, out);
-        text_append(out, ": ", 2);
+        omni_text_append(out, ": ", 2);
         json_draw(item, json_below(depth), out);
     }
     if (*separator) json_new_line(depth, out);
-    text_append(out, "}", 1);
+    omni_text_append(out, "}", 1);
 }
 
 static void json_draw(const json_t *value, size_t depth, omni_text *out) {
@@ -200,7 +200,7 @@ static void json_draw_root(const json_t *root, size_t depth, omni_text *out) {
         return;
     }
     json_draw(root, depth, out);
-    text_append(out, "\n", 1);
+    omni_text_append(out, "\n", 1);
 }
 
 void omni_json_draw(const json_t *root, omni_text *out) {

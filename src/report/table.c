@@ -82,7 +82,7 @@ void omni_table_cell(omni_table *t, const char *format, ...) {
 }
 
 static void table_repeat(omni_text *out, char c, size_t times) {
-    for (size_t i = 0; i < times; i++) text_append(out, &c, 1);
+    for (size_t i = 0; i < times; i++) omni_text_append(out, &c, 1);
 }
 
 /* One row; the cells that the last one lacks are left out. */
@@ -94,10 +94,10 @@ static void table_row(const omni_table *t, size_t first, const size_t *widths, o
         size_t blanks = widths[c] - table_width(text);
         if (c > 0) table_repeat(out, ' ', GAP);
         if (t->right[c]) table_repeat(out, ' ', blanks);
-        text_append(out, text, strlen(text));
+        omni_text_append(out, text, strlen(text));
         if (!t->right[c] && c + 1 < cells) table_repeat(out, ' ', blanks);
     }
-    text_append(out, "\n", 1);
+    omni_text_append(out, "\n", 1);
 }
 
 void omni_table_draw(const omni_table *t, omni_text *out) {
@@ -119,7 +119,7 @@ void omni_table_draw(const omni_table *t, omni_text *out) {
             if (c > 0) table_repeat(out, ' ', GAP);
             table_repeat(out, '-', widths[c]);
         }
-        text_append(out, "\n", 1);
+        omni_text_append(out, "\n", 1);
     }
     omni_free(widths);
 }

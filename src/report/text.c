@@ -57,7 +57,7 @@ static bool text_reserve(omni_text *t, size_t count) {
     return true;
 }
 
-void text_append(omni_text *t, const char *bytes, size_t count) {
+void omni_text_append(omni_text *t, const char *bytes, size_t count) {
     if (text_failed(t)) return;
     if (!text_reserve(t, count)) {
         t->failed = true;
@@ -79,6 +79,6 @@ void omni_text_add(omni_text *t, const char *format, ...) {
         t->failed = true;
         return;
     }
-    text_append(t, piece, (size_t)length);
+    omni_text_append(t, piece, (size_t)length);
     free(piece);
 }
