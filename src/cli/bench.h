@@ -9,21 +9,8 @@
 #ifndef OMNIBUS_CLI_BENCH_H
 #define OMNIBUS_CLI_BENCH_H
 
-#include "cli/cli.h"
+#include "cli/runner.h"
 #include "omnibus/host.h"
-
-/* One repetition: from `depth` positions on, `prompt` tokens of each sequence in one pass, then `gen` passes of one. */
-typedef struct bench_test {
-    size_t depth, prompt, gen;
-    char name[80]; /* "pp512", "tg128", "pp512+tg128", "encode256"; " @ d1024" behind it */
-} bench_test;
-
-/* One engine. */
-typedef struct bench_cell {
-    const omni_plan_spec *plan;
-    const cli_schedule *decode; /* NULL: as the plan */
-    size_t pes, workers, batch; /* workers: 0 is the engine's choice; once it is there, how many it has */
-} bench_cell;
 
 /* What this host can do at best with so many cores, before the first test; NaN: not known. */
 typedef struct bench_limits {
@@ -75,9 +62,6 @@ typedef struct bench {
 
 /* bench_tests.c: after the model is open: the tests, an encoder's refusals. */
 omni_status bench_read_tests(bench *b, omni_error *err);
-static inline size_t bench_positions(const bench_test *t) {
-    return t->depth + t->prompt + t->gen;
-}
 
 /* bench_cell.c: all tests of a cell. What cannot be built is a result that says why. */
 omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err);
