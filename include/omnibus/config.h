@@ -44,6 +44,8 @@ typedef enum omni_option_id {
     OMNI_OPT_WORKERS,
     OMNI_OPT_NO_LIMITS,
     OMNI_OPT_ARRAY,
+    OMNI_OPT_VERIFY,
+    OMNI_OPT_TOP,
     OMNI_OPT_SET,
     OMNI_OPT_OUT,
     OMNI_OPT_PICTURE,

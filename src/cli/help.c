@@ -27,13 +27,16 @@ static const struct {
      "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
      "plan op by "
      "op; with --diff, two side by side. A config.json is enough; memory per PE needs the weights. With "
-     "--array, prices them on modelled arrays, or searches for the best.",
+     "--array, prices them on modelled arrays, or searches for the best. With --verify, prices them as wall time "
+     "on this host, by the file that calibrate writes, and runs them (a config.json's with random weights), round "
+     "by round: is the planner's choice the fastest?",
      "  omnibus plan configs/demo/llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
      "  omnibus plan configs/demo/llama --explain workflow2 --pes 4\n"
      "  omnibus plan configs/demo/llama --diff megatron workflow1 --pes 4\n"
      "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --prompt 512 --gen 128\n"
      "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --set bus.width=32,64,128 --plan "
-     "all\n"},
+     "all\n"
+     "  omnibus plan configs/demo/llama --verify --array host.ini --pes 1,2,4 --prompt 32 --top 8\n"},
     {OMNI_CMD_BENCH, "MODEL_DIR",
      "Measures how fast plans run on this host: tests ppN (a prompt of N tokens), tgN (N tokens generated, "
      "one at a "

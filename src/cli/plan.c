@@ -352,7 +352,10 @@ static omni_status show_plans(cli *c, omni_error *err) {
 }
 
 omni_status cli_plan(cli *c, omni_error *err) {
-    if (omni_settings_get(c->settings, OMNI_OPT_ARRAY)) return plan_price(c, err);
+    bool verify = omni_settings_flag(c->settings, OMNI_OPT_VERIFY);
+    if (!verify && omni_settings_get(c->settings, OMNI_OPT_TOP))
+        return omni_error_set(err, OMNI_BAD_INPUT, "--top without --verify (expected both)");
+    if (verify || omni_settings_get(c->settings, OMNI_OPT_ARRAY)) return plan_price(c, err);
     if (omni_settings_count(c->settings, OMNI_OPT_SET))
         return omni_error_set(err, OMNI_BAD_INPUT, "--set without --array (expected both)");
     return show_plans(c, err);

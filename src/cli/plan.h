@@ -59,7 +59,7 @@ omni_status plan_claims_situation(planning *k, const situation *s, json_t **arra
  * is open, else float32. plan_weights.c */
 uint64_t plan_weight_bytes(const cli *c, const omni_plan *plan, const omni_explain *row);
 
-/* plan_price.c: with --array, what plans cost on modelled arrays: all of the command. */
+/* plan_price.c: with --array or --verify, what plans cost: all of the command. */
 omni_status plan_price(cli *c, omni_error *err);
 
 #endif

@@ -3,6 +3,7 @@
  *   tasks   arrays (x --set) x PEs x batch x prompt x gen
  *   each    the plans of --plan, or a search -> the best few, why the second is second, the Pareto front
  *   all     the fastest answer and the most tokens a second of all tasks
+ * With --verify each task's plans are run on this host instead (plan_verify.c).
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ enum { SHOWN = 8, MOST_SEQUENCES = 65536, MOST_TOKENS = 1 << 24 };
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static json_t *task_json(const outcome *o) {
+json_t *price_task_json(const outcome *o) {
     json_t *object = json_object();
     cli_set(&object, "array", omni_json_string(omni_array_name(o->array)));
     cli_set(&object, "pes", cli_size(o->pes));
@@ -45,9 +46,9 @@ static size_t tree_from(const pricing *k, const outcome *o, size_t tokens) {
 
 static void add_json(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
                      json_t *joined) {
-    json_t *task = task_json(o), *plans = json_array();
+    json_t *task = price_task_json(o), *plans = json_array();
     for (size_t i = 0; i < count && i < (k->spec ? count : OMNI_SEARCH_TRACED); i++) {
-        json_t *plan = json_object(), *row = task_json(o);
+        json_t *plan = json_object(), *row = price_task_json(o);
         set_candidate(&plan, o, &found[i], true);
         set_candidate(&row, o, &found[i], false);
         cli_append(&plans, plan);
@@ -146,11 +147,15 @@ static void draw_tree_from(const pricing *k, const outcome *o, size_t tokens, co
         omni_text_add(k->page, "%s the tree, from %zu PEs on", phase, from);
 }
 
-static void draw_task(const pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
+void price_draw_head(pricing *k, const outcome *o) {
     if (*omni_text_string(k->page)) omni_text_add(k->page, "\n");
     omni_text_add(k->page, "array        %s\n", omni_array_name(o->array));
     omni_text_add(k->page, "on           %zu PE%s, batch %zu, prompt %zu, %zu to generate\n", o->pes,
                   o->pes == 1 ? "" : "s", o->task.batch, o->task.prompt, o->task.gen);
+}
+
+static void draw_task(pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
+    price_draw_head(k, o);
     draw_winners(k, o, found, count);
     draw_path(k, &found[0].estimate.prefill, "prefill");
     if (o->task.gen > 1) draw_path(k, &found[0].estimate.decode, "decode step");
@@ -192,34 +197,46 @@ static void keep_best(pricing *k, outcome *o, const omni_candidate *first) {
     if (!k->most.array || o->tokens_per_s > k->most.tokens_per_s) k->most = *o;
 }
 
-static omni_status take(pricing *k, outcome *o, omni_error *err) {
-    omni_candidate *found = NULL;
-    size_t count = 0, positions = k->c->model->shape.positions;
-    omni_error why = {0};
-    if (k->c->model->shape.encoder && o->task.gen > 1)
+/* That the model can be given it at all. */
+static omni_status check_task(const pricing *k, omni_task task, omni_error *err) {
+    size_t positions = k->c->model->shape.positions;
+    if (k->c->model->shape.encoder && task.gen > 1)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%s models are encoders: there is no decode phase (expected --gen 1)",
                               k->c->model->family);
-    if (o->task.prompt + o->task.gen - 1 > positions)
+    if (task.prompt + task.gen - 1 > positions)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
-            "%zu prompt tokens and %zu to generate (expected to fit the model's %zu positions)",
-            o->task.prompt, o->task.gen, positions);
-    omni_status status = omni_search(o->array, k->c->model, o->pes, o->task, k->spec, k->specs, cli_stopped,
-                                     &found, &count, &why);
+            "%zu prompt tokens and %zu to generate (expected to fit the model's %zu positions)", task.prompt,
+            task.gen, positions);
+    return OMNI_OK;
+}
+
+static omni_status show_prices(pricing *k, outcome *o, const omni_candidate *found, size_t count,
+                               omni_error *err) {
+    json_t *joined = NULL;
+    draw_task(k, o, found, count);
+    omni_status status = joined_price(k, o, least(found, count, false), least(found, count, true),
+                                      found[0].estimate.ps, &joined, err);
+    add_json(k, o, found, count, joined);
+    keep_best(k, o, found);
+    k->built++;
+    return status;
+}
+
+static omni_status take(pricing *k, outcome *o, omni_error *err) {
+    omni_candidate *found = NULL;
+    size_t count = 0;
+    omni_error why = {0};
+    omni_status status = check_task(k, o->task, err);
+    if (status) return status;
+    status = omni_search(o->array, k->c->model, o->pes, o->task, k->spec, k->specs, cli_stopped, &found,
+                         &count, &why);
     if (status && status != OMNI_BAD_INPUT) return omni_error_set(err, status, "%s", why.text);
-    if (!status) {
-        json_t *joined = NULL;
-        draw_task(k, o, found, count);
-        status = joined_price(k, o, least(found, count, false), least(found, count, true),
-                              found[0].estimate.ps, &joined, err);
-        add_json(k, o, found, count, joined);
-        keep_best(k, o, found);
-        k->built++;
-    }
+    status = status ? OMNI_OK : (k->verify.wanted ? verify_task : show_prices)(k, o, found, count, err);
     note_skipped(k, o->pes);
     omni_free(found);
-    return status == OMNI_BAD_INPUT ? OMNI_OK : status;
+    return status;
 }
 
 static omni_status take_all(pricing *k, omni_error *err) {
@@ -231,7 +248,8 @@ static omni_status take_all(pricing *k, omni_error *err) {
         return omni_error_set(err, OMNI_BAD_INPUT, "plan: too many situations (expected shorter lists)");
     k->all = omni_alloc_array(total, sizeof *k->all);
     if (!k->all) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu situations", total);
-    cli_progress bar = cli_progress_begin(k->c, total);
+    k->total = total;
+    cli_progress bar = cli_progress_begin(k->c, k->verify.wanted ? 0 : total); /* that has its own */
     for (size_t i = 0; i < total && !status; i++) {
         size_t at = i;
         outcome *o = &k->all[i];
@@ -287,17 +305,19 @@ static omni_status read_all(pricing *k, omni_error *err) {
     const char *plans = omni_settings_get(c->settings, OMNI_OPT_PLAN);
     omni_status status = OMNI_OK;
     if (omni_settings_get(c->settings, OMNI_OPT_EXPLAIN) || omni_settings_get(c->settings, OMNI_OPT_DIFF))
-        return omni_error_set(err, OMNI_BAD_INPUT,
-                              "--array with --explain or --diff (expected --plan, or none)");
+        return omni_error_set(err, OMNI_BAD_INPUT, "--%s with --explain or --diff (expected --plan, or none)",
+                              k->verify.wanted ? "verify" : "array");
     if (plans && strcmp(plans, "auto") != 0) status = cli_plans(plans, &k->spec, &k->specs, err);
     if (!status && omni_settings_get(c->settings, OMNI_OPT_PES))
         status = read_numbers(c, OMNI_OPT_PES, CLI_MOST_PES, &k->pes, err);
     if (!status) status = read_numbers(c, OMNI_OPT_BATCH, MOST_SEQUENCES, &k->batch, err);
     if (!status) status = read_numbers(c, OMNI_OPT_PROMPT, MOST_TOKENS, &k->prompt, err);
     if (!status) status = read_numbers(c, OMNI_OPT_GEN, MOST_TOKENS, &k->gen, err);
-    if (!status) status = price_arrays(c, &k->array, &k->arrays, err);
+    if (!status)
+        status = k->verify.wanted ? verify_arrays(k, err) : price_arrays(c, &k->array, &k->arrays, err);
     if (!status) status = cli_open_model(c, err);
     if (!status) status = cli_open_topo(c, err);
+    if (!status && k->verify.wanted) status = verify_weights(k, err);
     if (!status && c->model->shape.encoder && !omni_settings_get(c->settings, OMNI_OPT_GEN))
         k->gen.value[0] = 1;
     return status;
@@ -305,9 +325,10 @@ static omni_status read_all(pricing *k, omni_error *err) {
 
 omni_status plan_price(cli *c, omni_error *err) {
     pricing k = {.c = c, .tasks = json_array(), .rows = json_array(), .page = omni_text_create()};
+    k.verify.wanted = omni_settings_flag(c->settings, OMNI_OPT_VERIFY);
     omni_status status = read_all(&k, err);
     if (!status) status = take_all(&k, err);
-    if (!status) status = report(&k, err);
+    if (!status) status = (k.verify.wanted ? verify_report : report)(&k, err);
     omni_text_free(k.page);
     json_decref(k.tasks);
     json_decref(k.rows);

@@ -19,6 +19,10 @@ typedef struct outcome {
     char plan[sizeof((omni_plan_spec *)0)->name];
     uint64_t ps;
     double tokens_per_s;
+    struct {
+        double regret, error; /* percent: the planner's choice over the true best; its price over its time */
+        bool above;           /* the noise */
+    } verified;               /* with --verify */
 } outcome;
 
 typedef struct pricing {
@@ -30,11 +34,29 @@ typedef struct pricing {
     size_t specs;
     json_t *tasks, *rows; /* JSON; CSV */
     omni_text *page;
-    outcome *all;       /* [arrays x pes x batch x prompt x gen], the last of these fastest */
+    outcome *all; /* [total = arrays x pes x batch x prompt x gen], the last of these fastest */
+    size_t total;
     outcome best, most; /* the fastest, and the one with the most tokens a second */
     size_t built;
     char reason[400]; /* why the first that cannot be built cannot */
+    struct {
+        bool wanted, noted; /* --verify; that binding was refused */
+        size_t rounds, top, seed;
+    } verify;
 } pricing;
+
+/* Array, PEs, batch, prompt, gen: as keys, and as the first lines of a task on the page. */
+json_t *price_task_json(const outcome *o);
+void price_draw_head(pricing *k, const outcome *o);
+
+/* plan_verify.c, in this order: the arrays, which must be this host, and how much is to run; with the model
+ * open, its weights, random ones for a config. */
+omni_status verify_arrays(pricing *k, omni_error *err);
+omni_status verify_weights(pricing *k, omni_error *err);
+/* Runs the candidates of a task, the fastest by price first, and adds what was measured to the report. */
+omni_status verify_task(pricing *k, outcome *o, const omni_candidate *found, size_t count, omni_error *err);
+/* plan_verify_report.c: all tasks. */
+omni_status verify_report(pricing *k, omni_error *err);
 
 /* plan_sweep.c: between which neighbours of the lists the best plan changes, and where more PEs are not
  * faster: onto the page, and as a JSON array. */

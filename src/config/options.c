@@ -64,8 +64,8 @@ static const omni_option options[OMNI_OPTIONS] = {
      "a prompt of P tokens and G tokens generated behind it, timed together: a test ppP+tgG; may be given several times"},
     {OMNI_OPT_DEPTH,       "depth",       "LIST",    BENCH,              false, "0",
      "positions that are in the caches before a test begins: every test at each of these depths"},
-    {OMNI_OPT_REPS,        "reps",        "R",       BENCH,              false, "5",
-     "repetitions of each test, after one that is not counted"},
+    {OMNI_OPT_REPS,        "reps",        "R",       PLAN | BENCH,       false, "5",
+     "repetitions of each test, after one that is not counted; of plan --verify: rounds over all plans"},
     {OMNI_OPT_WORKERS,     "workers",     "LIST",    BENCH,              false, NULL,
      "threads that carry the PEs (one for each PE, at most one for each CPU)"},
     {OMNI_OPT_NO_LIMITS,   "no-limits",   NULL,      BENCH,              false, NULL,
@@ -73,6 +73,11 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_ARRAY,       "array",       "FILE|LIST", RUN | PLAN,       false, NULL,
      "a modelled array, a file or a name in configs/arrays: run shows its time beside wall time; plan prices --plan, "
      "or without it searches, on each of a LIST"},
+    {OMNI_OPT_VERIFY,      "verify",      NULL,      PLAN,               false, NULL,
+     "run what the search, or --plan, finds on this host, and compare with its price: how far the choice is from the best; "
+     "--array: of this host, as calibrate writes it (host)"},
+    {OMNI_OPT_TOP,         "top",         "N",       PLAN,               false, NULL,
+     "with --verify: run only the N that are fastest by their prices (all)"},
     {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN,         true,  NULL,
      "other values of the array, as in bus.width=64; plan takes a list, bus.width=32,64,128, and tries each"},
     {OMNI_OPT_OUT,         "out",         "DIR|FILE", SYNTH | CALIBRATE | PLOT | REPORT, false, NULL,
