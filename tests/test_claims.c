@@ -1,11 +1,10 @@
 /* test_claims.c: the notes' claims beside what plans move: every message is somebody's, and verdicts follow
  * from counts.
  */
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "omnibus/plan.h"
+#include "plan_tools.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 enum { MOST = 8, TOKENS = 40 };
@@ -13,23 +12,6 @@ enum { MOST = 8, TOKENS = 40 };
 static const char *const MODELS[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny",
                                      "tests/golden/bert-tiny"};
 static const size_t SIZES[] = {1, 2, 3, 4, 7, 33};
-
-static omni_model *load(const char *path) {
-    omni_model *m;
-    omni_error err = {0};
-    cr_assert_eq(omni_model_load(path, &m, &err), OMNI_OK, "%s", err.text);
-    return m;
-}
-
-/* NULL: this model on so many PEs cannot be distributed so. */
-static omni_plan *compile(const omni_model *m, const char *text, size_t pes) {
-    omni_plan_spec spec;
-    omni_plan *plan = NULL;
-    omni_error err = {0};
-    cr_assert_eq(omni_plan_parse(text, &spec, &err), OMNI_OK, "%s", err.text);
-    if (omni_plan_compile(m, &spec, pes, &plan, &err) != OMNI_OK) return NULL;
-    return plan;
-}
 
 /* Extents of so many sequences of TOKENS tokens, and of a decode step behind them. */
 typedef struct passes {
@@ -124,7 +106,7 @@ Test(claims, verdicts_follow_from_what_moves) {
     omni_model *m = load(MODELS[0]);
     for (size_t i = 0; i < COUNT(expectations); i++) {
         size_t count;
-        omni_plan *plan = compile(m, expectations[i].plan, expectations[i].pes);
+        omni_plan *plan = compile_if(m, expectations[i].plan, expectations[i].pes);
         cr_assert_not_null(plan, "%s", expectations[i].plan);
         omni_claim *rows = claims_of(plan, 2, &count);
         const omni_claim *row = find(rows, count, expectations[i].what);
@@ -148,7 +130,7 @@ Test(claims, rows_only_about_what_the_plan_does) {
     omni_model *m = load(MODELS[0]);
     for (size_t i = 0; i < COUNT(absent); i++) {
         size_t count;
-        omni_plan *plan = compile(m, absent[i][0], 4);
+        omni_plan *plan = compile_if(m, absent[i][0], 4);
         omni_claim *rows = claims_of(plan, 1, &count);
         cr_expect_null(find(rows, count, absent[i][1]), "%s has a row %s", absent[i][0], absent[i][1]);
         omni_free(rows);
@@ -198,7 +180,7 @@ static void expect_all(const omni_model *m, const char *list) {
     omni_error err = {0};
     cr_assert_eq(omni_plan_list(list, &text, &count, &err), OMNI_OK, "%s", err.text);
     for (size_t i = 0; i < count * COUNT(SIZES); i++) {
-        omni_plan *plan = compile(m, text[i / COUNT(SIZES)], SIZES[i % COUNT(SIZES)]);
+        omni_plan *plan = compile_if(m, text[i / COUNT(SIZES)], SIZES[i % COUNT(SIZES)]);
         if (plan) expect_whole(plan, text[i / COUNT(SIZES)]);
         omni_plan_free(plan);
     }

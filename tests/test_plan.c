@@ -1,34 +1,17 @@
 /* test_plan.c: plans as text, the algebra, every plan proved and counted, and a prover that finds planted
  * faults. */
-#include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "omnibus/plan.h"
+#include "plan_tools.h"
 
 static const size_t SIZES[] = {1, 2, 3, 4, 5, 7, 8, 16, 33};
 static const char *const MODELS[] = {"tests/golden/llama-tiny-gqa", "tests/golden/llama-tiny-mha",
                                      "tests/golden/gpt2-tiny", "tests/golden/bert-tiny",
                                      "configs/demo/bert"}; /* the last with an MLM head */
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static omni_model *load(const char *path) {
-    omni_model *m;
-    omni_error err = {0};
-    cr_assert_eq(omni_model_load(path, &m, &err), OMNI_OK, "%s", err.text);
-    return m;
-}
-
-static omni_plan *compile(const omni_model *m, const char *text, size_t pes) {
-    omni_plan_spec spec;
-    omni_plan *plan;
-    omni_error err = {0};
-    cr_assert_eq(omni_plan_parse(text, &spec, &err), OMNI_OK, "%s", err.text);
-    cr_assert_eq(omni_plan_compile(m, &spec, pes, &plan, &err), OMNI_OK, "%s", err.text);
-    return plan;
-}
 
 static void expect_unbuilt(const omni_model *m, const char *text, size_t pes, const char *words) {
     omni_plan_spec spec;
