@@ -8,6 +8,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+static const char MHA[] = "tests/golden/llama-tiny-mha";
+
 /* --- closed forms ------------------------------------------------------------------------------ */
 
 /* An array whose figures are round: a cycle is 1 ns, and PEs compute in no time. */
@@ -52,10 +54,33 @@ static uint64_t reduction(uint64_t m, size_t p) {
     return sum;
 }
 
+/* What most tests are about. */
+typedef struct setup {
+    omni_model *model;
+    omni_array *array;
+    omni_plan *plan; /* NULL: the test has its own */
+} setup;
+
 static omni_plan *built(const omni_model *m, const char *text, size_t pes) {
     omni_plan *plan = array_plan(m, text, pes);
     cr_assert_not_null(plan, "%s on %zu", text, pes);
     return plan;
+}
+
+static setup set_up(const char *model, omni_array *array, const char *plan, size_t pes) {
+    setup s = {.model = array_model(model), .array = array};
+    if (plan) s.plan = built(s.model, plan, pes);
+    return s;
+}
+
+static void tear_down(setup *s) {
+    if (s->plan) omni_plan_free(s->plan);
+    if (s->array) omni_array_free(s->array);
+    omni_model_free(s->model);
+}
+
+static omni_price price_of(const setup *s, omni_extent pass) {
+    return array_price(s->array, s->plan, pass);
 }
 
 /* What a plan spends in one kind of step, by itself: the sum over its steps of that kind. */
@@ -86,19 +111,15 @@ static uint64_t message_form(const omni_plan *plan, const omni_step *s, omni_ext
 Test(array_forms, reductions_and_broadcasts) {
     static const char *const plans[] = {"megatron", "qkv=in:attn=heads:o=in:ffn=in+in", "workflow2"};
     static const size_t pes[] = {2, 3, 4, 7, 16, 32};
-    omni_model *m = array_model("tests/golden/llama-tiny-mha");
-    omni_array *a = round_array("bus");
     for (size_t i = 0; i < COUNT(plans) * COUNT(pes); i++) {
-        omni_plan *plan = built(m, plans[i / COUNT(pes)], pes[i % COUNT(pes)]);
+        setup t = set_up(MHA, round_array("bus"), plans[i / COUNT(pes)], pes[i % COUNT(pes)]);
         for (size_t tokens = 1; tokens < 20; tokens += 9) {
             omni_extent pass = array_pass(1, tokens, 0, false);
-            cr_expect_eq(array_price(a, plan, pass).ps, form(plan, pass, message_form), "%s on %zu",
-                         plan->spec.name, plan->mesh.pes);
+            cr_expect_eq(price_of(&t, pass).ps, form(t.plan, pass, message_form), "%s on %zu",
+                         t.plan->spec.name, t.plan->mesh.pes);
         }
-        omni_plan_free(plan);
+        tear_down(&t);
     }
-    omni_array_free(a);
-    omni_model_free(m);
 }
 
 /* The tree of the closed form is the tree that plans are priced with, for both kinds of wires; and p* is where the
@@ -107,7 +128,7 @@ Test(array_forms, tree_against_gather_and_add) {
     static const char *const wires[] = {"bus", "own"};
     static const char *const pieces[] = {"1", "3", "infinite"};
     static const size_t pes[] = {2, 3, 4, 7, 16, 32};
-    omni_model *model = array_model("tests/golden/llama-tiny-mha");
+    omni_model *model = array_model(MHA);
     for (size_t i = 0; i < 2 * COUNT(pieces) * COUNT(pes); i++) {
         omni_array *a = round_array(wires[i % 2]);
         array_set(a, "bus.pieces", pieces[i / 2 % COUNT(pieces)]);
@@ -140,7 +161,7 @@ Test(array_forms, tree_against_gather_and_add) {
 /* Scatter and gather over the bus, m in all: (p-1) alpha_B + m (p-1)/p beta_B; all-gather: p alpha_B + m
  * beta_B. In one burst and without rounding to whole cycles where the slices fill them. */
 Test(array_forms, scatter_gather_and_all_gather) {
-    omni_model *model = array_model("tests/golden/llama-tiny-mha");
+    omni_model *model = array_model(MHA);
     omni_array *a = round_array("bus");
     array_set(a, "bus.burst", "infinite");
     const size_t p = 4, T = 8;
@@ -181,33 +202,29 @@ Test(array_forms, scatter_gather_and_all_gather) {
 
 /* Chunks of a reduction follow each other through a tree with wires of its own. */
 Test(array_forms, a_tree_of_its_own_pipelines_chunks) {
-    omni_model *m = array_model("tests/golden/llama-tiny-mha");
-    omni_array *a = round_array("own");
-    array_set(a, "tree.chunk", "64");
-    array_set(a, "tree.width", "8");
-    array_set(a, "tree.hop", "5");
-    omni_plan *plan = built(m, "megatron", 8);
+    setup t = set_up(MHA, round_array("own"), "megatron", 8);
+    array_set(t.array, "tree.chunk", "64");
+    array_set(t.array, "tree.width", "8");
+    array_set(t.array, "tree.hop", "5");
     omni_extent pass = array_pass(1, 8, 0, false);
     omni_counters c;
     uint64_t want = 0;
-    for (size_t i = 0; i < plan->step_count; i++) {
-        if (plan->step[i].kind != OMNI_STEP_REDUCE) continue;
-        omni_step_count(plan, &plan->step[i], pass, &c);
+    for (size_t i = 0; i < t.plan->step_count; i++) {
+        if (t.plan->step[i].kind != OMNI_STEP_REDUCE) continue;
+        omni_step_count(t.plan, &t.plan->step[i], pass, &c);
         uint64_t bytes = c.tree_bytes / 7, chunks = up(bytes, 64), one = bytes < 64 ? bytes : 64, level = 0;
         for (size_t apart = 1; apart < 8; apart *= 2)
             want += level = (LEVEL + one / 8) * NS + 5 * apart + one * NS / 4;
         want += (chunks - 1) * level;
     }
-    cr_expect_eq(array_price(a, plan, pass).kind[OMNI_PRICE_TREE], want);
-    omni_plan_free(plan);
-    omni_array_free(a);
-    omni_model_free(m);
+    cr_expect_eq(price_of(&t, pass).kind[OMNI_PRICE_TREE], want);
+    tear_down(&t);
 }
 
 /* From heads to tokens, every PE has a part of what every other needs: all keys and values are broadcast once, a
  * message for each PE, layer and sequence. A change to the same plan moves nothing. */
 Test(array_forms, a_change_of_plans) {
-    omni_model *m = array_model("tests/golden/llama-tiny-mha");
+    omni_model *m = array_model(MHA);
     omni_array *a = round_array("bus");
     const size_t p = 4, length[] = {9, 16};
     omni_plan *heads = built(m, "megatron", p), *tokens = built(m, "attn=tokens", p);
@@ -235,24 +252,21 @@ Test(array_forms, a_change_of_plans) {
 
 /* compute = max(flops / rate, bytes / bandwidth): one PE, no messages but the host's. */
 Test(array_forms, compute_is_a_roofline) {
-    omni_model *m = array_model("tests/golden/llama-tiny-mha");
-    omni_array *a = round_array("bus");
-    omni_plan *plan = built(m, "single", 1);
-    const omni_shape *s = &m->shape;
+    setup t = set_up(MHA, round_array("bus"), "single", 1);
+    const omni_shape *s = &t.model->shape;
     const uint64_t T = 6, D = s->hidden, F = s->ffn, per_layer = 4 * D * D + 3 * D * F;
     uint64_t pairs = T * (T + 1) / 2, macs = s->layers * (T * per_layer + 2 * pairs * D) + D * s->vocab;
-    array_set(a, "pe.macs", "1"); /* 1 GHz: 1000 ps each */
-    omni_price price = array_price(a, plan, array_pass(1, T, 0, false));
+    array_set(t.array, "pe.macs", "1"); /* 1 GHz: 1000 ps each */
+    omni_price price = price_of(&t, array_pass(1, T, 0, false));
     cr_expect_eq(price.macs, macs);
     cr_expect_eq(price.ps, macs * NS);
-    array_set(a, "pe.macs", "infinite");
-    array_set(a, "pe.memory_gb_per_s", "1"); /* 1000 ps a byte */
-    price = array_price(a, plan, array_pass(1, T, 0, false));
+    array_set(t.array, "pe.macs", "infinite");
+    array_set(t.array, "pe.memory_gb_per_s", "1"); /* 1000 ps a byte */
+    price = price_of(&t, array_pass(1, T, 0, false));
     cr_expect_eq(price.ps, price.memory_bytes * NS);
-    cr_expect_gt(price.memory_bytes, (s->layers * per_layer + D * s->vocab) * omni_dtype_bytes(m->dtype));
-    omni_plan_free(plan);
-    omni_array_free(a);
-    omni_model_free(m);
+    cr_expect_gt(price.memory_bytes,
+                 (s->layers * per_layer + D * s->vocab) * omni_dtype_bytes(t.model->dtype));
+    tear_down(&t);
 }
 
 /* --- better is never slower ---------------------------------------------------------------------- */
@@ -303,30 +317,22 @@ Test(array_forms, better_is_never_slower) {
 
 /* A fabric that costs nothing leaves computing only. */
 Test(array_forms, the_ideal_fabric_costs_nothing) {
-    omni_model *m = array_model("tests/golden/gpt2-tiny");
-    omni_array *a = array_load("ideal");
-    omni_plan *plan = built(m, "alternate", 5);
-    omni_price price = array_price(a, plan, array_pass(2, 7, 0, false));
+    setup t = set_up("tests/golden/gpt2-tiny", array_load("ideal"), "alternate", 5);
+    omni_price price = price_of(&t, array_pass(2, 7, 0, false));
     cr_expect_gt(price.ps, 0);
     cr_expect_eq(price.kind[OMNI_PRICE_COMPUTE], price.ps);
-    omni_plan_free(plan);
-    omni_array_free(a);
-    omni_model_free(m);
+    tear_down(&t);
 }
 
 /* --- the same everywhere, at any size ------------------------------------------------------------- */
 
 /* Figures that no change of host, compiler or optimization may move. */
 Test(array_forms, modelled_time_is_the_same_on_every_host) {
-    omni_model *m = array_model("configs/models/llama-2-7b.json");
-    omni_array *a = array_load("seed-64pe");
-    omni_plan *plan = built(m, "megatron", 64);
-    omni_price price = array_price(a, plan, array_pass(1, 1, 512, false));
+    setup t = set_up("configs/models/llama-2-7b.json", array_load("seed-64pe"), "megatron", 64);
+    omni_price price = price_of(&t, array_pass(1, 1, 512, false));
     cr_expect_eq(price.ps, 5027663175ULL, "%llu", (unsigned long long)price.ps);
     cr_expect_eq(price.energy_pj, 67974807608ULL, "%llu", (unsigned long long)price.energy_pj);
-    omni_plan_free(plan);
-    omni_array_free(a);
-    omni_model_free(m);
+    tear_down(&t);
 }
 
 Test(array_forms, a_million_PEs) {
@@ -337,30 +343,25 @@ Test(array_forms, a_million_PEs) {
                                         "replica",
                                         "lockstep",
                                         "megatron:groups=1000:stages=8"};
-    omni_model *m = array_model("configs/models/llama-2-7b.json");
-    omni_array *a = array_load("seed-64pe");
-    array_set(a, "bus.pieces", "infinite");
+    setup t = set_up("configs/models/llama-2-7b.json", array_load("seed-64pe"), NULL, 0);
+    array_set(t.array, "bus.pieces", "infinite");
     for (size_t i = 0; i < COUNT(plans); i++) {
-        omni_plan *plan = built(m, plans[i], 1000000);
-        omni_price prefill = array_price(a, plan, array_pass(2, 64, 0, false));
-        omni_price decode = array_price(a, plan, array_pass(2, 1, 64, false));
+        t.plan = built(t.model, plans[i], 1000000);
+        omni_price prefill = price_of(&t, array_pass(2, 64, 0, false));
+        omni_price decode = price_of(&t, array_pass(2, 1, 64, false));
         cr_expect(prefill.ps > decode.ps && decode.ps > 0 && prefill.ps < UINT64_MAX / 2, "%s", plans[i]);
-        omni_plan_free(plan);
+        omni_plan_free(t.plan);
     }
-    omni_array_free(a);
-    omni_model_free(m);
+    t.plan = NULL;
+    tear_down(&t);
 }
 
 /* Absurd figures saturate; they do not wrap around to something cheap. */
 Test(array_forms, nothing_wraps_around) {
-    omni_model *m = array_model("configs/models/llama-2-70b.json");
-    omni_array *a = array_load("seed-64pe");
+    setup t = set_up("configs/models/llama-2-70b.json", array_load("seed-64pe"), "single", 1);
     static const char *const slow[][2] = {
         {"pe.clock", "0.001"}, {"pe.macs", "1"}, {"bus.clock", "0.001"}, {"bus.width", "1"}};
-    for (size_t i = 0; i < COUNT(slow); i++) array_set(a, slow[i][0], slow[i][1]);
-    omni_plan *plan = built(m, "single", 1);
-    cr_expect_gt(array_price(a, plan, array_pass(16, 100000, 0, false)).ps, UINT64_MAX / 2);
-    omni_plan_free(plan);
-    omni_array_free(a);
-    omni_model_free(m);
+    for (size_t i = 0; i < COUNT(slow); i++) array_set(t.array, slow[i][0], slow[i][1]);
+    cr_expect_gt(price_of(&t, array_pass(16, 100000, 0, false)).ps, UINT64_MAX / 2);
+    tear_down(&t);
 }
