@@ -10,7 +10,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 static const char *const shipped[] = {"ideal",           "seed-64pe",  "wide-bus",
-                                      "segmented-256pe", "narrow-bus", "gddr6-pim"};
+                                      "segmented-256pe", "narrow-bus", "gddr6-pim",
+                                      "seed-64pe-faults"};
 
 Test(array_file, those_that_ship_are_read) {
     for (size_t i = 0; i < COUNT(shipped); i++) {

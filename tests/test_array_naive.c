@@ -32,6 +32,9 @@ typedef struct state {
     machine m;
     omni_extent pass;
     uint64_t clock[MOST_PES], host;
+    size_t pe[MOST_PES];    /* where each rank is */
+    uint64_t ppm[MOST_PES]; /* how slow */
+    size_t wave;
     wires wires[MOST_PIECES]; /* a piece of the bus */
     size_t pieces;
     bool shared;
@@ -40,6 +43,33 @@ typedef struct state {
 
 static uint64_t max(uint64_t a, uint64_t b) {
     return a > b ? a : b;
+}
+
+/* The ranks are the PEs that live. */
+static void find_pes(state *t, const faults *f) {
+    size_t rank = 0;
+    for (size_t pe = 0; rank < t->plan->mesh.used; pe++) {
+        uint64_t ppm = PPM;
+        for (size_t k = 0; k < 2; k++)
+            for (size_t i = 0; i < f->ranges[k]; i++)
+                if (f->range[k][i].first <= pe && pe <= f->range[k][i].last) ppm = f->range[k][i].ppm;
+        if (ppm == 0) continue;
+        t->pe[rank] = pe;
+        t->ppm[rank++] = ppm;
+    }
+}
+
+/* A step's work on a rank. */
+static uint64_t takes(const state *t, const work *one, const omni_step *s, size_t rank) {
+    const faults *f = t->m.faults;
+    uint64_t pass = ((uint64_t)t->pass.tokens << 32) + t->pass.first[0];
+    uint64_t step = faults_step(f, pass, t->wave, (size_t)(s - t->plan->step));
+    uint64_t ps = ceil_div(work_ps(&t->m, one) * t->ppm[rank], PPM);
+    return ceil_div(ps * faults_jitter(f, step, t->pe[rank]), PPM);
+}
+
+static size_t span(const state *t, omni_range ranks) {
+    return t->pe[ranks.start + ranks.count - 1] - t->pe[ranks.start] + 1;
 }
 
 static void open_wires(state *t) {
@@ -120,11 +150,13 @@ static uint64_t tree(const talk *k, uint64_t from) {
     }
     for (size_t level = 0; ((size_t)1 << level) < p; level++) {
         size_t apart = (size_t)1 << level;
-        uint64_t pairs = 0, turns = 1;
+        uint64_t pairs = 0, turns = 1, furthest = 0;
         for (size_t i = 0; i + apart < p; i += 2 * apart) pairs++;
+        for (size_t i = k->ranks.start; i + apart < k->ranks.start + p; i += 2 * apart)
+            furthest = max(furthest, t->pe[i + apart] - t->pe[i]);
         if (!t->m.own_wires && pairs > (share ? share : 1)) turns = ceil_div(pairs, share ? share : 1);
         for (size_t i = 0; i + apart < p; i += 2 * apart) {
-            uint64_t ps = level_ps(&t->m, level, held[i + apart], turns, !gather);
+            uint64_t ps = level_ps(&t->m, furthest, held[i + apart], turns, !gather);
             at[i] = max(at[i], at[i + apart]) + ps;
             if (gather) held[i] += held[i + apart];
             if (i == 0) slowest = max(slowest, ps);
@@ -136,7 +168,7 @@ static uint64_t tree(const talk *k, uint64_t from) {
 static uint64_t send(const talk *k, uint64_t at, uint64_t bytes, uint64_t ready, uint64_t cut) {
     if (bytes == 0) return at;
     k->t->out.grants++;
-    return max(at, ready) + cut + bus_ps(&k->t->m, bytes, k->ranks.count);
+    return max(at, ready) + cut + bus_ps(&k->t->m, bytes, span(k->t, k->ranks));
 }
 
 static uint64_t one_by_one(const talk *k, uint64_t at, uint64_t cut) {
@@ -256,7 +288,8 @@ static void stream(state *t, const omni_step *s) {
         if (outputs == 0) continue;
         uint64_t bytes = omni_weight_dealt_bytes(&t->plan->mesh, &t->plan->weight[s->weight], r), all = 0;
         uint64_t ready = max(entry[r], done[1]);
-        at = (r == 0 ? start(t, ready, at) : max(at, ready)) + cut + bus_ps(&t->m, bytes, used);
+        at = (r == 0 ? start(t, ready, at) : max(at, ready)) + cut +
+             bus_ps(&t->m, bytes, span(t, (omni_range){0, used}));
         t->out.grants++;
         cut = 0;
         for (size_t i = 0; i < used; i++) {
@@ -266,9 +299,9 @@ static void stream(state *t, const omni_step *s) {
                               ? omni_rows_count(t->plan->value[s->out].rows, part.extent, 1, 0)
                               : 0;
             work one = stream_work(t->plan, s, rows, outputs);
-            comp[i] = max(comp[i], at) + work_ps(&t->m, &one);
+            comp[i] = max(comp[i], at) + takes(t, &one, s, i);
             all = max(all, comp[i]);
-            t->out.computing += work_ps(&t->m, &one);
+            t->out.computing += takes(t, &one, s, i);
             t->out.macs += one.macs;
         }
         done[1] = done[0];
@@ -299,14 +332,15 @@ static void compute(state *t, const omni_step *s, size_t group, const omni_part 
     omni_range ranks = omni_mesh_ranks(&t->plan->mesh, group, s->stage);
     for (size_t i = 0; i < ranks.count; i++) {
         work one = step_work(t->plan, s, &part->extent, ranks.count, i);
-        t->clock[ranks.start + i] += work_ps(&t->m, &one);
-        t->out.computing += work_ps(&t->m, &one);
+        t->clock[ranks.start + i] += takes(t, &one, s, ranks.start + i);
+        t->out.computing += takes(t, &one, s, ranks.start + i);
         t->out.macs += one.macs;
     }
 }
 
 static void step(state *t, const omni_step *s, size_t wave) {
     omni_part part;
+    t->wave = wave;
     if (s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT) host(t, s, wave);
     if (s->kind == OMNI_STEP_STREAM) stream(t, s);
     if (s->kind == OMNI_STEP_KV_SHARE) share(t, s);
@@ -324,6 +358,7 @@ naive naive_price(const omni_array *array, const omni_plan *plan, omni_extent pa
     omni_part part;
     t = (state){.plan = plan, .pass = pass};
     machine_set(&t.m, array);
+    find_pes(&t, t.m.faults);
     open_wires(&t);
     for (size_t g = 0; g < plan->mesh.groups; g++)
         for (size_t m = 0; part_at(&t, g, 0, m, &part); m++) waves = max(waves, m + stages);

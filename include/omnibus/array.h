@@ -36,14 +36,35 @@ omni_status omni_array_load(const char *file, omni_array **out, omni_error *err)
 omni_array *omni_array_copy(const omni_array *array); /* NULL: no memory */
 void omni_array_free(omni_array *array);
 
-/* One value, as a file would say it. key: "bus.width_bytes", or without the unit: "bus.width". */
+/* One value, as a file would say it. key: "bus.width_bytes", or without the unit: "bus.width"; "faults.slow". */
 omni_status omni_array_set(omni_array *array, const char *key, const char *value, omni_error *err);
-/* A value; HUGE_VAL: infinite. NaN: no such key. */
+/* A value; HUGE_VAL: infinite. NaN: no such key, or one of [faults]. */
 double omni_array_get(const omni_array *array, const char *key);
 bool omni_array_is_host(const omni_array *array);     /* this host: nothing below but prices of passes */
 bool omni_array_own_wires(const omni_array *array);   /* the tree has wires of its own */
 const char *omni_array_name(const omni_array *array); /* "seed-64pe", "seed-64pe bus.width=32" */
 size_t omni_array_pes(const omni_array *array);
+
+/* --- faults ----------------------------------------------------------------------------------- */
+
+/* [faults] of a file, all of it optional:
+ *
+ *   slow = 3:1.5 7-9:2    PEs that take so many times as long to compute, their own memory included
+ *   jitter = 0.05         each PE in each step takes 1 to 1 + jitter times as long, drawn from the seed, the pass (its
+ *   seed = 1              tokens and first position), the wave, the step and the PE: the same on every host
+ *   dead = 5 12-13        PEs that are gone
+ *
+ * A plan's ranks are the PEs that live, in order: rank r is the r-th of them. So `n` PEs with d dead among them are
+ * ranked 0 .. n-d-1, and the plan is compiled for n-d. Dead PEs leave their length of wire: a message's hops count the
+ * PEs from the first to the last of its piece, dead or not, and a level of the tree has the delay of its two partners
+ * that are furthest apart. They take no power, and don't pass on, add, or hold anything.
+ *
+ * Buses, the tree with its adders and the host port are neither slow nor uneven. Jitter makes every PE a case of its
+ * own: pricing then takes time by the number of PEs for each step (its square in a step of weights=stream), and beyond
+ * some 8 million of them (PEs x steps) the critical path is not kept: the price has no rows and kinds. */
+bool omni_array_has_faults(const omni_array *array);
+size_t omni_array_living(const omni_array *array, size_t pes); /* of the first `pes`; the plan's ranks */
+omni_array *omni_array_healthy(const omni_array *array);       /* a copy without them; NULL: no memory */
 
 /* --- the price of a pass ---------------------------------------------------------------------- */
 
@@ -102,7 +123,7 @@ omni_status omni_price_change(const omni_array *array, const omni_plan *from, co
 
 /* --- closed forms ----------------------------------------------------------------------------- */
 
-/* A sum of addends of `bytes` on p PEs, at the root, on an idle array of one group and stage: by the tree; or
+/* A sum of addends of `bytes` on p PEs, at the root, on an idle array without faults, of one group and stage: by the tree; or
  * with every addend addressed to the root, which adds them. Not of an array that is this host. */
 uint64_t omni_array_tree_ps(const omni_array *array, uint64_t bytes, size_t p);
 uint64_t omni_array_gather_add_ps(const omni_array *array, uint64_t bytes, size_t p);
@@ -163,7 +184,7 @@ enum {
  *   3. the fastest few of 1 and 2, and of each attn=, with groups, or stages: powers of two, up to the batch, the
  *      layers, the PEs
  *   4. the methods of the fastest so far with both
- * In a search, what is more than 2 times slower than the best is left out, and so is what costs exactly the
+ * `pes` are ranks: PEs that live. In a search, what is more than 2 times slower than the best is left out, and so is what costs exactly the
  * same as a plan before it. What cannot be built is left out; OMNI_BAD_INPUT with the first reason when
  * nothing can. *out: omni_free. stop: asked now and then, OMNI_OK goes on; may be NULL. */
 omni_status omni_search(const omni_array *array, const omni_model *model, size_t pes, omni_task task,

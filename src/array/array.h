@@ -8,10 +8,12 @@
  *   memory.c   what a PE must hold                search.c   the best of many plans
  *   host.c     a pass on this host, from rates
  *   forms.c    one sum, in closed form            change.c   from one plan to another
+ *   faults.c   slow, uneven and dead PEs: keys     zones.c    what they mean for ranks
  */
 #ifndef ARRAY_ARRAY_H
 #define ARRAY_ARRAY_H
 
+#include "array/faults.h"
 #include "omnibus/array.h"
 #include "omnibus/rates.h"
 
@@ -53,7 +55,9 @@ struct omni_array {
     char name[128];
     double value[ARRAY_KEYS]; /* HUGE_VAL: infinite */
     bool own_wires;
-    omni_rates *host; /* not NULL: this host, as measured; and nothing above but the name and [array] pes counts */
+    faults faults;
+    omni_rates
+        *host; /* not NULL: this host, as measured; and nothing above but the name and [array] pes counts */
 };
 
 /* --- rates.c ---------------------------------------------------------------------------------- */
@@ -78,8 +82,9 @@ typedef struct machine {
     uint64_t host_latency_ps;
     uint64_t mac_fj, op_fj, memory_fj, bus_fj, tree_fj, host_fj; /* femtojoules */
     uint64_t idle_fw;                                            /* femtojoules a nanosecond: microwatts */
+    const faults *faults;                                        /* the array's */
 } machine;
-void machine_set(machine *m, const omni_array *array);
+void machine_set(machine *m, const omni_array *array); /* borrows the array's faults */
 
 /* Saturating, so that an absurd plan costs "forever" instead of nothing. */
 uint64_t sat_add(uint64_t a, uint64_t b);
@@ -89,14 +94,14 @@ uint64_t ceil_div(uint64_t a, uint64_t b); /* b > 0 */
 /* n things of `as` attoseconds each, in picoseconds, rounded up. */
 uint64_t picoseconds(uint64_t n, uint64_t as);
 
-/* One message of m bytes on a piece of p PEs: arbitration, a header for each burst, whole cycles of data,
+/* One message of m bytes on a piece that spans p PEs: arbitration, a header for each burst, whole cycles of data,
  * distance. */
 uint64_t bus_ps(const machine *m, uint64_t bytes, size_t p);
 uint64_t bus_cut_ps(const machine *m); /* once where a piece is cut otherwise than before */
 
-/* A level of the tree between partners 2^k PEs apart: `turns` pairs share wires one after the other, then all
+/* A level of the tree between partners so many PEs `apart`: `turns` pairs share wires one after the other, then all
  * combine. Combining costs nothing in a gather. */
-uint64_t level_ps(const machine *m, size_t k, uint64_t bytes, uint64_t turns, bool combine);
+uint64_t level_ps(const machine *m, size_t apart, uint64_t bytes, uint64_t turns, bool combine);
 uint64_t host_ps(const machine *m, uint64_t bytes); /* one message of the host port */
 
 /* --- work.c ----------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@ omni_status omni_price_change(const omni_array *array, const omni_plan *from, co
     machine m;
     omni_switch it = omni_switch_begin(from, to, length, sequences, weights);
     machine_set(&m, array);
+    size_t span = faults_span(m.faults, 0, from->mesh.used);
     *out = (omni_price){0};
     for (omni_switch_message msg; omni_switch_next(&it, &msg);) {
         omni_status status = stop ? stop(err) : OMNI_OK;
@@ -23,7 +24,7 @@ omni_status omni_price_change(const omni_array *array, const omni_plan *from, co
         if (status) return status;
         if (msg.readers == 0) continue;
         if (out->grants++ == 0) out->ps = bus_cut_ps(&m);
-        out->ps = sat_add(out->ps, bus_ps(&m, bytes, from->mesh.used));
+        out->ps = sat_add(out->ps, bus_ps(&m, bytes, span));
         *(msg.readers == 1 ? &out->moved.addressed_messages : &out->moved.broadcasts) += 1;
         *(msg.readers == 1 ? &out->moved.addressed_bytes : &out->moved.broadcast_bytes) += bytes;
     }

@@ -91,7 +91,8 @@ static void compute_cost(const walk *w, const omni_step *s, const cell *c, const
     for (size_t r = 0; r < c->runs.count; r++) {
         size_t ranks = c->runs.start[r + 1] - c->runs.start[r];
         work one = step_work(w->plan, s, x, c->p, c->runs.start[r]);
-        out->run[r] = work_ps(&w->m, &one);
+        out->run[r] =
+            faults_stretch(work_ps(&w->m, &one), faults_ppm(w->m.faults, c->first + c->runs.start[r]));
         add_total(&out->total, &one, ranks);
         out->rank_ps += (wide)out->run[r] * ranks;
         out->even = out->even && out->run[r] == out->run[0];

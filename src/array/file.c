@@ -1,5 +1,6 @@
 /* file.c: array files: one table of keys, which files, --set and the README's list are read by. Every key
- * must be given: a figure that is silently assumed is a figure nobody checked.
+ * must be given: a figure that is silently assumed is a figure nobody checked. Only [faults] may be left out (faults.c):
+ * most arrays have none.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -111,8 +112,8 @@ static omni_status parse_wires(const char *text, const char *where, bool *own, o
 
 typedef struct reader {
     omni_array *array;
-    bool given[ARRAY_KEYS], wires;
-    char where[ARRAY_KEYS][320]; /* of each that was given */
+    bool given[ARRAY_KEYS], wires, fault[FAULT_KEYS];
+    char where[ARRAY_KEYS][320], fault_where[FAULT_KEYS][320]; /* of each that was given */
 } reader;
 
 static omni_status unknown_key(const omni_ini_line *line, omni_error *err) {
@@ -128,18 +129,31 @@ static omni_status unknown_key(const omni_ini_line *line, omni_error *err) {
         nearest = keys[i].name;
     }
     if (!section)
-        return omni_error_set(err, OMNI_BAD_INPUT,
-                              "unknown section [%.40s] (expected array, pe, bus, tree, host or energy)",
-                              line->section);
+        return omni_error_set(
+            err, OMNI_BAD_INPUT,
+            "unknown section [%.40s] (expected array, pe, bus, tree, host, energy or faults)", line->section);
     if (nearest)
         return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' (did you mean '%s'?)", line->key,
                               nearest);
     return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' in [%.40s]", line->key, line->section);
 }
 
+static omni_status take_fault(reader *r, const omni_ini_line *line, omni_error *err) {
+    fault_key k = fault_key_find(line->key);
+    if (k == FAULT_KEYS)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "unknown key '%.40s' in [faults] (expected slow, dead, jitter or seed)",
+                              line->key);
+    if (r->fault[k]) return omni_error_set(err, OMNI_BAD_INPUT, "%s: given twice", line->where);
+    r->fault[k] = true;
+    snprintf(r->fault_where[k], sizeof r->fault_where[k], "%.319s", line->where);
+    return faults_set(&r->array->faults, k, line->value, line->where, err);
+}
+
 static omni_status take_key(void *user, const omni_ini_line *line, omni_error *err) {
     reader *r = user;
     bool tree_wires = strcmp(line->section, "tree") == 0 && strcmp(line->key, "wires") == 0;
+    if (strcmp(line->section, "faults") == 0) return take_fault(r, line, err);
     size_t k = find_key(line->section, strlen(line->section), line->key, true);
     if (!tree_wires && k == ARRAY_KEYS) return unknown_key(line, err);
     bool *given = tree_wires ? &r->wires : &r->given[k];
@@ -164,7 +178,9 @@ static omni_status check_whole(const reader *r, const char *path, omni_error *er
                                   "%s: of a tree whose wires are the bus's (expected it with wires = own)",
                                   r->where[k]);
     }
-    return OMNI_OK;
+    const char *where[FAULT_KEYS];
+    for (size_t k = 0; k < FAULT_KEYS; k++) where[k] = r->fault_where[k];
+    return faults_settle(&r->array->faults, omni_array_pes(r->array), where, err);
 }
 
 /* "configs/arrays/ideal.ini" is called "ideal". */
@@ -175,13 +191,20 @@ static void name_after(omni_array *a, const char *path) {
     snprintf(a->name, sizeof a->name, "%.*s", (int)length, base);
 }
 
+/* Faults that --set changes, or the PEs below them. */
+static omni_status settle(faults *f, const omni_array *a, omni_error *err) {
+    static const char *const where[FAULT_KEYS] = {"faults.slow", "faults.dead", "faults.jitter",
+                                                  "faults.seed"};
+    return faults_settle(f, omni_array_pes(a), where, err);
+}
+
 /* This host: its PEs share its memory, and no energy is known. */
 static omni_status load_host(const char *path, omni_array *a, omni_error *err) {
     omni_status status = omni_rates_load(path, &a->host, err);
     if (status) return status;
     for (size_t k = 0; k < ARRAY_KEYS; k++) a->value[k] = k < HOST_LATENCY ? HUGE_VAL : 0;
     a->value[ARRAY_PES] = a->host->cores;
-    return OMNI_OK;
+    return settle(&a->faults, a, err);
 }
 
 omni_status omni_array_load(const char *file, omni_array **out, omni_error *err) {
@@ -241,22 +264,38 @@ static omni_status set_wires(omni_array *a, const char *key, const char *value, 
     return status;
 }
 
+static omni_status set_fault(omni_array *a, const char *key, const char *value, omni_error *err) {
+    fault_key k = fault_key_find(key + strlen("faults."));
+    faults f = a->faults;
+    if (k == FAULT_KEYS)
+        return omni_error_set(
+            err, OMNI_BAD_INPUT,
+            "unknown key '%.60s' (expected faults.slow, faults.dead, faults.jitter or faults.seed)", key);
+    omni_status status = faults_set(&f, k, value, key, err);
+    if (!status) status = settle(&f, a, err);
+    if (!status) a->faults = f;
+    return status;
+}
+
 omni_status omni_array_set(omni_array *a, const char *key, const char *value, omni_error *err) {
+    bool of_faults = strncmp(key, "faults.", strlen("faults.")) == 0;
     size_t k = find_dotted(key), used = strlen(a->name);
     bool tree_wires = strcmp(key, "tree.wires") == 0;
     if (a->host)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%.60s: %s is this host, as measured (expected an array to vary)", key,
                               a->name);
-    if (k == ARRAY_KEYS && !tree_wires)
+    if (k == ARRAY_KEYS && !tree_wires && !of_faults)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
             "unknown key '%.60s' (expected one of an array file, as in bus.width or pe.memory_mib)", key);
-    if (!tree_wires && keys[k].own_wires && !a->own_wires)
+    if (!tree_wires && !of_faults && keys[k].own_wires && !a->own_wires)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%s: of a tree whose wires are the bus's (expected wires = own)", key);
-    omni_status status =
-        tree_wires ? set_wires(a, key, value, err) : parse_value(&keys[k], value, key, &a->value[k], err);
+    omni_status status = of_faults    ? set_fault(a, key, value, err)
+                         : tree_wires ? set_wires(a, key, value, err)
+                                      : parse_value(&keys[k], value, key, &a->value[k], err);
+    if (!status && k == ARRAY_PES) status = settle(&a->faults, a, err);
     if (!status) snprintf(a->name + used, sizeof a->name - used, " %s=%s", key, value);
     return status;
 }
@@ -268,6 +307,20 @@ double omni_array_get(const omni_array *a, const char *key) {
 
 bool omni_array_is_host(const omni_array *a) {
     return a->host != NULL;
+}
+
+bool omni_array_has_faults(const omni_array *a) {
+    return faults_any(&a->faults);
+}
+
+size_t omni_array_living(const omni_array *a, size_t pes) {
+    return faults_living(&a->faults, pes);
+}
+
+omni_array *omni_array_healthy(const omni_array *array) {
+    omni_array *a = omni_array_copy(array);
+    if (a) a->faults = (faults){.zone = {{.ppm = PPM}}, .zones = 1};
+    return a;
 }
 
 bool omni_array_own_wires(const omni_array *a) {

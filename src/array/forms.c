@@ -13,7 +13,7 @@ uint64_t omni_array_tree_ps(const omni_array *array, uint64_t bytes, size_t p) {
     uint64_t chunks = m.own_wires && bytes > m.chunk ? ceil_div(bytes, m.chunk) : 1;
     for (size_t k = 0; k < omni_ceil_log2(p); k++) {
         uint64_t turns = tree_turns(k, p, m.own_wires ? UINT64_MAX : m.pieces);
-        uint64_t ps = level_ps(&m, k, chunks > 1 ? m.chunk : bytes, turns, true);
+        uint64_t ps = level_ps(&m, (size_t)1 << k, chunks > 1 ? m.chunk : bytes, turns, true);
         slowest = ps > slowest ? ps : slowest;
         sum = sat_add(sum, ps);
     }

@@ -74,14 +74,14 @@ static void take_all(walk *w, moment until) {
 
 void share_walk(walk *w, const omni_step *s) {
     const omni_value *v = &w->plan->value[s->in[0]];
-    size_t used = w->plan->mesh.used;
+    size_t used = w->plan->mesh.used, span = faults_span(w->m.faults, 0, used);
     uint64_t row = wire_row_bytes(w->plan, s, v, used, NULL), join = join_ps(w);
     moment at = wires_start(w, w->class[0].cell[0].clock[0], all_free(w), 1);
     for (size_t g = 0; g < w->classes; g++) {
         const group_class *k = &w->class[g];
         uint64_t bytes = k->parts ? sat_mul(row, k->part[0].extent.tokens) : 0;
         if (bytes == 0) continue;
-        uint64_t ps = sat_add(join, sat_mul(bus_ps(&w->m, bytes, used), k->count));
+        uint64_t ps = sat_add(join, sat_mul(bus_ps(&w->m, bytes, span), k->count));
         at = spend(w, later(at, k->cell[0].clock[0]), ps, s, OMNI_PRICE_BUS);
         count_bus(w, s, k->count, sat_mul(bytes, k->count), ps, used, 1);
         join = 0;
@@ -92,10 +92,11 @@ void share_walk(walk *w, const omni_step *s) {
 
 /* --- weights ---------------------------------------------------------------------------------- */
 
-/* Ranks with as many rows take as long for each message. So one that was never late and the one that came
- * last tell when all of them are done. */
+/* Ranks with as many rows, and equally slow, take as long for each message. So one that was never late and the one
+ * that came last tell when all of them are done. With jitter each rank has a pace of its own: its factor in this step. */
 typedef struct pacing {
     size_t rows, ranks;
+    uint64_t ppm[2];    /* of a healthy PE's time; of that, by jitter */
     moment idle;        /* of a rank that waits for every message */
     moment latest;      /* of the last to come */
     uint64_t each, all; /* picoseconds: of the message at hand, of all */
@@ -108,11 +109,16 @@ static size_t rows_in(const walk *w, const omni_step *s, const group_class *k) {
 static size_t find_paces(const walk *w, const omni_step *s, pacing *pace) {
     size_t count = 0;
     for (size_t g = 0; g < w->classes; g++) {
-        size_t rows = rows_in(w, s, &w->class[g]), i = 0;
-        while (i < count && pace[i].rows != rows) i++;
-        if (i == count) pace[count++].rows = rows;
+        size_t rows = rows_in(w, s, &w->class[g]), rank = w->class[g].first;
+        uint64_t ppm = rows ? faults_ppm(w->m.faults, rank) : PPM; /* without rows there is no work */
+        bool alone = rows && w->m.faults->jitter_ppm;
+        size_t i = alone ? count : 0;
+        while (i < count && (pace[i].rows != rows || pace[i].ppm[0] != ppm)) i++;
+        if (i == count)
+            pace[count++] = (pacing){.rows = rows, .ppm = {ppm, alone ? jitter_of(w, s, rank) : PPM}};
         pace[i].ranks += w->class[g].count;
         pace[i].latest = later(pace[i].latest, w->class[g].cell[0].clock[0]);
+        w->class[g].pace = i;
     }
     return count;
 }
@@ -120,7 +126,7 @@ static size_t find_paces(const walk *w, const omni_step *s, pacing *pace) {
 /* All ranks with this pace compute on a message that has come at `at`. */
 static void keep_pace(walk *w, const omni_step *s, pacing *p, moment at, size_t outputs, bool same) {
     work one = stream_work(w->plan, s, p->rows, outputs);
-    if (!same) p->each = work_ps(&w->m, &one);
+    if (!same) p->each = faults_stretch(faults_stretch(work_ps(&w->m, &one), p->ppm[0]), p->ppm[1]);
     p->all = sat_add(p->all, p->each);
     p->idle = spend(w, later(p->idle, at), p->each, s, OMNI_PRICE_COMPUTE);
     p->latest = spend(w, later(p->latest, at), p->each, s, OMNI_PRICE_COMPUTE);
@@ -148,13 +154,13 @@ static moment send_all(walk *w, const omni_step *s, pacing *pace, size_t paces) 
     moment done[2] = {{0}, {0}}; /* with the last message, and with the one before: its buffer is free */
     moment at = all_free(w);
     uint64_t join = join_ps(w);
-    size_t g = 0, before = 0;
+    size_t g = 0, before = 0, span = faults_span(w->m.faults, 0, mesh->used);
     for (size_t r = 0; r < mesh->used; r++) {
         size_t outputs = omni_weight_dealt(mesh, weight, r).count;
         uint64_t bytes = omni_weight_dealt_bytes(mesh, weight, r);
         if (outputs == 0) break; /* neither have those behind it */
         moment ready = later(writer_ready(w, r, &g), done[1]);
-        uint64_t ps = sat_add(join, bus_ps(&w->m, bytes, mesh->used));
+        uint64_t ps = sat_add(join, bus_ps(&w->m, bytes, span));
         at = r == 0 ? wires_start(w, ready, at, 1) : later(ready, at);
         at = spend(w, at, ps, s, OMNI_PRICE_BUS);
         count_bus(w, s, 1, bytes, ps, mesh->used, 1);
@@ -176,11 +182,10 @@ void stream_walk(walk *w, const omni_step *s) {
     size_t paces = find_paces(w, s, pace);
     take_all(w, send_all(w, s, pace, paces));
     for (size_t g = 0; g < w->classes; g++) {
-        size_t rows = rows_in(w, s, &w->class[g]), i = 0;
-        while (pace[i].rows != rows) i++;
+        const pacing *p = &pace[w->class[g].pace];
         moment *clock = &w->class[g].cell[0].clock[0];
-        *clock = spend(w, *clock, pace[i].all, s, OMNI_PRICE_COMPUTE);
-        *clock = later(pace[i].idle, *clock);
+        *clock = spend(w, *clock, p->all, s, OMNI_PRICE_COMPUTE);
+        *clock = later(p->idle, *clock);
     }
     omni_free(pace);
 }

@@ -52,7 +52,7 @@ static moment earliest(const cell *c) {
 
 static moment broadcast(walk *w, const omni_step *s, const cell *c, const step_cost *cost, uint64_t times) {
     moment at = wires_start(w, c->clock[0], track_free(c->bus), times);
-    uint64_t ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_STAGE), bus_ps(&w->m, cost->whole, c->p));
+    uint64_t ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_STAGE), bus_ps(&w->m, cost->whole, c->span));
     count_bus(w, s, 1, cost->whole, ps, c->p, times);
     return spend(w, at, ps, s, OMNI_PRICE_BUS);
 }
@@ -77,7 +77,7 @@ static moment one_by_one(walk *w, const omni_step *s, const cell *c, const step_
     for (size_t r = all ? 0 : 1; r < c->runs.count; r++) { /* index 0 is a run of its own */
         uint64_t bytes = cost->run[r], ranks = c->runs.start[r + 1] - c->runs.start[r];
         if (bytes == 0) continue;
-        uint64_t ps = sat_add(cut, sat_mul(bus_ps(&w->m, bytes, c->p), ranks));
+        uint64_t ps = sat_add(cut, sat_mul(bus_ps(&w->m, bytes, c->span), ranks));
         if (!root_writes) at = later(at, cell_clock(c, r));
         at = spend(w, at, ps, s, OMNI_PRICE_BUS);
         count_bus(w, s, ranks, sat_mul(bytes, ranks), ps, c->p, times);
@@ -102,6 +102,7 @@ static void in_stage(walk *w, const omni_step *s, cell *c, const step_cost *cost
  * take turns. */
 typedef struct head {
     omni_range ranks;
+    size_t span; /* PEs, the dead between them too */
     size_t from, to;
     moment wires; /* free */
     moment end;   /* everybody leaves */
@@ -109,7 +110,7 @@ typedef struct head {
 } head;
 
 static void broadcast_in(walk *w, const omni_step *s, const cell *c, const step_cost *cost, head *h) {
-    h->busy_ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_HEAD), bus_ps(&w->m, cost->whole, h->ranks.count));
+    h->busy_ps = sat_add(cut_ps(w, c->bus, OMNI_CUT_HEAD), bus_ps(&w->m, cost->whole, h->span));
     h->end = spend(w, later(cell_clock(c, h->from), h->wires), h->busy_ps, s, OMNI_PRICE_BUS);
 }
 
@@ -132,11 +133,12 @@ static void count_head(walk *w, const omni_step *s, const cell *c, const step_co
         count_bus(w, s, 1, cost->whole, h->busy_ps, h->ranks.count, times);
 }
 
-/* All its ranks are ready at the same time, and so were those of the head before, with as many ranks and
- * wires that were free at the same time: it ends at the same time. */
+/* All its ranks are ready at the same time, and so were those of the head before, with as many ranks, as near to each
+ * other, and wires that were free at the same time: it ends at the same time. */
 static bool same_head(const cell *c, const head *h, const head *before) {
     uint64_t ready = cell_clock(c, h->from).ps;
-    bool same = before->ranks.count == h->ranks.count && before->wires.ps == h->wires.ps;
+    bool same = before->ranks.count == h->ranks.count && before->wires.ps == h->wires.ps &&
+                h->span == h->ranks.count && before->span == h->span;
     for (size_t r = before->from; r < h->to && same && !c->together; r++) same = c->clock[r].ps == ready;
     return same;
 }
@@ -155,6 +157,7 @@ static void in_heads(walk *w, const omni_step *s, cell *c, const step_cost *cost
         head h = {.ranks = omni_split(c->p, heads, k)};
         moment *wires = &c->bus->free[omni_split_owner(heads, c->bus->subs, k)];
         h.wires = *wires;
+        h.span = faults_span(w->m.faults, c->first + h.ranks.start, h.ranks.count);
         for (h.from = run; run < c->runs.count && c->runs.start[run] < h.ranks.start + h.ranks.count;) run++;
         h.to = run;
         if (h.ranks.count < 2) continue;
@@ -190,7 +193,8 @@ void hand_off_walk(walk *w, const omni_step *s, cell *from, cell *to, const omni
     if (bytes == 0) return;
     moment at = wires_start(w, from->clock[0], later(track_free(from->bus), track_free(to->bus)), times);
     bool cut = from->bus->cut != OMNI_CUT_BOUNDARY || to->bus->cut != OMNI_CUT_BOUNDARY;
-    uint64_t ps = sat_add(cut ? bus_cut_ps(&w->m) : 0, bus_ps(&w->m, bytes, p));
+    size_t span = faults_span(w->m.faults, from->first, p); /* `to` is behind it */
+    uint64_t ps = sat_add(cut ? bus_cut_ps(&w->m) : 0, bus_ps(&w->m, bytes, span));
     moment end = spend(w, at, ps, s, OMNI_PRICE_BUS);
     count_bus(w, s, 1, bytes, ps, p, times);
     track_take(from->bus, end, OMNI_CUT_BOUNDARY);

@@ -73,6 +73,7 @@ void machine_set(machine *m, const omni_array *a) {
         .tree_fj = thousandths(v[ENERGY_TREE]),
         .host_fj = thousandths(v[ENERGY_HOST]),
         .idle_fw = thousandths(v[ENERGY_IDLE]),
+        .faults = &a->faults,
     };
     m->tree = m->bus;
     if (m->own_wires)
@@ -99,10 +100,10 @@ uint64_t bus_cut_ps(const machine *m) {
     return picoseconds(m->cut, m->bus.cycle_as);
 }
 
-uint64_t level_ps(const machine *m, size_t k, uint64_t bytes, uint64_t turns, bool combine) {
+uint64_t level_ps(const machine *m, size_t apart, uint64_t bytes, uint64_t turns, bool combine) {
     uint64_t fixed = sat_add(m->own_wires ? 0 : m->cut, sat_mul(m->level, chunks(bytes, m->chunk)));
     uint64_t cycles = sat_add(fixed, data_cycles(&m->tree, bytes));
-    uint64_t turn = sat_add(picoseconds(cycles, m->tree.cycle_as), sat_mul(m->tree.hop_ps, (uint64_t)1 << k));
+    uint64_t turn = sat_add(picoseconds(cycles, m->tree.cycle_as), sat_mul(m->tree.hop_ps, apart));
     return sat_add(sat_mul(turn, turns), combine ? picoseconds(bytes, m->add_as) : 0);
 }
 

@@ -6,7 +6,8 @@
  *   cycle                           |   0   |   1   |   2   |   3 ..
  *
  * Wires that are free before anybody is ready are free, however long they have been. Where the critical path
- * is asked for, every step is walked.
+ * is asked for, every step is walked. Slow PEs are as slow in every layer; but jitter is drawn anew for each step, so
+ * with it no layer is like another, and there are no cycles.
  */
 #include "array/walk.h"
 
@@ -49,7 +50,9 @@ bool rhythm_open(walk *w) {
     w->beats = omni_alloc_array(stages, sizeof *w->beats);
     for (size_t s = 0; w->beats && s < stages; s++) {
         w->beats[s] = find_beats(w, s);
-        if (all_talk(w->plan, w->beats[s].start, w->beats[s].each * w->beats[s].count)) w->beats[s].count = 0;
+        if (all_talk(w->plan, w->beats[s].start, w->beats[s].each * w->beats[s].count) ||
+            w->m.faults->jitter_ppm)
+            w->beats[s].count = 0;
     }
     for (size_t g = 0; g < w->classes; g++)
         for (size_t s = 0; s < stages; s++)

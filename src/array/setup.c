@@ -11,8 +11,8 @@
 
 /* --- classes of groups ------------------------------------------------------------------------ */
 
-static size_t ranks_in(const omni_plan *plan, size_t group) {
-    return omni_split(plan->mesh.used, plan->mesh.groups, group).count;
+static omni_range ranks_in(const omni_plan *plan, size_t group) {
+    return omni_split(plan->mesh.used, plan->mesh.groups, group);
 }
 
 static bool shares_pieces(const walk *w) {
@@ -44,7 +44,8 @@ static bool same_sequences(const walk *w, omni_range a, omni_range b) {
 /* Group g does what group g-1 does. */
 static bool same_group(const walk *w, size_t g) {
     const omni_plan *plan = w->plan;
-    if (ranks_in(plan, g) != ranks_in(plan, g - 1) || shares_pieces(w)) return false;
+    if (!faults_alike(w->m.faults, ranks_in(plan, g - 1), ranks_in(plan, g)) || shares_pieces(w))
+        return false;
     if (plan->mesh.tokens) return omni_split(w->pass.tokens, plan->mesh.groups, g - 1).count == 0;
     return same_sequences(w, omni_group_sequences(&plan->mesh, w->pass.sequences, g - 1),
                           omni_group_sequences(&plan->mesh, w->pass.sequences, g));
@@ -93,8 +94,12 @@ static bool add_cells(walk *w, group_class *k) {
     k->cell = omni_alloc_array(stages, sizeof *k->cell);
     for (size_t s = 0; k->cell && s < stages; s++) {
         cell *c = &k->cell[s];
-        c->p = omni_mesh_ranks(&w->plan->mesh, k->first, s).count;
+        omni_range ranks = omni_mesh_ranks(&w->plan->mesh, k->first, s);
+        c->first = ranks.start;
+        c->p = ranks.count;
+        c->span = faults_span(w->m.faults, c->first, c->p);
         if (!runs_find(w->plan, s, c->p, k->part, k->parts, &c->runs)) return false;
+        if (!runs_cut(w->m.faults, c->first, &c->runs)) return false;
         c->clock = omni_alloc_array(c->runs.count, sizeof *c->clock);
         if (!c->clock) return false;
     }

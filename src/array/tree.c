@@ -28,7 +28,8 @@ static uint64_t chunks_of(const tree_job *t) {
 /* A level at which a subtree hands over `bytes`. */
 static uint64_t level_cost(const tree_job *t, size_t k, uint64_t bytes) {
     if (chunks_of(t) > 1) bytes = t->w->m.chunk;
-    return level_ps(&t->w->m, k, bytes, tree_turns(k, t->p, t->share), !t->slice);
+    size_t apart = faults_apart(t->w->m.faults, t->c->first + t->first, t->p, k);
+    return level_ps(&t->w->m, apart, bytes, tree_turns(k, t->p, t->share), !t->slice);
 }
 
 /* The leaves of the job's ranks. */

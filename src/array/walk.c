@@ -11,6 +11,9 @@ moment later(moment a, moment b) {
     return b.ps > a.ps ? b : a;
 }
 
+/* With jitter every rank has links of its own: a chain that would be longer is given up, and no path is known. */
+enum { UNEVEN_LINKS = 1 << 23 };
+
 /* Moments know what they were reached through, so that the critical path can be walked back from the last. */
 moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind) {
     if (ps == 0) return from;
@@ -19,6 +22,10 @@ moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_k
     if (!w->traced) return to;
     if (w->links == w->capacity) {
         size_t wanted = w->capacity ? 2 * w->capacity : 4096;
+        if (wanted > UNEVEN_LINKS && w->m.faults->jitter_ppm) {
+            w->traced = false;
+            return to;
+        }
         link *more = wanted < UINT32_MAX ? realloc(w->chain, wanted * sizeof *more) : NULL;
         if (!more) {
             w->out_of_memory = true;
@@ -105,15 +112,19 @@ static void add_work(walk *w, const step_cost *c, uint64_t times) {
     w->out->macs = sat_add(w->out->macs, sat_mul(c->total.macs, times));
     w->out->ops = sat_add(w->out->ops, sat_mul(c->total.ops, times));
     w->out->memory_bytes = sat_add(w->out->memory_bytes, sat_mul(c->total.bytes, times));
-    w->computing += c->rank_ps * times;
 }
 
 static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
     const step_cost *cost = cost_of(w, c, s);
+    add_work(w, cost, times);
+    if (w->m.faults->jitter_ppm) {
+        uneven_walk(w, s, c, cost);
+        return;
+    }
+    w->computing += cost->rank_ps * times;
     if (!cost->even) cell_spread(c);
     for (size_t r = 0; r < (c->together ? 1 : c->runs.count); r++)
         c->clock[r] = spend(w, c->clock[r], cost->run[r], s, OMNI_PRICE_COMPUTE);
-    add_work(w, cost, times);
 }
 
 static void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes) {
@@ -160,6 +171,7 @@ static bool set_costs(walk *w, size_t stage, size_t wave) {
 static bool walk_wave(walk *w, size_t wave) {
     const omni_plan *plan = w->plan;
     size_t stages = plan->mesh.stages;
+    w->wave = wave;
     for (size_t s = 0; s < stages; s++) {
         if (!set_costs(w, s, wave)) return false;
         walk_stage(w, s, wave);
@@ -203,7 +215,7 @@ static int larger_first(const void *a, const void *b) {
 static void walk_back(walk *w, moment end) {
     omni_price *out = w->out;
     out->ps = end.ps;
-    for (uint32_t at = end.why; at;) {
+    for (uint32_t at = w->traced ? end.why : 0; at;) {
         const link *l = &w->chain[at];
         uint64_t ps = 0;
         uint32_t step = l->step;

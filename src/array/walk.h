@@ -64,7 +64,8 @@ typedef struct step_cost {
 
 /* The ranks of a stage of a class of groups. */
 typedef struct cell {
-    size_t p;
+    size_t first, p; /* of the class's first group: its ranks [first, first + p) */
+    size_t span;     /* PEs from the first to the last, with those that are dead */
     runs runs;
     moment *clock; /* [runs]; together: the first is everyone's, and the others are stale */
     bool together;
@@ -77,7 +78,8 @@ typedef struct group_class {
     size_t first, count; /* groups */
     omni_part *part;
     size_t parts;
-    cell *cell; /* [stages] */
+    cell *cell;  /* [stages] */
+    size_t pace; /* scratch of streams */
 } group_class;
 
 /* Neighbouring runs that are ready at the same time with the same slices, as a tree sees them. */
@@ -103,6 +105,7 @@ typedef struct walk {
     uint32_t *twin; /* [steps] the first step that does exactly the same in its stage */
     beats *beats;   /* [stages] */
     bool shared;    /* pieces of the bus: classes wait for each other */
+    size_t wave;    /* that is walked */
     moment host;    /* the host port is free again */
     link *chain;
     size_t links, capacity;
@@ -149,6 +152,15 @@ void rhythm_walk(walk *w, size_t stage, size_t wave, omni_range classes);
 
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part); /* false: no memory */
 uint32_t *twins_find(const omni_plan *plan);                           /* [steps]; NULL: no memory */
+
+/* --- uneven.c: PEs with faults ---------------------------------------------------------------- */
+
+/* Cuts runs of ranks [first, first + p) where a zone begins; with jitter every rank is one. False: no memory. */
+bool runs_cut(const faults *f, size_t first, runs *r);
+uint64_t jitter_of(const walk *w, const omni_step *s,
+                   size_t rank); /* millionths, in the wave that is walked */
+/* With jitter: a compute step, a clock for each rank. */
+void uneven_walk(walk *w, const omni_step *s, cell *c, const step_cost *cost);
 
 /* --- message.c, tree.c, joined.c -------------------------------------------------------------- */
 
