@@ -36,7 +36,9 @@ static const struct {
      "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --prompt 512 --gen 128\n"
      "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --set bus.width=32,64,128 --plan "
      "all\n"
-     "  omnibus plan configs/demo/llama --verify --array host.ini --pes 1,2,4 --prompt 32 --top 8\n"},
+     "  omnibus plan configs/demo/llama --verify --array host.ini --pes 1,2,4 --prompt 32 --top 8\n"
+     "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --set faults.slow=none,37:2 --set "
+     "faults.dead=none,5\n"},
     {OMNI_CMD_BENCH, "MODEL_DIR",
      "Measures how fast plans run on this host: tests ppN (a prompt of N tokens), tgN (N tokens generated, "
      "one at a "

@@ -13,8 +13,8 @@ static omni_status price_change(pricing *k, const outcome *o, const omni_candida
     omni_status status =
         length ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", o->task.batch);
     for (size_t i = 0; length && i < o->task.batch; i++) length[i] = o->task.prompt;
-    if (!status) status = omni_plan_compile(k->c->model, &p->spec, o->pes, &from, err);
-    if (!status) status = omni_plan_compile(k->c->model, &q->spec, o->pes, &to, err);
+    if (!status) status = omni_plan_compile(k->c->model, &p->spec, o->ranks, &from, err);
+    if (!status) status = omni_plan_compile(k->c->model, &q->spec, o->ranks, &to, err);
     if (!status)
         status = omni_price_change(o->array, from, to, length, o->task.batch, weights, cli_stopped, out, err);
     omni_plan_free(from);
@@ -40,7 +40,7 @@ omni_status joined_price(pricing *k, const outcome *o, const omni_candidate *p, 
     uint64_t phases = p->estimate.prefill.ps + (o->task.gen - 1) * q->estimate.decode.ps;
     *out = json_null();
     if (omni_array_is_host(o->array)) return OMNI_OK; /* a change is not predicted */
-    if (p == q || o->task.gen == 1 || o->pes > MOST_JOINED_PES || phases >= best_ps || p->spec.stream ||
+    if (p == q || o->task.gen == 1 || o->ranks > MOST_JOINED_PES || phases >= best_ps || p->spec.stream ||
         q->spec.stream)
         return OMNI_OK;
     omni_price change;

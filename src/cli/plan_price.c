@@ -19,6 +19,7 @@ json_t *price_task_json(const outcome *o) {
     json_t *object = json_object();
     cli_set(&object, "array", omni_json_string(omni_array_name(o->array)));
     cli_set(&object, "pes", cli_size(o->pes));
+    cli_set(&object, "ranks", cli_size(o->ranks));
     cli_set(&object, "batch", cli_size(o->task.batch));
     cli_set(&object, "prompt", cli_size(o->task.prompt));
     cli_set(&object, "gen", cli_size(o->task.gen));
@@ -41,16 +42,18 @@ static void set_candidate(json_t **object, const outcome *o, const omni_candidat
 /* PEs from which on the tree adds rows of the hidden size faster than a root that gathers them. */
 static size_t tree_from(const pricing *k, const outcome *o, size_t tokens) {
     uint64_t bytes = (uint64_t)o->task.batch * tokens * k->c->model->shape.hidden * sizeof(float);
-    return omni_array_tree_from(o->array, bytes, o->pes);
+    return omni_array_tree_from(o->array, bytes, o->ranks);
 }
 
-static void add_json(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
-                     json_t *joined) {
+static void add_json(pricing *k, const outcome *o, const omni_candidate *found, size_t count, json_t *joined,
+                     json_t *healthy) {
     json_t *task = price_task_json(o), *plans = json_array();
     for (size_t i = 0; i < count && i < (k->spec ? count : OMNI_SEARCH_TRACED); i++) {
         json_t *plan = json_object(), *row = price_task_json(o);
         set_candidate(&plan, o, &found[i], true);
         set_candidate(&row, o, &found[i], false);
+        faults_set_json(k, &plan, found, i);
+        faults_set_json(k, &row, found, i);
         cli_append(&plans, plan);
         cli_append(&k->rows, row);
     }
@@ -60,6 +63,7 @@ static void add_json(pricing *k, const outcome *o, const omni_candidate *found, 
     cli_set(&task, "tree_from_pes_decode",
             host || o->task.gen == 1 ? json_null() : cli_size(tree_from(k, o, 1)));
     cli_set(&task, "joined", joined);
+    cli_set(&task, "healthy", healthy);
     cli_set(&task, "plans", plans);
     cli_append(&k->tasks, task);
 }
@@ -70,7 +74,9 @@ static uint64_t moved(const omni_estimate *e, omni_task task) {
     return plan_moved(&e->prefill.moved) + (task.gen - 1) * plan_moved(&e->decode.moved);
 }
 
-static void add_candidate(omni_table *t, const outcome *o, const omni_candidate *k) {
+static void add_candidate(const pricing *all, omni_table *t, const outcome *o, const omni_candidate *found,
+                          size_t i) {
+    const omni_candidate *k = &found[i];
     const omni_estimate *e = &k->estimate;
     const omni_price *p = o->task.gen > 1 ? &e->decode : &e->prefill;
     char text[32];
@@ -78,6 +84,7 @@ static void add_candidate(omni_table *t, const outcome *o, const omni_candidate 
     omni_table_cell(t, "%s", price_time(text, e->prefill.ps));
     omni_table_cell(t, "%s", o->task.gen > 1 ? price_time(text, e->decode.ps) : "-");
     omni_table_cell(t, "%s", price_time(text, e->ps));
+    if (all->healthy) faults_cells(all, t, found, i);
     omni_table_cell(t, "%.1f", omni_estimate_tokens_per_s(e, o->task));
     omni_table_cell(t, "%s", price_energy(text, e->energy_pj));
     omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, e->need.all_bytes));
@@ -88,11 +95,15 @@ static void add_candidate(omni_table *t, const outcome *o, const omni_candidate 
 }
 
 static void draw_table(const pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
-    static const char *const headers[] = {"plan",    ">prefill",   ">decode step", ">total",    ">tokens/s",
-                                          ">energy", ">PE memory", ">moved",       ">bus busy", ">PEs busy",
-                                          ""};
-    omni_table *t = omni_table_create(headers, sizeof headers / sizeof *headers);
-    for (size_t i = 0; i < count && i < (k->spec ? count : SHOWN); i++) add_candidate(t, o, &found[i]);
+    static const char *const plain[] = {"plan",    ">prefill",   ">decode step", ">total",    ">tokens/s",
+                                        ">energy", ">PE memory", ">moved",       ">bus busy", ">PEs busy",
+                                        ""};
+    static const char *const faulty[] = {
+        "plan",    ">prefill",   ">decode step", ">total",    ">healthy",  ">loses", ">tokens/s",
+        ">energy", ">PE memory", ">moved",       ">bus busy", ">PEs busy", ""};
+    omni_table *t = k->healthy ? omni_table_create(faulty, sizeof faulty / sizeof *faulty)
+                               : omni_table_create(plain, sizeof plain / sizeof *plain);
+    for (size_t i = 0; i < count && i < (k->spec ? count : SHOWN); i++) add_candidate(k, t, o, found, i);
     omni_table_draw(t, k->page);
     omni_table_free(t);
 }
@@ -131,6 +142,7 @@ static void draw_winners(const pricing *k, const outcome *o, const omni_candidat
 
 static void draw_path(const pricing *k, const omni_price *p, const char *phase) {
     char text[32];
+    if (p->rows == 0) return; /* too long to be kept */
     omni_text_add(k->page, "%-12s", phase);
     for (size_t i = 0; i < p->rows && i < 5; i++)
         omni_text_add(k->page, "%s %s %s %s", i ? "," : "", p->row[i].op,
@@ -148,15 +160,20 @@ static void draw_tree_from(const pricing *k, const outcome *o, size_t tokens, co
 }
 
 void price_draw_head(pricing *k, const outcome *o) {
+    char living[40] = "";
+    if (o->ranks < o->pes) snprintf(living, sizeof living, " (%zu live)", o->ranks);
     if (*omni_text_string(k->page)) omni_text_add(k->page, "\n");
     omni_text_add(k->page, "array        %s\n", omni_array_name(o->array));
-    omni_text_add(k->page, "on           %zu PE%s, batch %zu, prompt %zu, %zu to generate\n", o->pes,
-                  o->pes == 1 ? "" : "s", o->task.batch, o->task.prompt, o->task.gen);
+    omni_text_add(k->page, "on           %zu PE%s%s, batch %zu, prompt %zu, %zu to generate\n", o->pes,
+                  o->pes == 1 ? "" : "s", living, o->task.batch, o->task.prompt, o->task.gen);
 }
 
-static void draw_task(pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
+static omni_status draw_task(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
+                             json_t **healthy, omni_error *err) {
     price_draw_head(k, o);
     draw_winners(k, o, found, count);
+    omni_status status = faults_price(k, o, found, count, healthy, err);
+    if (status) return status;
     draw_path(k, &found[0].estimate.prefill, "prefill");
     if (o->task.gen > 1) draw_path(k, &found[0].estimate.decode, "decode step");
     if (o->pes > 1 && !omni_array_is_host(o->array)) {
@@ -166,6 +183,7 @@ static void draw_task(pricing *k, const outcome *o, const omni_candidate *found,
     }
     omni_text_add(k->page, "\n");
     draw_table(k, o, found, count);
+    return OMNI_OK;
 }
 
 /* --- one task --------------------------------------------------------------------------------- */
@@ -214,11 +232,14 @@ static omni_status check_task(const pricing *k, omni_task task, omni_error *err)
 
 static omni_status show_prices(pricing *k, outcome *o, const omni_candidate *found, size_t count,
                                omni_error *err) {
-    json_t *joined = NULL;
-    draw_task(k, o, found, count);
-    omni_status status = joined_price(k, o, least(found, count, false), least(found, count, true),
-                                      found[0].estimate.ps, &joined, err);
-    add_json(k, o, found, count, joined);
+    json_t *joined = NULL, *healthy = NULL;
+    omni_status status = draw_task(k, o, found, count, &healthy, err);
+    if (!status)
+        status = joined_price(k, o, least(found, count, false), least(found, count, true),
+                              found[0].estimate.ps, &joined, err);
+    add_json(k, o, found, count, joined, healthy);
+    omni_free(k->healthy);
+    k->healthy = NULL;
     keep_best(k, o, found);
     k->built++;
     return status;
@@ -230,11 +251,14 @@ static omni_status take(pricing *k, outcome *o, omni_error *err) {
     omni_error why = {0};
     omni_status status = check_task(k, o->task, err);
     if (status) return status;
-    status = omni_search(o->array, k->c->model, o->pes, o->task, k->spec, k->specs, cli_stopped, &found,
+    if (o->ranks == 0)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%zu PEs on %s: all of them are dead (expected one that lives)",
+                              o->pes, omni_array_name(o->array));
+    status = omni_search(o->array, k->c->model, o->ranks, o->task, k->spec, k->specs, cli_stopped, &found,
                          &count, &why);
     if (status && status != OMNI_BAD_INPUT) return omni_error_set(err, status, "%s", why.text);
     status = status ? OMNI_OK : (k->verify.wanted ? verify_task : show_prices)(k, o, found, count, err);
-    note_skipped(k, o->pes);
+    note_skipped(k, o->ranks);
     omni_free(found);
     return status;
 }
@@ -259,6 +283,7 @@ static omni_status take_all(pricing *k, omni_error *err) {
         at /= k->batch.count;
         o->array = k->array[at / sizes];
         o->pes = k->pes.count ? k->pes.value[at % sizes] : omni_array_pes(o->array);
+        o->ranks = omni_array_living(o->array, o->pes);
         cli_progress_step(&bar, i, omni_array_name(o->array));
         status = take(k, o, err);
     }

@@ -13,7 +13,7 @@ typedef struct numbers {
 /* A task on an array, and its best plan. */
 typedef struct outcome {
     const omni_array *array;
-    size_t pes;
+    size_t pes, ranks; /* ranks: of the PEs, those that live */
     omni_task task;
     bool built; /* some plan could be */
     char plan[sizeof((omni_plan_spec *)0)->name];
@@ -32,6 +32,7 @@ typedef struct pricing {
     numbers pes, batch, prompt, gen; /* pes: none: what each array says */
     omni_plan_spec *spec;            /* NULL: search */
     size_t specs;
+    uint64_t *healthy;    /* of each candidate of the task at hand, see plan_faults.c; NULL: no faults */
     json_t *tasks, *rows; /* JSON; CSV */
     omni_text *page;
     outcome *all; /* [total = arrays x pes x batch x prompt x gen], the last of these fastest */
@@ -61,6 +62,14 @@ omni_status verify_report(pricing *k, omni_error *err);
 /* plan_sweep.c: between which neighbours of the lists the best plan changes, and where more PEs are not
  * faster: onto the page, and as a JSON array. */
 json_t *sweep_crossovers(pricing *k);
+
+/* plan_faults.c: on an array with faults, what the plans would take without them. Sets k->healthy (0: cannot be built on
+ * all PEs); draws which plan loses least, and which would be the fastest; JSON: null without faults. */
+omni_status faults_price(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
+                         json_t **out, omni_error *err);
+/* One cell each: "1.374 s", "+12.5%". */
+void faults_cells(const pricing *k, omni_table *t, const omni_candidate *found, size_t i);
+void faults_set_json(const pricing *k, json_t **object, const omni_candidate *found, size_t i);
 
 /* plan_joined.c: the fastest prefill and the fastest decode step as two plans, with what the change costs: onto the
  * page, and as JSON (null: they are one plan's, cannot win, or are of more than 256 PEs). */

@@ -60,7 +60,7 @@ static omni_status vary(arrays *l, const char *key, const char *values, omni_err
     arrays varied;
     omni_status status = begin(&varied, err);
     for (size_t i = 0; i < l->count && !status; i++) {
-        char value[64];
+        char value[4096]; /* a list of faults is at most 64 ranges */
         const char *at = values;
         while (!status && next_item(&at, value, sizeof value)) {
             status = append(&varied, omni_array_copy(l->at[i]), err);
@@ -128,6 +128,11 @@ const char *price_energy(char buf[32], uint64_t pj) {
 
 const char *price_share(char buf[32], uint64_t ppm) {
     snprintf(buf, 32, "%.1f%%", (double)ppm / 1e4);
+    return buf;
+}
+
+const char *price_loss(char buf[32], uint64_t ps, uint64_t healthy_ps) {
+    snprintf(buf, 32, "%+.1f%%", 100 * ((double)ps / (double)healthy_ps - 1));
     return buf;
 }
 

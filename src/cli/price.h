@@ -15,6 +15,8 @@ const char *price_time(char buf[32], uint64_t ps);
 const char *price_energy(char buf[32], uint64_t pj);
 json_t *price_energy_json(uint64_t pj);
 const char *price_share(char buf[32], uint64_t ppm); /* "4.2%" */
+/* "+12.5%": how much longer than on an array without faults, whose time is not 0. */
+const char *price_loss(char buf[32], uint64_t ps, uint64_t healthy_ps);
 
 /* A pass: ps, what is on the critical path, occupancy, energy, counters; `path`: by op, too. */
 json_t *price_json(const omni_price *p, bool path);

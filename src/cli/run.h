@@ -47,6 +47,8 @@ typedef struct modelled {
     omni_price prefill;
     omni_price step;               /* the last decode step */
     uint64_t decode_ps, decode_pj; /* of all decode steps that were run */
+    omni_array *healthy;           /* NULL: the array has no faults */
+    uint64_t healthy_ps[2];        /* on it: the prefill, all decode steps */
     omni_need need;                /* of the first plan */
     bool fits;
 } modelled;

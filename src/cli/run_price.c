@@ -1,6 +1,7 @@
 /* run_price.c: `run --array`: each pass that was run is priced on the modelled array, too, with the same
  * plan, positions and lengths. Modelled times stand beside wall times and are never added to them. What it
- * costs to change the plan is not modelled.
+ * costs to change the plan is not modelled. --pes are the plan's ranks: on an array with dead PEs they are the first
+ * so many that live; on one with any faults, the same ranks are priced without faults, too.
  */
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +17,19 @@ static omni_task task_of(const run *r) {
     return task;
 }
 
+/* Dead PEs are missed where all others are asked for. */
+static omni_status open_faults(run *r, omni_error *err) {
+    modelled *m = &r->modelled;
+    const omni_array *a = m->array[0];
+    size_t pes = omni_array_pes(a), living = omni_array_living(a, pes);
+    if (!omni_array_has_faults(a)) return OMNI_OK;
+    if (living < pes && r->pes > living)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%zu PEs on %s, where %zu live (expected at most those)",
+                              r->pes, omni_array_name(a), living);
+    m->healthy = omni_array_healthy(a);
+    return m->healthy ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
+}
+
 omni_status modelled_open(run *r, omni_error *err) {
     bool automatic = strcmp(cli_value(r->c, OMNI_OPT_PLAN), "auto") == 0;
     modelled *m = &r->modelled;
@@ -26,6 +40,7 @@ omni_status modelled_open(run *r, omni_error *err) {
         return OMNI_OK;
     }
     omni_status status = price_arrays(r->c, &m->array, &m->arrays, err);
+    if (!status) status = open_faults(r, err);
     if (!status && automatic) status = price_choose(r->c, m->array[0], r->pes, task_of(r), &r->spec, err);
     m->first = status ? NULL : omni_alloc_array(r->prompts.count, sizeof *m->first);
     if (status || m->first) return status;
@@ -60,6 +75,11 @@ omni_status modelled_pass(run *r, bool prefill, omni_error *err) {
     }
     omni_price *price = prefill ? &m->prefill : &m->step;
     omni_status status = omni_price_pass(m->array[0], r->now, pass, price, err);
+    if (!status && m->healthy) {
+        omni_price without;
+        status = omni_price_pass(m->healthy, r->now, pass, &without, err);
+        m->healthy_ps[prefill ? 0 : 1] += status ? 0 : without.ps;
+    }
     for (size_t i = 0; i < r->prompts.count; i++) m->first[i] += r->counts[i];
     if (prefill) return status;
     m->decode_ps += price->ps;
@@ -84,6 +104,10 @@ void modelled_json(const run *r, json_t **root) {
     cli_set(&object, "decode_tokens_per_s", omni_json_number(rate(r->decoded, m->decode_ps)));
     cli_set(&object, "energy_pj", price_energy_json(m->prefill.energy_pj + m->decode_pj));
     cli_set(&object, "memory", price_need_json(&m->need, m->fits));
+    cli_set(&object, "healthy_prefill_s",
+            m->healthy ? omni_json_number((double)m->healthy_ps[0] * 1e-12) : json_null());
+    cli_set(&object, "healthy_decode_s",
+            m->healthy ? omni_json_number((double)m->healthy_ps[1] * 1e-12) : json_null());
     cli_set(&object, "prefill", price_json(&m->prefill, true));
     cli_set(&object, "last_decode_step", m->step.ps ? price_json(&m->step, true) : json_null());
     cli_set(root, "modelled", object);
@@ -104,6 +128,13 @@ static void add_phase(omni_table *t, const char *name, size_t tokens, uint64_t p
     omni_table_cell(t, "%s", price_share(text, shares->computing_ppm));
 }
 
+static void draw_loss(const char *name, uint64_t ps, uint64_t healthy_ps, omni_text *page) {
+    char text[32], loss[32];
+    if (healthy_ps)
+        omni_text_add(page, "%s %s (%s)", name, price_time(text, healthy_ps),
+                      price_loss(loss, ps, healthy_ps));
+}
+
 void modelled_draw(const run *r, omni_text *page) {
     const modelled *m = &r->modelled;
     char head[160], bytes[32];
@@ -118,6 +149,12 @@ void modelled_draw(const run *r, omni_text *page) {
     if (!encoder) add_phase(t, "decode", r->decoded, m->decode_ps, m->decode_pj, &m->step);
     omni_table_draw(t, page);
     omni_table_free(t);
+    if (m->healthy) {
+        draw_loss(encoder ? "without its faults: encode" : "without its faults: prefill", m->prefill.ps,
+                  m->healthy_ps[0], page);
+        draw_loss(", decode", m->decode_ps, m->healthy_ps[1], page);
+        omni_text_add(page, "\n");
+    }
     omni_text_add(page, "a modelled PE needs %s of memory%s\n\n",
                   omni_format_bytes(bytes, sizeof bytes, m->need.all_bytes),
                   m->fits ? "" : ", which it has not: the plan does not fit");
@@ -125,5 +162,6 @@ void modelled_draw(const run *r, omni_text *page) {
 
 void modelled_free(run *r) {
     price_arrays_free(r->modelled.array, r->modelled.arrays);
+    omni_array_free(r->modelled.healthy);
     omni_free(r->modelled.first);
 }

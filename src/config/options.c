@@ -79,7 +79,8 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_TOP,         "top",         "N",       PLAN,               false, NULL,
      "with --verify: run only the N that are fastest by their prices (all)"},
     {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN,         true,  NULL,
-     "other values of the array, as in bus.width=64; plan takes a list, bus.width=32,64,128, and tries each"},
+     "other values of the array, as in bus.width=64 or faults.slow='3:1.5 7-9:2'; plan takes a list, bus.width=32,64,128, "
+     "and tries each"},
     {OMNI_OPT_OUT,         "out",         "DIR|FILE", SYNTH | CALIBRATE | PLOT | REPORT, false, NULL,
      "what to write: synth a checkpoint directory, a new one or an empty one; calibrate an array file of this host; "
      "plot a picture, .svg or .png; report an HTML page"},

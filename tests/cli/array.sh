@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
 # --array: what plans cost on modelled arrays, and which is best.
 
-for array in ideal seed-64pe wide-bus segmented-256pe narrow-bus gddr6-pim; do
+for array in ideal seed-64pe wide-bus segmented-256pe narrow-bus gddr6-pim seed-64pe-faults; do
     fine plan "$llama" --array "$array" --plan megatron,alternate --pes 4
     hold "both plans, priced" eval 'says "^array +$array\$" && says "^megatron  .* (ns|us|ms) " && says "^alternate  "'
 done
@@ -41,6 +41,27 @@ fine plan "$llama" --array ideal --plan attn=subheads,megatron --pes 4
 hold "skipped, and why" says '^skipped: attn=subheads: attention by sub-heads '
 fine plan configs/demo/bert --array seed-64pe --plan megatron --pes 4
 hold "an encoder's one pass" says '^megatron +[0-9.]+ [num]s +- '
+
+# Faults: beside the time without them.
+fine plan "$llama" --array seed-64pe-faults --plan megatron,replica --batch 4
+hold "the living, both times, and what is lost" eval 'says "^on +64 PEs \(63 live\), " && says "^plan .* total +healthy +loses " && says "^megatron .* \+[0-9.]+% " && says "^loses least +[a-z]+: \+" && says "^healthy +[a-z]+ would be the fastest, too: .*; here it takes .* \(\+"'
+cp "$T/out" "$T/first"
+fine plan "$llama" --array seed-64pe-faults --plan megatron,replica --batch 4
+hold "the same again" cmp -s "$T/out" "$T/first"
+fine plan "$llama" --array seed-64pe --set "faults.slow=none,3:2 7-9:1.5" --set faults.dead=none,5 --plan megatron --format csv
+hold "with and without" eval '[ "$(column array | wc -l)" -eq 4 ] && [ "$(column ranks | sort -u | paste -sd , -)" = 63,64 ]'
+hold "no healthy time where nothing is wrong" eval '[ -z "$(column healthy_ps | head -n 1)" ] && [ "$(column healthy_ps | tail -n 1)" = "$(column total_ps | head -n 1)" ]'
+fine plan "$llama/config.json" --array seed-64pe --set faults.slow=3:4 --pes 8 --batch 2 --prompt 16 --gen 4 --format json
+hold "the search, too" eval '[ "$(at tasks.0.plans.0.healthy_ps)" -gt 0 ] && [ "$(at tasks.0.healthy.total_ps_here)" -ge "$(at tasks.0.plans.0.total_ps)" ] && [ "$(at tasks.0.healthy.total_ps)" -le "$(at tasks.0.plans.0.total_ps)" ]'
+fine run "$llama" --pes 4 --prompt-ids 1,2,3 --gen 4 --array seed-64pe --set faults.slow=1:3
+hold "run says it in a line" says '^without its faults: prefill .* \(\+[0-9.]+%\), decode .* \(\+[0-9.]+%\)$'
+fine run "$llama" --pes 4 --prompt-ids 1,2,3 --array seed-64pe --set faults.slow=1:3 --format json
+hold "in JSON" eval '[ "$(at modelled.healthy_prefill_s)" != null ]'
+refused 2 'seed-64pe faults.dead=5, where 63 live' run "$llama" --pes 64 --prompt-ids 1 --array seed-64pe --set faults.dead=5
+refused 2 'faults\.slow: .3:0\.5. \(expected PEs and a factor from 1' plan "$llama" --array seed-64pe --set faults.slow=3:0.5
+refused 2 '4 PEs on seed-64pe faults.dead=0-3: all of them are dead' plan "$llama" --array seed-64pe --set faults.dead=0-3 --pes 4
+sed 's/^dead = .*/dead = 37/' configs/arrays/seed-64pe-faults.ini >"$T/twice.ini"
+refused 2 'twice\.ini:[0-9]+: dead: PE 37 is given twice' plan "$llama" --array "$T/twice.ini"
 
 # Beside wall time.
 fine run "$llama" --pes 4 --prompt-ids 1,2,3 --gen 4 --array seed-64pe --set bus.width=64
