@@ -51,5 +51,20 @@ step() { paste -d ' ' "$T/array" "$T/pes" "$T/step" | sed -n "s/^.*wires=$1 bus.
 hold "one bus gets slower beyond some PEs" eval '[ "$(step bus 1 64 256)" -lt "$(step bus 1 64 1024)" ]'
 hold "pieces move that" eval '[ "$(step bus 16 256 1024)" -lt "$(step bus 16 256 256)" ] && [ "$(step bus 16 256 1024)" -lt "$(step bus 16 256 4096)" ]'
 hold "wires of its own do away with it" eval '[ "$(step own 1 16 4096)" -lt "$(step bus 16 256 4096)" ]'
+experiment faults
+column array >"$T/array"
+paste -d ' ' "$T/array" "$T/situations" >"$T/faults"
+# The fastest plan: SLOW DEAD JITTER BATCH
+fastest() { sed -n "s/^.*slow=$1 faults.dead=$2 faults.jitter=$3 64 $4 //p" "$T/faults" | sort -k 2 -n | sed -n '1s/ .*//p'; }
+hold "halves of heads, where all PEs are well" same "$(fastest none none 0 1)" attn=subheads
+hold "whole heads, where a slow one has none" same "$(fastest 37:2 none 0 1)" megatron
+hold "groups for many, whatever is wrong" same "$(fastest 7:2 5 0.05 64)" megatron:groups=8
+column fault_loss >"$T/loss"
+paste -d ' ' "$T/array" "$T/batch" "$T/plan" "$T/loss" >"$T/faults"
+# SLOW DEAD BATCH PLAN
+lost() { awk -v of="slow=$1 faults.dead=$2 faults.jitter=0 $3 $4 " 'index($0, of) { printf "%.3f\n", $NF }' "$T/faults"; }
+hold "replicas lose the factor, or nothing" same "$(lost 7:2 none 64 replica) $(lost 7:2 none 1 replica)" "0.999 0.000"
+hold "a full pipeline keeps its slow stage's pace" same "$(lost 7:2 none 1 pipeline) $(lost 7:2 none 64 pipeline)" "0.031 0.441"
+hold "whole heads don't miss a dead PE" same "$(lost none 5 1 megatron) $(lost none 5 1 attn=subheads)" "0.008 0.264"
 fine plan configs/models/llama-2-7b.json --config configs/experiments/batched-long.ini --format json
 hold "in JSON, too" eval '[ "$(at tasks.0.plans.0.plan)" = attn=subheads ] && [ "$(at crossovers.1.plan_to)" = megatron:groups=8 ]'
