@@ -9,9 +9,9 @@
 #include "array_tools.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-static const char *const shipped[] = {"ideal",           "seed-64pe",  "wide-bus",
-                                      "segmented-256pe", "narrow-bus", "gddr6-pim",
-                                      "seed-64pe-faults"};
+static const char *const shipped[] = {"ideal",      "seed-64pe",      "wide-bus",         "segmented-256pe",
+                                      "narrow-bus", "gddr6-pim",      "seed-64pe-faults", "ring-64pe",
+                                      "mesh-64pe",  "ring-64pe-thin", "mesh-64pe-thin"};
 
 Test(array_file, those_that_ship_are_read) {
     for (size_t i = 0; i < COUNT(shipped); i++) {

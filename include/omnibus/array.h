@@ -14,6 +14,15 @@
 
 /* --- the array -------------------------------------------------------------------------------- */
 
+/* What its PEs talk over: a shared bus with a tree of its pieces; or links between neighbours. */
+typedef enum omni_network {
+    OMNI_NETWORK_BUS,
+    OMNI_NETWORK_RING,
+    OMNI_NETWORK_MESH,
+    OMNI_NETWORKS
+} omni_network;
+const char *omni_network_name(omni_network network); /* "bus", as in [array] network */
+
 /* One row of the table of keys: what a file must say, and may. */
 typedef struct omni_array_key {
     const char *section, *name; /* "bus", "width_bytes": the unit is in the name */
@@ -38,10 +47,11 @@ void omni_array_free(omni_array *array);
 
 /* One value, as a file would say it. key: "bus.width_bytes", or without the unit: "bus.width"; "faults.slow". */
 omni_status omni_array_set(omni_array *array, const char *key, const char *value, omni_error *err);
-/* A value; HUGE_VAL: infinite. NaN: no such key, or one of [faults]. */
+/* A value; HUGE_VAL: infinite. NaN: no such key, none of its network, or one of [faults]. */
 double omni_array_get(const omni_array *array, const char *key);
-bool omni_array_is_host(const omni_array *array);     /* this host: nothing below but prices of passes */
-bool omni_array_own_wires(const omni_array *array);   /* the tree has wires of its own */
+bool omni_array_is_host(const omni_array *array);   /* this host: nothing below but prices of passes */
+bool omni_array_own_wires(const omni_array *array); /* the tree has wires of its own */
+omni_network omni_array_network(const omni_array *array);
 const char *omni_array_name(const omni_array *array); /* "seed-64pe", "seed-64pe bus.width=32" */
 size_t omni_array_pes(const omni_array *array);
 
@@ -74,6 +84,7 @@ typedef enum omni_price_kind {
     OMNI_PRICE_BUS,  /* broadcasts, addressed messages */
     OMNI_PRICE_TREE, /* reductions and gathers */
     OMNI_PRICE_HOST,
+    OMNI_PRICE_LINK, /* all messages of a ring or a mesh */
     OMNI_PRICE_KINDS
 } omni_price_kind;
 const char *omni_price_kind_name(omni_price_kind kind); /* "compute", "bus", ... */
@@ -93,10 +104,13 @@ typedef struct omni_price {
     uint64_t grants;                 /* of the bus: its messages */
     /* Of those and of tree reductions, the ones that found their wires taken; for how long, all together. */
     uint64_t conflicts, wait_ps;
-    uint64_t busy_ppm;      /* of the bus: its wires over all used PEs, in millionths of the pass's time */
-    uint64_t computing_ppm; /* of the used PEs, likewise */
+    uint64_t
+        busy_ppm; /* of the bus: its wires over all used PEs, in millionths of the pass's time; of a ring or
+                               a mesh: bytes that its links carry, of those that they could */
+    uint64_t computing_ppm;           /* of the used PEs, likewise */
     uint64_t macs, ops, memory_bytes; /* of all PEs */
-    uint64_t energy_pj;               /* with what idle PEs take */
+    uint64_t link_bytes; /* of a ring or a mesh: of each message, once for each link on its way */
+    uint64_t energy_pj;  /* with what idle PEs take */
     size_t rows;
     omni_price_row row[OMNI_PRICE_ROWS]; /* largest first */
 } omni_price;
@@ -124,7 +138,7 @@ omni_status omni_price_change(const omni_array *array, const omni_plan *from, co
 /* --- closed forms ----------------------------------------------------------------------------- */
 
 /* A sum of addends of `bytes` on p PEs, at the root, on an idle array without faults, of one group and stage: by the tree; or
- * with every addend addressed to the root, which adds them. Not of an array that is this host. */
+ * with every addend addressed to the root, which adds them. Only of an array with a bus that is not this host. */
 uint64_t omni_array_tree_ps(const omni_array *array, uint64_t bytes, size_t p);
 uint64_t omni_array_gather_add_ps(const omni_array *array, uint64_t bytes, size_t p);
 /* p*(m): the tree is not slower from so many PEs on, up to `most`; most + 1: it is. */

@@ -7,6 +7,7 @@
  *   rhythm.c   layers that go by like the one before
  *   memory.c   what a PE must hold                search.c   the best of many plans
  *   host.c     a pass on this host, from rates
+ *   network.c  collectives of a ring or a mesh    linked.c   a plan's messages on one
  *   forms.c    one sum, in closed form            change.c   from one plan to another
  *   faults.c   slow, uneven and dead PEs: keys     zones.c    what they mean for ranks
  */
@@ -39,6 +40,11 @@ enum {
     TREE_WIDTH,
     TREE_CLOCK,
     TREE_HOP,
+    LINK_WIDTH,
+    LINK_CLOCK,
+    LINK_STARTUP,
+    LINK_ROUTER,
+    LINK_ADD,
     HOST_BANDWIDTH,
     HOST_LATENCY,
     ENERGY_MAC,
@@ -46,6 +52,7 @@ enum {
     ENERGY_MEMORY,
     ENERGY_BUS,
     ENERGY_TREE,
+    ENERGY_LINK,
     ENERGY_HOST,
     ENERGY_IDLE,
     ARRAY_KEYS
@@ -56,6 +63,7 @@ struct omni_array {
     double value[ARRAY_KEYS]; /* HUGE_VAL: infinite */
     bool own_wires;
     faults faults;
+    omni_network network;
     omni_rates
         *host; /* not NULL: this host, as measured; and nothing above but the name and [array] pes counts */
 };
@@ -79,10 +87,13 @@ typedef struct machine {
     uint64_t pieces;
     uint64_t level, chunk; /* cycles; bytes */
     bool own_wires;
+    omni_network network;
+    wire_rates link;          /* of a ring or a mesh, whose bus costs nothing and has pieces for all */
+    uint64_t startup, router; /* cycles */
     uint64_t host_latency_ps;
-    uint64_t mac_fj, op_fj, memory_fj, bus_fj, tree_fj, host_fj; /* femtojoules */
-    uint64_t idle_fw;                                            /* femtojoules a nanosecond: microwatts */
-    const faults *faults;                                        /* the array's */
+    uint64_t mac_fj, op_fj, memory_fj, bus_fj, tree_fj, link_fj, host_fj; /* femtojoules */
+    uint64_t idle_fw;     /* femtojoules a nanosecond: microwatts */
+    const faults *faults; /* the array's */
 } machine;
 void machine_set(machine *m, const omni_array *array); /* borrows the array's faults */
 

@@ -39,6 +39,11 @@ static const omni_array_key keys[ARRAY_KEYS] = {
     [TREE_WIDTH] = {"tree", "width_bytes", 1, 1e6, true, true, true, "moved in a cycle"},
     [TREE_CLOCK] = {"tree", "clock_mhz", 1e-3, 1e6, false, true, true, ""},
     [TREE_HOP] = {"tree", "hop_ps", 0, 1e9, true, false, true, "delay for each PE between partners"},
+    [LINK_WIDTH] = {"link", "width_bytes", 1, 1e6, COUNT_OF, "moved in a cycle, each way"},
+    [LINK_CLOCK] = {"link", "clock_mhz", 1e-3, 1e6, ENDLESS, ""},
+    [LINK_STARTUP] = {"link", "startup_cycles", 0, 1e6, WHOLE, "once a message"},
+    [LINK_ROUTER] = {"link", "router_cycles", 0, 1e6, WHOLE, "once for each link on a message's way"},
+    [LINK_ADD] = {"link", "add_gb_per_s", 1e-3, 1e6, ENDLESS, "addends that a PE combines (10^9 bytes)"},
     [HOST_BANDWIDTH] = {"host", "gb_per_s", 1e-3, 1e6, ENDLESS, "of the host port (10^9 bytes)"},
     [HOST_LATENCY] = {"host", "latency_ns", 0, 1e9, ANY, "once a message"},
     [ENERGY_MAC] = {"energy", "pj_per_mac", 0, 1e6, ANY, "a multiply-accumulate"},
@@ -46,6 +51,7 @@ static const omni_array_key keys[ARRAY_KEYS] = {
     [ENERGY_MEMORY] = {"energy", "pj_per_memory_byte", 0, 1e6, ANY, "read or written in a PE's own memory"},
     [ENERGY_BUS] = {"energy", "pj_per_bus_byte", 0, 1e6, ANY, "broadcast or addressed, all readers together"},
     [ENERGY_TREE] = {"energy", "pj_per_tree_byte", 0, 1e6, ANY, "of a pair transfer, with its addition"},
+    [ENERGY_LINK] = {"energy", "pj_per_link_byte", 0, 1e6, ANY, "over one link, with router and addition"},
     [ENERGY_HOST] = {"energy", "pj_per_host_byte", 0, 1e6, ANY, "through the host port"},
     [ENERGY_IDLE] = {"energy", "mw_per_pe", 0, 1e6, ANY, "of every PE all the time"},
 };
@@ -54,6 +60,18 @@ static const omni_array_key keys[ARRAY_KEYS] = {
 const omni_array_key *omni_array_keys(size_t *count) {
     *count = ARRAY_KEYS;
     return keys;
+}
+
+/* A bus has a tree, rings and meshes have links. */
+static bool is_of(size_t k, omni_network network) {
+    bool bus = (k >= BUS_WIDTH && k <= TREE_HOP) || k == ENERGY_BUS || k == ENERGY_TREE;
+    bool link = (k >= LINK_WIDTH && k <= LINK_ADD) || k == ENERGY_LINK;
+    return network == OMNI_NETWORK_BUS ? !link : !bus;
+}
+
+/* Of what is not there: it takes no time. */
+static double absent(size_t k) {
+    return keys[k].infinite ? HUGE_VAL : keys[k].min;
 }
 
 /* --- one value -------------------------------------------------------------------------------- */
@@ -108,11 +126,25 @@ static omni_status parse_wires(const char *text, const char *where, bool *own, o
     return omni_error_set(err, OMNI_BAD_INPUT, "%s: '%.40s' (expected bus or own)", where, text);
 }
 
+static const char *const networks[OMNI_NETWORKS] = {"bus", "ring", "mesh"};
+
+const char *omni_network_name(omni_network network) {
+    return networks[network];
+}
+
+static omni_status parse_network(const char *text, const char *where, omni_network *out, omni_error *err) {
+    for (*out = 0; *out < OMNI_NETWORKS; ++*out)
+        if (strcmp(text, networks[*out]) == 0) return OMNI_OK;
+    *out = OMNI_NETWORK_BUS;
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: '%.40s' (expected bus, ring or mesh)", where, text);
+}
+
 /* --- a file ----------------------------------------------------------------------------------- */
 
 typedef struct reader {
     omni_array *array;
-    bool given[ARRAY_KEYS], wires, fault[FAULT_KEYS];
+    bool given[ARRAY_KEYS], wires, network, fault[FAULT_KEYS];
+    char wires_where[320];
     char where[ARRAY_KEYS][320], fault_where[FAULT_KEYS][320]; /* of each that was given */
 } reader;
 
@@ -131,7 +163,8 @@ static omni_status unknown_key(const omni_ini_line *line, omni_error *err) {
     if (!section)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
-            "unknown section [%.40s] (expected array, pe, bus, tree, host, energy or faults)", line->section);
+            "unknown section [%.40s] (expected array, pe, bus, tree, link, host, energy or faults)",
+            line->section);
     if (nearest)
         return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' (did you mean '%s'?)", line->key,
                               nearest);
@@ -154,21 +187,53 @@ static omni_status take_key(void *user, const omni_ini_line *line, omni_error *e
     reader *r = user;
     bool tree_wires = strcmp(line->section, "tree") == 0 && strcmp(line->key, "wires") == 0;
     if (strcmp(line->section, "faults") == 0) return take_fault(r, line, err);
+    bool network = strcmp(line->section, "array") == 0 && strcmp(line->key, "network") == 0;
     size_t k = find_key(line->section, strlen(line->section), line->key, true);
-    if (!tree_wires && k == ARRAY_KEYS) return unknown_key(line, err);
-    bool *given = tree_wires ? &r->wires : &r->given[k];
+    if (!tree_wires && !network && k == ARRAY_KEYS) return unknown_key(line, err);
+    bool *given = tree_wires ? &r->wires : network ? &r->network : &r->given[k];
     if (*given) return omni_error_set(err, OMNI_BAD_INPUT, "%s: given twice", line->where);
     *given = true;
+    if (tree_wires) snprintf(r->wires_where, sizeof r->wires_where, "%.319s", line->where);
     if (tree_wires) return parse_wires(line->value, line->where, &r->array->own_wires, err);
+    if (network) return parse_network(line->value, line->where, &r->array->network, err);
     snprintf(r->where[k], sizeof r->where[k], "%.319s", line->where);
     return parse_value(&keys[k], line->value, line->where, &r->array->value[k], err);
 }
 
+static omni_status not_of(const char *where, omni_network network, omni_error *err) {
+    return omni_error_set(err, OMNI_BAD_INPUT, "%s: not of a %s (expected %s)", where, networks[network],
+                          network == OMNI_NETWORK_BUS ? "it with network = ring or mesh"
+                                                      : "[link], and no bus or tree");
+}
+
+static omni_status check_network(const reader *r, omni_error *err) {
+    omni_network network = r->array->network;
+    if (network != OMNI_NETWORK_BUS && r->wires) return not_of(r->wires_where, network, err);
+    for (size_t k = 0; k < ARRAY_KEYS; k++) {
+        if (is_of(k, network)) continue;
+        if (r->given[k]) return not_of(r->where[k], network, err);
+        r->array->value[k] = absent(k);
+    }
+    return OMNI_OK;
+}
+
+/* A bus lets a dead PE pass; links end at it, and how they would go around nobody has said. */
+static omni_status settle(faults *f, const omni_array *a, const char *const where[FAULT_KEYS],
+                          omni_error *err) {
+    omni_status status = faults_settle(f, omni_array_pes(a), where, err);
+    if (!status && f->ranges[FAULT_DEAD] && a->network != OMNI_NETWORK_BUS)
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%s: links end at a dead PE (expected an array with a bus)", where[FAULT_DEAD]);
+    return status;
+}
+
 /* Everything is there, and nothing that would be ignored. */
 static omni_status check_whole(const reader *r, const char *path, omni_error *err) {
-    if (!r->wires)
+    omni_network network = r->array->network;
+    if (network == OMNI_NETWORK_BUS && !r->wires)
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: no [tree] wires (expected bus or own)", path);
     for (size_t k = 0; k < ARRAY_KEYS; k++) {
+        if (!is_of(k, network)) continue;
         bool wanted = r->array->own_wires || !keys[k].own_wires;
         if (wanted && !r->given[k])
             return omni_error_set(err, OMNI_BAD_INPUT, "%s: no [%s] %s (expected a value for every key)",
@@ -180,7 +245,7 @@ static omni_status check_whole(const reader *r, const char *path, omni_error *er
     }
     const char *where[FAULT_KEYS];
     for (size_t k = 0; k < FAULT_KEYS; k++) where[k] = r->fault_where[k];
-    return faults_settle(&r->array->faults, omni_array_pes(r->array), where, err);
+    return settle(&r->array->faults, r->array, where, err);
 }
 
 /* "configs/arrays/ideal.ini" is called "ideal". */
@@ -192,10 +257,10 @@ static void name_after(omni_array *a, const char *path) {
 }
 
 /* Faults that --set changes, or the PEs below them. */
-static omni_status settle(faults *f, const omni_array *a, omni_error *err) {
+static omni_status settle_set(faults *f, const omni_array *a, omni_error *err) {
     static const char *const where[FAULT_KEYS] = {"faults.slow", "faults.dead", "faults.jitter",
                                                   "faults.seed"};
-    return faults_settle(f, omni_array_pes(a), where, err);
+    return settle(f, a, where, err);
 }
 
 /* This host: its PEs share its memory, and no energy is known. */
@@ -204,7 +269,7 @@ static omni_status load_host(const char *path, omni_array *a, omni_error *err) {
     if (status) return status;
     for (size_t k = 0; k < ARRAY_KEYS; k++) a->value[k] = k < HOST_LATENCY ? HUGE_VAL : 0;
     a->value[ARRAY_PES] = a->host->cores;
-    return settle(&a->faults, a, err);
+    return settle_set(&a->faults, a, err);
 }
 
 omni_status omni_array_load(const char *file, omni_array **out, omni_error *err) {
@@ -219,6 +284,7 @@ omni_status omni_array_load(const char *file, omni_array **out, omni_error *err)
     bool host = !status && omni_rates_is(path);
     if (host) status = load_host(path, a, err);
     if (!status && !host) status = omni_ini_read(path, take_key, r, err);
+    if (!status && !host) status = check_network(r, err);
     if (!status && !host) status = check_whole(r, path, err);
     if (!status) name_after(a, path);
     if (!status) *out = a;
@@ -272,7 +338,7 @@ static omni_status set_fault(omni_array *a, const char *key, const char *value, 
             err, OMNI_BAD_INPUT,
             "unknown key '%.60s' (expected faults.slow, faults.dead, faults.jitter or faults.seed)", key);
     omni_status status = faults_set(&f, k, value, key, err);
-    if (!status) status = settle(&f, a, err);
+    if (!status) status = settle_set(&f, a, err);
     if (!status) a->faults = f;
     return status;
 }
@@ -281,10 +347,16 @@ omni_status omni_array_set(omni_array *a, const char *key, const char *value, om
     bool of_faults = strncmp(key, "faults.", strlen("faults.")) == 0;
     size_t k = find_dotted(key), used = strlen(a->name);
     bool tree_wires = strcmp(key, "tree.wires") == 0;
+    bool network = strcmp(key, "array.network") == 0;
     if (a->host)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%.60s: %s is this host, as measured (expected an array to vary)", key,
                               a->name);
+    if (network)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: cannot be set (expected an array file of its own)",
+                              key);
+    if (tree_wires ? a->network != OMNI_NETWORK_BUS : k < ARRAY_KEYS && !is_of(k, a->network))
+        return not_of(key, a->network, err);
     if (k == ARRAY_KEYS && !tree_wires && !of_faults)
         return omni_error_set(
             err, OMNI_BAD_INPUT,
@@ -295,14 +367,15 @@ omni_status omni_array_set(omni_array *a, const char *key, const char *value, om
     omni_status status = of_faults    ? set_fault(a, key, value, err)
                          : tree_wires ? set_wires(a, key, value, err)
                                       : parse_value(&keys[k], value, key, &a->value[k], err);
-    if (!status && k == ARRAY_PES) status = settle(&a->faults, a, err);
+    if (!status && k == ARRAY_PES) status = settle_set(&a->faults, a, err);
     if (!status) snprintf(a->name + used, sizeof a->name - used, " %s=%s", key, value);
     return status;
 }
 
 double omni_array_get(const omni_array *a, const char *key) {
     size_t k = find_dotted(key);
-    return k == ARRAY_KEYS || (keys[k].own_wires && !a->own_wires) ? NAN : a->value[k];
+    if (k == ARRAY_KEYS || (keys[k].own_wires && !a->own_wires) || !is_of(k, a->network)) return NAN;
+    return a->value[k];
 }
 
 bool omni_array_is_host(const omni_array *a) {
@@ -325,6 +398,10 @@ omni_array *omni_array_healthy(const omni_array *array) {
 
 bool omni_array_own_wires(const omni_array *a) {
     return a->own_wires;
+}
+
+omni_network omni_array_network(const omni_array *a) {
+    return a->network;
 }
 
 const char *omni_array_name(const omni_array *a) {

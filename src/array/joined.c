@@ -5,7 +5,7 @@
  *               step that is double-buffered: the next message is under way while all compute on the last
  *   k, v        each group in turn broadcasts the keys and values of its tokens
  */
-#include "array/walk.h"
+#include "array/linked.h"
 
 /* --- the host port ---------------------------------------------------------------------------- */
 
@@ -23,7 +23,7 @@ static uint64_t class_bytes(const walk *w, const omni_step *s, const group_class
 }
 
 void host_walk(walk *w, const omni_step *s, size_t wave) {
-    bool in = s->kind == OMNI_STEP_HOST_IN;
+    bool in = s->kind == OMNI_STEP_HOST_IN, linked = w->m.network != OMNI_NETWORK_BUS;
     moment start = w->host;
     uint64_t all = 0;
     for (size_t g = 0; g < w->classes; g++) {
@@ -36,15 +36,16 @@ void host_walk(walk *w, const omni_step *s, size_t wave) {
         all = sat_add(all, sat_mul(ps, k->count));
         w->out->moved.host_messages += k->count;
         w->out->moved.host_bytes += sat_mul(bytes, k->count);
-        w->busy += (wide)sat_mul(ps, k->count) * c->p;
+        if (!linked) w->busy += (wide)sat_mul(ps, k->count) * c->p;
     }
     w->host = spend(w, start, all, s, OMNI_PRICE_HOST);
     for (size_t g = 0; g < w->classes; g++) {
         cell *c = &w->class[g].cell[s->stage];
-        if (class_bytes(w, s, &w->class[g], wave) == 0) continue;
-        track_take(c->bus, w->host, OMNI_CUT_STAGE);
+        uint64_t bytes = class_bytes(w, s, &w->class[g], wave);
+        if (bytes == 0) continue;
+        if (!linked) track_take(c->bus, w->host, OMNI_CUT_STAGE);
         if (in) {
-            cell_leave(c, w->host);
+            cell_leave(c, linked ? linked_input(w, s, c->p, bytes, w->class[g].count) : w->host);
         } else {
             cell_spread(c);
             c->clock[0] = later(w->host, c->clock[0]);
@@ -75,18 +76,25 @@ static void take_all(walk *w, moment until) {
 void share_walk(walk *w, const omni_step *s) {
     const omni_value *v = &w->plan->value[s->in[0]];
     size_t used = w->plan->mesh.used, span = faults_span(w->m.faults, 0, used);
+    bool linked = w->m.network != OMNI_NETWORK_BUS;
     uint64_t row = wire_row_bytes(w->plan, s, v, used, NULL), join = join_ps(w);
     moment at = wires_start(w, w->class[0].cell[0].clock[0], all_free(w), 1);
+    uint64_t most = 0, all = 0;
     for (size_t g = 0; g < w->classes; g++) {
         const group_class *k = &w->class[g];
         uint64_t bytes = k->parts ? sat_mul(row, k->part[0].extent.tokens) : 0;
         if (bytes == 0) continue;
-        uint64_t ps = sat_add(join, sat_mul(bus_ps(&w->m, bytes, span), k->count));
+        most = bytes > most ? bytes : most;
+        all = sat_add(all, sat_mul(bytes, k->count));
+        uint64_t ps = linked ? 0 : sat_add(join, sat_mul(bus_ps(&w->m, bytes, span), k->count));
         at = spend(w, later(at, k->cell[0].clock[0]), ps, s, OMNI_PRICE_BUS);
         count_bus(w, s, k->count, sat_mul(bytes, k->count), ps, used, 1);
         join = 0;
     }
-    take_all(w, at);
+    if (linked)
+        at = linked_share(w, s, most, all);
+    else
+        take_all(w, at);
     for (size_t g = 0; g < w->classes; g++) cell_leave(&w->class[g].cell[0], at);
 }
 
@@ -154,16 +162,17 @@ static moment send_all(walk *w, const omni_step *s, pacing *pace, size_t paces) 
     moment done[2] = {{0}, {0}}; /* with the last message, and with the one before: its buffer is free */
     moment at = all_free(w);
     uint64_t join = join_ps(w);
+    bool linked = w->m.network != OMNI_NETWORK_BUS;
     size_t g = 0, before = 0, span = faults_span(w->m.faults, 0, mesh->used);
     for (size_t r = 0; r < mesh->used; r++) {
         size_t outputs = omni_weight_dealt(mesh, weight, r).count;
         uint64_t bytes = omni_weight_dealt_bytes(mesh, weight, r);
         if (outputs == 0) break; /* neither have those behind it */
         moment ready = later(writer_ready(w, r, &g), done[1]);
-        uint64_t ps = sat_add(join, bus_ps(&w->m, bytes, span));
+        uint64_t ps = linked ? linked_turn_ps(w, r, bytes) : sat_add(join, bus_ps(&w->m, bytes, span));
         at = r == 0 ? wires_start(w, ready, at, 1) : later(ready, at);
-        at = spend(w, at, ps, s, OMNI_PRICE_BUS);
-        count_bus(w, s, 1, bytes, ps, mesh->used, 1);
+        at = spend(w, at, ps, s, linked ? OMNI_PRICE_LINK : OMNI_PRICE_BUS);
+        count_bus(w, s, 1, bytes, linked ? 0 : ps, mesh->used, 1);
         for (size_t i = 0; i < paces; i++) keep_pace(w, s, &pace[i], at, outputs, outputs == before);
         done[1] = done[0];
         done[0] = slowest(pace, paces);
@@ -180,7 +189,8 @@ void stream_walk(walk *w, const omni_step *s) {
         return;
     }
     size_t paces = find_paces(w, s, pace);
-    take_all(w, send_all(w, s, pace, paces));
+    moment sent = send_all(w, s, pace, paces);
+    if (w->m.network == OMNI_NETWORK_BUS) take_all(w, sent);
     for (size_t g = 0; g < w->classes; g++) {
         const pacing *p = &pace[w->class[g].pace];
         moment *clock = &w->class[g].cell[0].clock[0];

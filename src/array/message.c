@@ -4,7 +4,7 @@
  * its last message has ended. A piece that is cut otherwise than the message before left it is cut (or
  * joined) first.
  */
-#include "array/walk.h"
+#include "array/linked.h"
 
 static uint64_t cut_ps(const walk *w, const track *t, unsigned cut) {
     return t->cut == cut ? 0 : bus_cut_ps(&w->m);
@@ -29,7 +29,7 @@ static uint64_t bits_below(uint64_t n) {
     return sum;
 }
 
-static void count_tree(walk *w, const tree_job *t, uint64_t busy_ps, uint64_t times) {
+void count_up_the_tree(walk *w, const tree_job *t, uint64_t busy_ps, uint64_t times) {
     omni_counters *c = &w->out->moved;
     uint64_t bytes = t->slice ? 0 : sat_mul(t->bytes, t->p - 1);
     for (size_t r = 0; t->slice && r < t->c->runs.count; r++)
@@ -65,7 +65,7 @@ static moment up_the_tree(walk *w, const omni_step *s, const cell *c, const step
     if (!w->m.own_wires) t.from = track_free(c->bus);
     wires_start(w, earliest(c), t.from, times);
     moment end = tree_walk(&t, &busy);
-    count_tree(w, &t, busy, times);
+    count_up_the_tree(w, &t, busy, times);
     return end;
 }
 
@@ -128,7 +128,7 @@ static void count_head(walk *w, const omni_step *s, const cell *c, const step_co
     moment none = {0};
     wires_start(w, cell_clock(c, h->from), reduces && w->m.own_wires ? none : h->wires, times);
     if (reduces)
-        count_tree(w, &t, h->busy_ps, times);
+        count_up_the_tree(w, &t, h->busy_ps, times);
     else
         count_bus(w, s, 1, cost->whole, h->busy_ps, h->ranks.count, times);
 }
@@ -179,6 +179,10 @@ static void in_heads(walk *w, const omni_step *s, cell *c, const step_cost *cost
 void message_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
     const step_cost *cost = cost_of(w, c, s);
     if (c->p == 1 || cost->whole == 0) return;
+    if (w->m.network != OMNI_NETWORK_BUS) {
+        linked_message(w, s, c, times);
+        return;
+    }
     (s->cut == OMNI_CUT_HEAD ? in_heads : in_stage)(w, s, c, cost, times);
 }
 
@@ -193,12 +197,14 @@ void hand_off_walk(walk *w, const omni_step *s, cell *from, cell *to, const omni
     if (bytes == 0) return;
     moment at = wires_start(w, from->clock[0], later(track_free(from->bus), track_free(to->bus)), times);
     bool cut = from->bus->cut != OMNI_CUT_BOUNDARY || to->bus->cut != OMNI_CUT_BOUNDARY;
+    bool linked = w->m.network != OMNI_NETWORK_BUS;
     size_t span = faults_span(w->m.faults, from->first, p); /* `to` is behind it */
-    uint64_t ps = sat_add(cut ? bus_cut_ps(&w->m) : 0, bus_ps(&w->m, bytes, span));
-    moment end = spend(w, at, ps, s, OMNI_PRICE_BUS);
-    count_bus(w, s, 1, bytes, ps, p, times);
-    track_take(from->bus, end, OMNI_CUT_BOUNDARY);
-    track_take(to->bus, end, OMNI_CUT_BOUNDARY);
+    uint64_t ps = linked ? linked_hand_off_ps(w, from->p, bytes, times)
+                         : sat_add(cut ? bus_cut_ps(&w->m) : 0, bus_ps(&w->m, bytes, span));
+    moment end = spend(w, at, ps, s, linked ? OMNI_PRICE_LINK : OMNI_PRICE_BUS);
+    count_bus(w, s, 1, bytes, linked ? 0 : ps, p, times);
+    if (!linked) track_take(from->bus, end, OMNI_CUT_BOUNDARY);
+    if (!linked) track_take(to->bus, end, OMNI_CUT_BOUNDARY);
     cell_spread(from);
     cell_spread(to);
     from->clock[0] = later(end, from->clock[0]);

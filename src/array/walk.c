@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "array/linked.h"
 #include "array/setup.h"
 
 /* --- moments ---------------------------------------------------------------------------------- */
@@ -117,6 +118,10 @@ static void add_work(walk *w, const step_cost *c, uint64_t times) {
 static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
     const step_cost *cost = cost_of(w, c, s);
     add_work(w, cost, times);
+    if (w->m.network != OMNI_NETWORK_BUS && linked_compute(w, s, c)) {
+        w->computing += cost->rank_ps * times;
+        return;
+    }
     if (w->m.faults->jitter_ppm) {
         uneven_walk(w, s, c, cost);
         return;
@@ -190,7 +195,7 @@ static bool walk_wave(walk *w, size_t wave) {
 /* --- the result ------------------------------------------------------------------------------- */
 
 const char *omni_price_kind_name(omni_price_kind kind) {
-    static const char *const names[OMNI_PRICE_KINDS] = {"compute", "bus", "tree", "host"};
+    static const char *const names[OMNI_PRICE_KINDS] = {"compute", "bus", "tree", "host", "link"};
     return names[kind];
 }
 
@@ -238,14 +243,16 @@ static void sum_up(walk *w) {
     omni_price *out = w->out;
     const omni_counters *c = &out->moved;
     wide whole = (wide)out->ps * w->plan->mesh.used;
+    bool linked = w->m.network != OMNI_NETWORK_BUS;
+    if (linked) out->link_bytes = clamp(w->busy);
     if (whole) {
-        out->busy_ppm = clamp(w->busy / (whole / 1000000 + 1));
+        out->busy_ppm = linked ? linked_busy_ppm(w) : clamp(w->busy / (whole / 1000000 + 1));
         out->computing_ppm = clamp(w->computing / (whole / 1000000 + 1));
     }
     wide fj = (wide)out->macs * w->m.mac_fj + (wide)out->ops * w->m.op_fj +
               (wide)out->memory_bytes * w->m.memory_fj + (wide)c->tree_bytes * w->m.tree_fj +
               (wide)sat_add(c->broadcast_bytes, c->addressed_bytes) * w->m.bus_fj +
-              (wide)c->host_bytes * w->m.host_fj;
+              (wide)out->link_bytes * w->m.link_fj + (wide)c->host_bytes * w->m.host_fj;
     wide idle = (wide)sat_mul(w->plan->mesh.pes, w->m.idle_fw) * out->ps / 1000; /* fJ/ns x ps */
     out->energy_pj = clamp((fj + idle) / 1000);
 }

@@ -110,7 +110,7 @@ typedef struct walk {
     link *chain;
     size_t links, capacity;
     omni_price *out;
-    wide busy, computing; /* picoseconds x ranks */
+    wide busy, computing; /* picoseconds x ranks; busy links: bytes */
     leaf *leaf;           /* [runs of the largest cell + 1] scratch of trees */
     uint64_t *score;      /* [2 x score_size] scratch of rhythm.c */
     size_t score_size;
@@ -136,6 +136,9 @@ moment wires_start(walk *w, moment ready, moment wires, uint64_t times);
 /* Further bytes, messages and time on the wires. */
 void count_bus(walk *w, const omni_step *s, uint64_t messages, uint64_t bytes, uint64_t ps, size_t p,
                uint64_t times);
+/* Likewise of a reduction or a gather; t's ranks, and what they hand over. */
+struct tree_job;
+void count_up_the_tree(walk *w, const struct tree_job *t, uint64_t busy_ps, uint64_t times);
 const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s);
 const omni_part *part_in(const group_class *g, size_t stage, size_t wave);
 

@@ -27,7 +27,7 @@ static const struct {
      "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
      "plan op by "
      "op; with --diff, two side by side. A config.json is enough; memory per PE needs the weights. With "
-     "--array, prices them on modelled arrays, or searches for the best. With --verify, prices them as wall time "
+     "--array, prices them on modelled arrays (a bus, a ring, a mesh), or searches for the best. With --verify, prices them as wall time "
      "on this host, by the file that calibrate writes, and runs them (a config.json's with random weights), round "
      "by round: is the planner's choice the fastest?",
      "  omnibus plan configs/demo/llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
@@ -38,7 +38,8 @@ static const struct {
      "all\n"
      "  omnibus plan configs/demo/llama --verify --array host.ini --pes 1,2,4 --prompt 32 --top 8\n"
      "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe --set faults.slow=none,37:2 --set "
-     "faults.dead=none,5\n"},
+     "faults.dead=none,5\n"
+     "  omnibus plan configs/models/llama-2-7b.json --array seed-64pe,ring-64pe,mesh-64pe --plan megatron\n"},
     {OMNI_CMD_BENCH, "MODEL_DIR",
      "Measures how fast plans run on this host: tests ppN (a prompt of N tokens), tgN (N tokens generated, "
      "one at a "

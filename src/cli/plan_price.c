@@ -39,6 +39,11 @@ static void set_candidate(json_t **object, const outcome *o, const omni_candidat
     cli_set(object, "decode_step", o->task.gen > 1 ? price_json(&e->decode, path) : json_null());
 }
 
+/* Which sums a tree and the bus add up. */
+static bool has_tree(const outcome *o) {
+    return !omni_array_is_host(o->array) && omni_array_network(o->array) == OMNI_NETWORK_BUS;
+}
+
 /* PEs from which on the tree adds rows of the hidden size faster than a root that gathers them. */
 static size_t tree_from(const pricing *k, const outcome *o, size_t tokens) {
     uint64_t bytes = (uint64_t)o->task.batch * tokens * k->c->model->shape.hidden * sizeof(float);
@@ -58,10 +63,9 @@ static void add_json(pricing *k, const outcome *o, const omni_candidate *found, 
         cli_append(&k->rows, row);
     }
     cli_set(&task, "priced", cli_size(count));
-    bool host = omni_array_is_host(o->array);
-    cli_set(&task, "tree_from_pes", host ? json_null() : cli_size(tree_from(k, o, o->task.prompt)));
+    cli_set(&task, "tree_from_pes", has_tree(o) ? cli_size(tree_from(k, o, o->task.prompt)) : json_null());
     cli_set(&task, "tree_from_pes_decode",
-            host || o->task.gen == 1 ? json_null() : cli_size(tree_from(k, o, 1)));
+            has_tree(o) && o->task.gen > 1 ? cli_size(tree_from(k, o, 1)) : json_null());
     cli_set(&task, "joined", joined);
     cli_set(&task, "healthy", healthy);
     cli_set(&task, "plans", plans);
@@ -95,12 +99,13 @@ static void add_candidate(const pricing *all, omni_table *t, const outcome *o, c
 }
 
 static void draw_table(const pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
-    static const char *const plain[] = {"plan",    ">prefill",   ">decode step", ">total",    ">tokens/s",
-                                        ">energy", ">PE memory", ">moved",       ">bus busy", ">PEs busy",
-                                        ""};
-    static const char *const faulty[] = {
-        "plan",    ">prefill",   ">decode step", ">total",    ">healthy",  ">loses", ">tokens/s",
-        ">energy", ">PE memory", ">moved",       ">bus busy", ">PEs busy", ""};
+    const char *busy = price_busy_header(o->array);
+    const char *const plain[] = {"plan",    ">prefill",   ">decode step", ">total", ">tokens/s",
+                                 ">energy", ">PE memory", ">moved",       busy,     ">PEs busy",
+                                 ""};
+    const char *const faulty[] = {"plan",      ">prefill", ">decode step", ">total", ">healthy", ">loses",
+                                  ">tokens/s", ">energy",  ">PE memory",   ">moved", busy,       ">PEs busy",
+                                  ""};
     omni_table *t = k->healthy ? omni_table_create(faulty, sizeof faulty / sizeof *faulty)
                                : omni_table_create(plain, sizeof plain / sizeof *plain);
     for (size_t i = 0; i < count && i < (k->spec ? count : SHOWN); i++) add_candidate(k, t, o, found, i);
@@ -176,7 +181,7 @@ static omni_status draw_task(pricing *k, const outcome *o, const omni_candidate 
     if (status) return status;
     draw_path(k, &found[0].estimate.prefill, "prefill");
     if (o->task.gen > 1) draw_path(k, &found[0].estimate.decode, "decode step");
-    if (o->pes > 1 && !omni_array_is_host(o->array)) {
+    if (o->pes > 1 && has_tree(o)) {
         draw_tree_from(k, o, o->task.prompt, "sums         prefill:");
         if (o->task.gen > 1) draw_tree_from(k, o, 1, "; decode step:");
         omni_text_add(k->page, "\n");
@@ -252,8 +257,9 @@ static omni_status take(pricing *k, outcome *o, omni_error *err) {
     omni_status status = check_task(k, o->task, err);
     if (status) return status;
     if (o->ranks == 0)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%zu PEs on %s: all of them are dead (expected one that lives)",
-                              o->pes, omni_array_name(o->array));
+        return omni_error_set(err, OMNI_BAD_INPUT,
+                              "%zu PEs on %s: all of them are dead (expected one that lives)", o->pes,
+                              omni_array_name(o->array));
     status = omni_search(o->array, k->c->model, o->ranks, o->task, k->spec, k->specs, cli_stopped, &found,
                          &count, &why);
     if (status && status != OMNI_BAD_INPUT) return omni_error_set(err, status, "%s", why.text);
@@ -310,9 +316,9 @@ static omni_status report(pricing *k, omni_error *err) {
         snprintf(text, sizeof text, "%.1f tokens/s", k->most.tokens_per_s);
         draw_outcome(k, "most throughput  ", &k->most, text);
     }
-    omni_text_add(k->page,
-                  "\nAll figures are modelled. PEs and bus busy: of a decode step (without one, of the "
-                  "prefill). *: Pareto front of time, energy, memory.\n");
+    omni_text_add(
+        k->page, "\nAll figures are modelled. PEs, bus and links busy: of a decode step (without one, of the "
+                 "prefill). *: Pareto front of time, energy, memory.\n");
     omni_text *page = k->page;
     k->page = NULL;
     omni_status status = cli_emit(k->c, root, k->rows, page, err);

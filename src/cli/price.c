@@ -136,6 +136,10 @@ const char *price_loss(char buf[32], uint64_t ps, uint64_t healthy_ps) {
     return buf;
 }
 
+const char *price_busy_header(const omni_array *array) {
+    return omni_array_network(array) == OMNI_NETWORK_BUS ? ">bus busy" : ">links busy";
+}
+
 /* --- JSON ------------------------------------------------------------------------------------- */
 
 json_t *price_energy_json(uint64_t pj) {
@@ -162,7 +166,10 @@ json_t *price_json(const omni_price *p, bool path) {
         snprintf(key, sizeof key, "%s_ps", omni_price_kind_name((omni_price_kind)k));
         cli_set(&object, key, p->rows ? cli_size(p->kind[k]) : json_null());
     }
-    cli_set(&object, "bus_busy", omni_json_number((double)p->busy_ppm / 1e6));
+    json_t *busy = omni_json_number((double)p->busy_ppm / 1e6);
+    cli_set(&object, "bus_busy", p->link_bytes ? json_null() : busy);
+    cli_set(&object, "link_busy", p->link_bytes ? busy : json_null());
+    cli_set(&object, "link_bytes", cli_size(p->link_bytes));
     cli_set(&object, "pes_busy", omni_json_number((double)p->computing_ppm / 1e6));
     cli_set(&object, "grants", cli_size(p->grants));
     cli_set(&object, "conflicts", cli_size(p->conflicts));

@@ -141,8 +141,9 @@ void modelled_draw(const run *r, omni_text *page) {
     if (!m->array) return;
     snprintf(head, sizeof head, "%s on %.128s", omni_array_is_host(m->array[0]) ? "predicted" : "modelled",
              omni_array_name(m->array[0]));
-    omni_table *t = omni_table_create(
-        (const char *const[]){head, ">tokens", ">time", ">tokens/s", ">energy", ">bus busy", ">PEs busy"}, 7);
+    omni_table *t = omni_table_create((const char *const[]){head, ">tokens", ">time", ">tokens/s", ">energy",
+                                                            price_busy_header(m->array[0]), ">PEs busy"},
+                                      7);
     bool encoder = r->c->model->shape.encoder;
     add_phase(t, encoder ? "encode" : "prefill", r->prompts.tokens, m->prefill.ps, m->prefill.energy_pj,
               &m->prefill);

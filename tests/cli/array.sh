@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
 # --array: what plans cost on modelled arrays, and which is best.
 
-for array in ideal seed-64pe wide-bus segmented-256pe narrow-bus gddr6-pim seed-64pe-faults; do
+for array in ideal seed-64pe wide-bus segmented-256pe narrow-bus gddr6-pim seed-64pe-faults ring-64pe mesh-64pe ring-64pe-thin mesh-64pe-thin; do
     fine plan "$llama" --array "$array" --plan megatron,alternate --pes 4
     hold "both plans, priced" eval 'says "^array +$array\$" && says "^megatron  .* (ns|us|ms) " && says "^alternate  "'
 done
@@ -18,6 +18,16 @@ hold "as many PEs as the file says" same "$(at tasks.0.pes)" 64
 flat | sed -n 's/^tasks.0.plans.0.decode_step.moved.//p' | sort >"$T/priced"
 fine plan "$llama" --pes 64 --plan megatron --format json
 hold "priced is what is counted" eval 'flat | sed -n "s/^plans.0.totals.decode_step.//p" | sort | cmp -s - "$T/priced" && [ -s "$T/priced" ]'
+
+# Rings and meshes.
+fine plan "$llama" --array ring-64pe,mesh-64pe --pes 4 --plan megatron --format json
+hold "links instead of a bus" eval '[ "$(at tasks.0.plans.0.decode_step.link_ps)" -gt 0 ] && [ "$(at tasks.1.plans.0.decode_step.link_bytes)" -gt 0 ] && [ "$(at tasks.0.plans.0.decode_step.bus_busy)" = null ] && [ "$(at tasks.0.tree_from_pes)" = null ]'
+fine plan "$llama" --array mesh-64pe --set link.width=8,16 --pes 4 --plan megatron,replica
+hold "and their share of time" eval 'says "links busy" && says "^array  *mesh-64pe link.width=16" && ! says "^sums "'
+fine run "$llama" --pes 4 --prompt-ids 1,2,3 --array ring-64pe
+hold "beside wall time" says 'links busy'
+refused 2 'bus\.width: not of a ring' plan "$llama" --array ring-64pe --set bus.width=8
+refused 2 'link\.width: not of a bus' plan "$llama" --array seed-64pe --set link.width=8
 
 # The search, and what it chooses.
 fine plan "$llama/config.json" --array seed-64pe --pes 8 --batch 2 --prompt 16 --gen 4
