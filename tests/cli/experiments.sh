@@ -66,5 +66,14 @@ lost() { awk -v of="slow=$1 faults.dead=$2 faults.jitter=0 $3 $4 " 'index($0, of
 hold "replicas lose the factor, or nothing" same "$(lost 7:2 none 64 replica) $(lost 7:2 none 1 replica)" "0.999 0.000"
 hold "a full pipeline keeps its slow stage's pace" same "$(lost 7:2 none 1 pipeline) $(lost 7:2 none 64 pipeline)" "0.031 0.441"
 hold "whole heads don't miss a dead PE" same "$(lost none 5 1 megatron) $(lost none 5 1 attn=subheads)" "0.008 0.264"
+experiment network
+column array >"$T/array"
+column prompt >"$T/prompt"
+# Picoseconds on 64 PEs: ARRAY BATCH PROMPT PLAN
+on() { paste -d ' ' "$T/array" "$T/prompt" "$T/situations" | sed -n "s/^$1 pe[^ ]* $3 64 $2 $4 //p"; }
+for prompt in 128 3968; do
+    hold "sums are faster on links, $prompt" eval '[ "$(on ring-64pe 1 $prompt attn=subheads)" -lt "$(on seed-64pe 1 $prompt attn=subheads)" ] && [ "$(on mesh-64pe-thin 1 $prompt attn=subheads)" -lt "$(on seed-64pe 1 $prompt attn=subheads)" ]'
+    hold "nothing to send, nothing to win, $prompt" eval '[ "$(on ring-64pe 64 $prompt replica)" -eq "$(on seed-64pe 64 $prompt replica)" ]'
+done
 fine plan configs/models/llama-2-7b.json --config configs/experiments/batched-long.ini --format json
 hold "in JSON, too" eval '[ "$(at tasks.0.plans.0.plan)" = attn=subheads ] && [ "$(at crossovers.1.plan_to)" = megatron:groups=8 ]'
