@@ -5,11 +5,13 @@
  *   walk.c     a pass over the virtual clocks     message.c  messages within a stage; tree.c: trees
  *   joined.c   messages of all groups at once, and of the host port
  *   rhythm.c   layers that go by like the one before
+ *   recall.c   waves that go by like an earlier one     score.c  what tells both
  *   memory.c   what a PE must hold                search.c   the best of many plans
  *   host.c     a pass on this host, from rates
  *   network.c  collectives of a ring or a mesh    linked.c   a plan's messages on one
  *   forms.c    one sum, in closed form            change.c   from one plan to another
  *   faults.c   slow, uneven and dead PEs: keys     zones.c    what they mean for ranks
+ *   pair.c     two plans, one for each phase
  */
 #ifndef ARRAY_ARRAY_H
 #define ARRAY_ARRAY_H
@@ -124,14 +126,25 @@ typedef struct work {
 work step_work(const omni_plan *plan, const omni_step *s, const omni_extent *x, size_t p, size_t index);
 /* Of `outputs` outputs of a weight, for a rank with these rows: a message of a weight stream. */
 work stream_work(const omni_plan *plan, const omni_step *s, size_t rows, size_t outputs);
-uint64_t work_ps(const machine *m, const work *w); /* max(flops / rate, bytes / bandwidth) */
-/* omni_price_pass, but left when a clock passes limit_ps: then the price has only its time, beyond the limit.
+bool values_alike(const omni_value *x, const omni_value *y); /* but for names and buffers. cost.c */
+uint64_t work_ps(const machine *m, const work *w);           /* max(flops / rate, bytes / bandwidth) */
+/* Who needs both more time and more energy than this is not priced to the end. */
+typedef struct price_limit {
+    uint64_t ps, pj;
+} price_limit;
+extern const price_limit no_limit;
+/* omni_price_pass; left: it was left beyond the limit, and the price has only a time and an energy, both beyond it.
  * Not traced: no rows and no kinds. */
-omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, uint64_t limit_ps,
-                       bool traced, omni_price *out, omni_error *err);
-/* omni_estimate_plan, likewise. */
-omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task, uint64_t limit_ps,
-                          bool traced, omni_estimate *out, omni_error *err);
+omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, price_limit limit,
+                       bool traced, omni_price *out, bool *left, omni_error *err);
+/* omni_estimate_plan, likewise; `need` is always there. limit_of: the limit for what needs so much. */
+typedef struct price_judge {
+    price_limit (*limit_of)(const void *who, const omni_need *need);
+    const void *who;
+} price_judge;
+omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task,
+                          const price_judge *judge, bool traced, omni_estimate *out, bool *left,
+                          omni_error *err);
 size_t weight_bytes(const omni_plan *plan); /* of an element of a matrix */
 /* Bytes of the moving parts in a row: whole, or index i's slice of them. */
 uint64_t wire_row_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t p,

@@ -7,9 +7,7 @@
 
 /* --- twins ------------------------------------------------------------------------------------ */
 
-static bool same_value(const omni_plan *plan, int a, int b) {
-    if (a == OMNI_NO_VALUE || b == OMNI_NO_VALUE) return a == b;
-    const omni_value *x = &plan->value[a], *y = &plan->value[b];
+bool values_alike(const omni_value *x, const omni_value *y) {
     if (x->rows != y->rows || x->at.kind != y->at.kind || x->at.dim != y->at.dim || x->over != y->over ||
         x->parts != y->parts || x->compact != y->compact)
         return false;
@@ -17,15 +15,20 @@ static bool same_value(const omni_plan *plan, int a, int b) {
         if (x->part[j].width != y->part[j].width || x->part[j].units != y->part[j].units ||
             x->part[j].unit != y->part[j].unit || x->part[j].share != y->part[j].share ||
             x->part[j].runs != y->part[j].runs || x->part[j].run_share != y->part[j].run_share ||
-            x->part[j].exact != y->part[j].exact)
+            x->part[j].exact != y->part[j].exact || x->part[j].paired != y->part[j].paired)
             return false;
     return true;
 }
 
-static bool same_step(const omni_plan *plan, const omni_step *a, const omni_step *b) {
-    bool same = a->kind == b->kind && a->op == b->op && a->stage == b->stage &&
-                a->root_only == b->root_only && a->cut == b->cut && a->root == b->root &&
-                a->parts == b->parts && (a->weight == OMNI_NO_WEIGHT) == (b->weight == OMNI_NO_WEIGHT) &&
+static bool same_value(const omni_plan *plan, int a, int b) {
+    if (a == OMNI_NO_VALUE || b == OMNI_NO_VALUE) return a == b;
+    return values_alike(&plan->value[a], &plan->value[b]);
+}
+
+bool steps_alike(const omni_plan *plan, const omni_step *a, const omni_step *b) {
+    bool same = a->kind == b->kind && a->op == b->op && a->root_only == b->root_only && a->cut == b->cut &&
+                a->root == b->root && a->parts == b->parts &&
+                (a->weight == OMNI_NO_WEIGHT) == (b->weight == OMNI_NO_WEIGHT) &&
                 same_value(plan, a->in[0], b->in[0]) && same_value(plan, a->in[1], b->in[1]) &&
                 same_value(plan, a->out, b->out);
     if (same && a->layer >= 0 && b->layer >= 0) same = plan->kv[a->layer] == plan->kv[b->layer];
@@ -50,7 +53,8 @@ uint32_t *twins_find(const omni_plan *plan) {
         if (i == 0 || plan->step[i - 1].layer != s->layer) begin[l] = i;
         if (l < plan->spec.cycle) continue;
         size_t at = begin[l - plan->spec.cycle] + (i - begin[l]);
-        if (at < i && same_step(plan, &plan->step[at], s)) twin[i] = twin[at];
+        if (at < i && plan->step[at].stage == s->stage && steps_alike(plan, &plan->step[at], s))
+            twin[i] = twin[at];
     }
     omni_free(begin);
     return twin;
@@ -109,10 +113,11 @@ static bool counts_tokens(const omni_plan *plan, const omni_step *s) {
     return counts;
 }
 
-/* The same costs: as many tokens of as many sequences at the same places. */
-static bool same_part(const omni_extent *a, const omni_extent *b, size_t p, bool rotates) {
+/* As many tokens of as many sequences at the same places. */
+bool parts_alike(const walk *w, const omni_part *one, const omni_part *other, size_t p) {
+    const omni_extent *a = &one->extent, *b = &other->extent;
     if (a->tokens != b->tokens || a->sequences != b->sequences || a->skip != b->skip || a->cut != b->cut ||
-        a->open != b->open || a->marks != b->marks || (rotates && a->sequence % p != b->sequence % p))
+        a->open != b->open || a->marks != b->marks || (w->goes_round && a->sequence % p != b->sequence % p))
         return false;
     for (size_t i = 0; i < a->sequences; i++)
         if (a->first[i] != b->first[i] || a->counts[i] != b->counts[i]) return false;
@@ -121,9 +126,11 @@ static bool same_part(const omni_extent *a, const omni_extent *b, size_t p, bool
 
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
     omni_range block = w->plan->block[stage];
-    bool as_many = c->part && c->part->extent.tokens == part->extent.tokens;
-    if (c->part && same_part(&c->part->extent, &part->extent, c->p, w->goes_round)) return true;
+    if (c->part == part) return true;
+    bool as_many = c->part && c->part->extent.tokens == part->extent.tokens,
+         alike = c->part && parts_alike(w, c->part, part, c->p);
     c->part = part;
+    if (alike) return true;
     if (!c->cost) c->cost = omni_alloc_array(block.count + 1, sizeof *c->cost);
     if (!c->cost) return false;
     for (size_t i = 0; i < block.count; i++) {

@@ -20,34 +20,47 @@ static omni_extent extent_of(const omni_model *model, omni_task task, size_t pos
                          .counts = counts};
 }
 
+static price_limit less(price_limit limit, const omni_price *spent, size_t times) {
+    uint64_t ps = sat_mul(spent->ps, times), pj = sat_mul(spent->energy_pj, times);
+    return (price_limit){limit.ps > ps ? limit.ps - ps : 0, limit.pj > pj ? limit.pj - pj : 0};
+}
+
+/* A pass of which there are `times`. What has no limit keeps none. */
+static price_limit each(price_limit limit, size_t times) {
+    return (price_limit){limit.ps == UINT64_MAX ? limit.ps : limit.ps / times + 1,
+                         limit.pj == UINT64_MAX ? limit.pj : limit.pj / times + 1};
+}
+
 /* The decode step first: where there is a limit, it is the cheaper way to be beyond it. */
 static omni_status price_passes(const omni_array *array, const omni_plan *plan, omni_task task,
-                                uint64_t limit_ps, bool traced, size_t *first, size_t *counts,
-                                omni_estimate *out, omni_error *err) {
+                                const price_judge *judge, bool traced, size_t *first, size_t *counts,
+                                omni_estimate *out, bool *left, omni_error *err) {
     size_t steps = task.gen - 1;
     omni_extent pass = extent_of(plan->model, task, 0, first, counts);
     omni_status status = omni_price_memory(plan, pass, steps, &out->need, err);
-    if (!status && steps) {
+    if (status) return status;
+    price_limit limit = judge ? judge->limit_of(judge->who, &out->need) : no_limit;
+    if (steps) {
         out->position = task.prompt + (steps - 1) / 2;
         pass = extent_of(plan->model, task, out->position, first, counts);
-        status = price_pass(array, plan, pass, limit_ps == UINT64_MAX ? limit_ps : limit_ps / steps + 1,
-                            traced, &out->decode, err);
+        status = price_pass(array, plan, pass, each(limit, steps), traced, &out->decode, left, err);
     }
-    uint64_t decoding = sat_mul(out->decode.ps, steps);
-    if (status || decoding > limit_ps) return status;
+    if (status || *left) return status;
+    if (limit.ps != UINT64_MAX && limit.pj != UINT64_MAX) limit = less(limit, &out->decode, steps);
     pass = extent_of(plan->model, task, 0, first, counts);
-    return price_pass(array, plan, pass, limit_ps == UINT64_MAX ? limit_ps : limit_ps - decoding, traced,
-                      &out->prefill, err);
+    return price_pass(array, plan, pass, limit, traced, &out->prefill, left, err);
 }
 
-omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task, uint64_t limit_ps,
-                          bool traced, omni_estimate *out, omni_error *err) {
+omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task,
+                          const price_judge *judge, bool traced, omni_estimate *out, bool *left,
+                          omni_error *err) {
     machine m;
     size_t *first = omni_alloc_array(task.batch, sizeof *first);
     size_t *counts = omni_alloc_array(task.batch, sizeof *counts);
     *out = (omni_estimate){0};
+    *left = false;
     omni_status status =
-        first && counts ? price_passes(array, plan, task, limit_ps, traced, first, counts, out, err)
+        first && counts ? price_passes(array, plan, task, judge, traced, first, counts, out, left, err)
                         : omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", task.batch);
     machine_set(&m, array);
     out->ps = sat_add(out->prefill.ps, sat_mul(out->decode.ps, task.gen - 1));
@@ -60,7 +73,8 @@ omni_status estimate_plan(const omni_array *array, const omni_plan *plan, omni_t
 
 omni_status omni_estimate_plan(const omni_array *array, const omni_plan *plan, omni_task task,
                                omni_estimate *out, omni_error *err) {
-    return estimate_plan(array, plan, task, UINT64_MAX, true, out, err);
+    bool left;
+    return estimate_plan(array, plan, task, NULL, true, out, &left, err);
 }
 
 double omni_estimate_tokens_per_s(const omni_estimate *e, omni_task task) {

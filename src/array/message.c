@@ -29,12 +29,17 @@ static uint64_t bits_below(uint64_t n) {
     return sum;
 }
 
+/* And of the numbers from a to b - 1. */
+static uint64_t bits_between(uint64_t a, uint64_t b) {
+    return b == a + 1 ? (uint64_t)__builtin_popcountll(a) : bits_below(b) - bits_below(a);
+}
+
 void count_up_the_tree(walk *w, const tree_job *t, uint64_t busy_ps, uint64_t times) {
     omni_counters *c = &w->out->moved;
     uint64_t bytes = t->slice ? 0 : sat_mul(t->bytes, t->p - 1);
     for (size_t r = 0; t->slice && r < t->c->runs.count; r++)
-        bytes = sat_add(bytes, sat_mul(t->slice[r], bits_below(t->c->runs.start[r + 1]) -
-                                                        bits_below(t->c->runs.start[r])));
+        bytes =
+            sat_add(bytes, sat_mul(t->slice[r], bits_between(t->c->runs.start[r], t->c->runs.start[r + 1])));
     *(t->slice ? &c->tree_gathers : &c->reductions) += times;
     c->tree_levels += times * omni_ceil_log2(t->p);
     c->tree_bytes += sat_mul(bytes, times);
@@ -74,11 +79,15 @@ static moment one_by_one(walk *w, const omni_step *s, const cell *c, const step_
     bool root_writes = s->kind == OMNI_STEP_SCATTER, all = s->kind == OMNI_STEP_ALL_GATHER;
     moment at = wires_start(w, cell_clock(c, root_writes || all ? 0 : 1), track_free(c->bus), times);
     uint64_t cut = cut_ps(w, c->bus, OMNI_CUT_STAGE);
-    for (size_t r = all ? 0 : 1; r < c->runs.count; r++) { /* index 0 is a run of its own */
-        uint64_t bytes = cost->run[r], ranks = c->runs.start[r + 1] - c->runs.start[r];
+    for (size_t r = all ? 0 : 1, next; r < c->runs.count; r = next) { /* index 0 is a run of its own */
+        uint64_t bytes = cost->run[r];
+        if (!root_writes && bytes) at = later(at, cell_clock(c, r));
+        /* With those behind it that have as much to send, and are ready by now. */
+        for (next = r + 1; next < c->runs.count && cost->run[next] == bytes; next++)
+            if (!root_writes && cell_clock(c, next).ps > at.ps) break;
+        uint64_t ranks = c->runs.start[next] - c->runs.start[r];
         if (bytes == 0) continue;
         uint64_t ps = sat_add(cut, sat_mul(bus_ps(&w->m, bytes, c->span), ranks));
-        if (!root_writes) at = later(at, cell_clock(c, r));
         at = spend(w, at, ps, s, OMNI_PRICE_BUS);
         count_bus(w, s, ranks, sat_mul(bytes, ranks), ps, c->p, times);
         cut = 0;

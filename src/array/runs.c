@@ -12,7 +12,24 @@ typedef struct places {
     bool all, out_of_memory; /* all: every index is a run */
 } places;
 
+static int compare(const void *a, const void *b) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each place once, in order. */
+static void tidy(places *l) {
+    size_t kept = 0;
+    qsort(l->at, l->count, sizeof *l->at, compare);
+    for (size_t i = 0; i < l->count; i++)
+        if (i == 0 || l->at[i] != l->at[kept - 1]) l->at[kept++] = l->at[i];
+    l->count = kept;
+    l->all = kept == l->p;
+}
+
+/* Many parts may add the same ones again and again. */
 static void add_place(places *l, size_t at) {
+    if (l->count == l->capacity && l->count > 2 * l->p) tidy(l);
     if (l->all || at >= l->p) return;
     if (l->count == l->capacity) {
         size_t wanted = l->capacity ? 2 * l->capacity : 64;
@@ -91,20 +108,13 @@ static void add_tokens(places *l, const omni_extent *x, bool encoder) {
     }
 }
 
-static int compare(const void *a, const void *b) {
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return (x > y) - (x < y);
-}
-
 static bool make_runs(places *l, runs *out) {
     size_t most = l->all ? l->p : l->count;
     *out = (runs){.start = omni_alloc_array(most + 1, sizeof(size_t))};
     if (!out->start || l->out_of_memory) return false;
-    if (!l->all) qsort(l->at, l->count, sizeof *l->at, compare);
-    for (size_t i = 0; i < most; i++) {
-        size_t at = l->all ? i : l->at[i];
-        if (i == 0 || at != out->start[out->count - 1]) out->start[out->count++] = at;
-    }
+    if (!l->all && l->count) tidy(l);
+    for (out->count = 0; out->count < (l->all ? l->p : l->count); out->count++)
+        out->start[out->count] = l->all ? out->count : l->at[out->count];
     out->start[out->count] = l->p;
     return true;
 }

@@ -4,19 +4,20 @@
  *   every qkv x attn x o x ffn, named plans           about 55
  *   the fastest BEST, edge= and gather=, A/B          about 40
  *   the fastest BEST and FEW of each attn=, groups,   powers of two, up to batch, layers, PEs;
- *     or stages                                       stages until they only get slower
+ *     or stages                                       stages until they get slower
  *   the methods of the fastest, groups x stages       likewise
  *
- * A plan whose clocks pass SLOWER times the best time so far is left there. So what is missed: a plan that is slow by
- * its methods alone and best in groups, and what saves energy or memory at more than that price in time. The tests
- * hold it to 5% of what pricing every method with every group and stage finds.
+ * A plan whose clocks pass SLOWER times the best time so far is left there, but only when it also has spent more energy
+ * than one within that time that needs no more memory. So the Pareto front of all that is tried is whole. What is
+ * missed: a plan that is slow by its methods alone and best in groups. The tests hold it to 5% of what pricing every
+ * method with every group and stage finds.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "array/array.h"
 
-enum { BEST = 5, FEW = 2, MOST = BEST + 8, SLOWER = 2 };
+enum { BEST = 5, FEW = 1, MOST = BEST + 8, SLOWER = 2 };
 
 typedef struct search {
     const omni_array *array;
@@ -26,10 +27,11 @@ typedef struct search {
     omni_status (*stop)(omni_error *);
     omni_candidate *found;
     size_t count, capacity;
-    uint64_t best_ps;   /* of those so far that fit; UINT64_MAX: none */
-    uint64_t last_ps;   /* of the last that was priced */
-    bool given;         /* plans, not a search: all are priced to the end */
-    omni_error skipped; /* the first that cannot be built */
+    uint64_t memory;     /* of a PE */
+    uint64_t best_ps[2]; /* of those so far that do not fit, and that do; UINT64_MAX: none */
+    uint64_t last_ps;    /* of the last that was priced */
+    bool given;          /* plans, not a search: all are priced to the end */
+    omni_error skipped;  /* the first that cannot be built */
 } search;
 
 /* --- one plan --------------------------------------------------------------------------------- */
@@ -70,19 +72,62 @@ static omni_candidate *add_candidate(search *s) {
     return &s->found[s->count++];
 }
 
-static uint64_t limit_of(const search *s) {
-    return s->given || s->best_ps > UINT64_MAX / SLOWER ? UINT64_MAX : SLOWER * s->best_ps;
+/* What does not fit is measured by everything, what fits by what fits. */
+static uint64_t best_ps(const search *s, bool fits) {
+    return fits || s->best_ps[1] < s->best_ps[0] ? s->best_ps[1] : s->best_ps[0];
+}
+
+static uint64_t limit_ps(const search *s, bool fits) {
+    uint64_t best = best_ps(s, fits);
+    return best > UINT64_MAX / SLOWER ? UINT64_MAX : SLOWER * best;
+}
+
+/* Beyond the limit of time a plan that fits is of use if it saves energy, or memory: if none that is within the limit,
+ * and needs as little memory, needs as little energy. */
+static price_limit limit_of(const void *who, const omni_need *need) {
+    const search *s = who;
+    bool fits = need->all_bytes <= s->memory;
+    price_limit limit = {limit_ps(s, fits), fits ? UINT64_MAX : 0};
+    for (size_t i = 0; i + 1 < s->count; i++) { /* the last is being priced */
+        const omni_estimate *e = &s->found[i].estimate;
+        if (e->fits && e->ps <= limit.ps && e->need.all_bytes <= need->all_bytes && e->energy_pj < limit.pj)
+            limit.pj = e->energy_pj;
+    }
+    return limit;
 }
 
 static omni_status price(search *s, const omni_plan_spec *spec, const omni_plan *plan, omni_error *err) {
     omni_candidate *c = add_candidate(s);
+    bool left;
     if (!c) return omni_error_set(err, OMNI_RUN_FAILED, "search: out of memory");
     c->spec = *spec;
-    omni_status status = estimate_plan(s->array, plan, s->task, limit_of(s), s->given, &c->estimate, err);
-    if (c->estimate.fits && c->estimate.ps < s->best_ps) s->best_ps = c->estimate.ps;
+    price_judge judge = {limit_of, s};
+    omni_status status =
+        estimate_plan(s->array, plan, s->task, s->given ? NULL : &judge, s->given, &c->estimate, &left, err);
     s->last_ps = c->estimate.ps;
-    if (c->estimate.ps > limit_of(s)) s->count--; /* beaten; maybe not priced to the end */
+    if (left)
+        s->count--; /* beaten */
+    else if (c->estimate.ps < s->best_ps[c->estimate.fits])
+        s->best_ps[c->estimate.fits] = c->estimate.ps;
     return status;
+}
+
+static bool has_step(const omni_plan *plan, omni_step_kind kind) {
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->step[i].kind == kind) return true;
+    return false;
+}
+
+/* edge= and gather= that nothing in the plan comes to are another name for it. */
+static omni_plan_spec without_idle(const omni_plan_spec *spec, const omni_plan *plan) {
+    omni_plan_spec plain = *spec;
+    bool scatters = has_step(plan, OMNI_STEP_SCATTER);
+    bool gathers = has_step(plan, OMNI_STEP_ALL_GATHER) || has_step(plan, OMNI_STEP_COLLECT);
+    for (size_t l = 0; l < plain.cycle; l++) {
+        plain.layer[l].edge_scatter &= scatters;
+        plain.layer[l].gather_bus &= gathers;
+    }
+    return plain;
 }
 
 /* Another name for what is known is not tried again; what cannot be built is no error here. */
@@ -98,7 +143,8 @@ static omni_status try_spec(search *s, const omni_plan_spec *spec, omni_error *e
         return OMNI_OK;
     }
     if (status) return omni_error_set(err, status, "%s", why.text);
-    status = price(s, spec, plan, err);
+    omni_plan_spec plain = without_idle(spec, plan);
+    if (s->given || !is_known(s, &plain)) status = price(s, spec, plan, err);
     omni_plan_free(plan);
     return status;
 }
@@ -156,6 +202,15 @@ static omni_status trace(search *s, omni_error *err) {
     return status;
 }
 
+/* Of what is slower than the limit, the front is of use. */
+static void drop_slow(search *s) {
+    size_t kept = 0;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->found[i].estimate.ps <= limit_ps(s, s->found[i].estimate.fits) || s->found[i].front)
+            s->found[kept++] = s->found[i];
+    s->count = kept;
+}
+
 static void mark_front(search *s) {
     for (size_t i = 0; i < s->count; i++) {
         s->found[i].front = s->found[i].estimate.fits;
@@ -172,7 +227,11 @@ static omni_status try_methods(search *s, omni_error *err) {
     size_t count;
     omni_status status = omni_plan_list("all", &list, &count, err);
     if (status) return status;
-    for (size_t i = 0; i < count && !status; i++) status = try_text(s, list[i], err);
+    for (size_t i = 0; i < 2 * count && !status; i++) {
+        /* Those with keys first: some are fast, and set the limit. */
+        bool keyed = strchr(list[i % count], '=') != NULL;
+        if (keyed == (i < count)) status = try_text(s, list[i % count], err);
+    }
     omni_plan_list_free(list, count);
     for (size_t i = 0; i < 2 && !status; i++) status = try_text(s, named[i], err);
     return status;
@@ -256,15 +315,24 @@ static omni_status try_mesh(search *s, const omni_plan_spec *like, size_t groups
     return try_named(s, &spec, err);
 }
 
-/* Stages in powers of two, until they get slower: more and more of them are ever further from the best. */
+/* Parts that a group's pass has at least: they keep so many stages busy. */
+static size_t parts_of(const search *s, size_t groups) {
+    return s->task.batch / groups;
+}
+
+/* Stages in powers of two, until they get slower: more and more of them are ever further from the best. Where there are
+ * parts for all of them, from the most on, which are the cheapest to price; and fewer and fewer are. */
 static omni_status try_stages(search *s, const omni_plan_spec *like, size_t groups, omni_error *err) {
     omni_status status = OMNI_OK;
     uint64_t before = UINT64_MAX;
-    for (size_t stages = 2; stages <= s->model->shape.layers && stages <= s->pes / groups && !status;
-         stages *= 2) {
+    size_t most = s->pes / groups < s->model->shape.layers ? s->pes / groups : s->model->shape.layers;
+    size_t sizes = 0;
+    while ((size_t)2 << sizes <= most) sizes++;
+    bool down = parts_of(s, groups) >= most;
+    for (size_t i = 0; i < sizes && !status; i++) {
         s->last_ps = 0; /* of what is not priced: go on */
-        status = try_mesh(s, like, groups, stages, err);
-        if (s->last_ps > s->best_ps && s->last_ps > before) return status;
+        status = try_mesh(s, like, groups, (size_t)2 << (down ? sizes - 1 - i : i), err);
+        if (s->last_ps > best_ps(s, false) && s->last_ps > before) return status;
         before = s->last_ps ? s->last_ps : before;
     }
     return status;
@@ -313,15 +381,19 @@ omni_status omni_search(const omni_array *array, const omni_model *model, size_t
                         const omni_plan_spec *plans, size_t plan_count, omni_status (*stop)(omni_error *),
                         omni_candidate **out, size_t *count, omni_error *err) {
     search s = {.array = array, .model = model, .pes = pes, .task = task, .stop = stop};
-    s.best_ps = UINT64_MAX;
+    machine m;
+    machine_set(&m, array);
+    s.memory = m.memory_bytes;
+    s.best_ps[0] = s.best_ps[1] = UINT64_MAX;
     s.given = plans != NULL;
     omni_status status = s.given ? OMNI_OK : search_all(&s, err);
     for (size_t i = 0; s.given && i < plan_count && !status; i++) status = try_spec(&s, &plans[i], err);
     if (!status && s.count == 0) status = omni_error_set(err, OMNI_BAD_INPUT, "%s", s.skipped.text);
     sort(&s);
     if (!s.given) drop_twins(&s);
-    if (!status && !s.given) status = trace(&s, err);
     mark_front(&s);
+    if (!s.given) drop_slow(&s);
+    if (!status && !s.given) status = trace(&s, err);
     *out = status ? NULL : s.found;
     *count = status ? 0 : s.count;
     if (status) omni_free(s.found);

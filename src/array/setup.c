@@ -87,6 +87,31 @@ static bool find_parts(walk *w, group_class *k) {
     return true;
 }
 
+enum { MOST_KINDS = 64 };
+
+/* Parts of no more kinds than that, the newest first, are compared: further back nobody looks. */
+static bool find_alike(const walk *w, group_class *k) {
+    const omni_part *kind[MOST_KINDS];
+    size_t kinds = 0, narrow = SIZE_MAX, widest = 0;
+    k->alike = omni_alloc_array(k->parts + 1, sizeof *k->alike);
+    for (size_t s = 0; s < w->plan->mesh.stages; s++) {
+        narrow = k->cell[s].p < narrow ? k->cell[s].p : narrow;
+        widest = k->cell[s].p > widest ? k->cell[s].p : widest; /* by one */
+    }
+    for (size_t m = 0; k->alike && m < k->parts; m++) {
+        size_t back = 0, most = kinds < MOST_KINDS ? kinds : MOST_KINDS;
+        const omni_part *like = NULL;
+        for (; back < most && !like; back++) {
+            like = kind[(kinds - 1 - back) % MOST_KINDS];
+            if (!parts_alike(w, like, &k->part[m], narrow) || !parts_alike(w, like, &k->part[m], widest))
+                like = NULL;
+        }
+        if (!like) like = kind[kinds++ % MOST_KINDS] = &k->part[m];
+        k->alike[m] = (size_t)(like - k->part);
+    }
+    return k->alike != NULL;
+}
+
 /* --- cells and tracks ------------------------------------------------------------------------- */
 
 static bool add_cells(walk *w, group_class *k) {
@@ -144,8 +169,9 @@ bool walk_open(walk *w) {
     w->goes_round = keeps_tokens(w->plan);
     if (!w->twin || !find_classes(w)) return false;
     for (size_t g = 0; g < w->classes; g++)
-        if (!find_parts(w, &w->class[g]) || !add_cells(w, &w->class[g])) return false;
-    return add_tracks(w) && add_leaves(w) && rhythm_open(w);
+        if (!find_parts(w, &w->class[g]) || !add_cells(w, &w->class[g]) || !find_alike(w, &w->class[g]))
+            return false;
+    return add_tracks(w) && add_leaves(w) && rhythm_open(w) && recall_open(w);
 }
 
 static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
@@ -156,10 +182,12 @@ static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
 }
 
 void walk_close(walk *w) {
+    recall_close(w);
     for (size_t g = 0; g < w->classes; g++) {
         for (size_t s = 0; w->class[g].cell && s < w->plan->mesh.stages; s++)
             close_cell(w->plan, s, &w->class[g].cell[s]);
         omni_free(w->class[g].cell);
+        omni_free(w->class[g].alike);
         free(w->class[g].part);
     }
     for (size_t t = 0; w->track && t < w->tracks; t++) omni_free(w->track[t].free);
@@ -167,26 +195,32 @@ void walk_close(walk *w) {
     omni_free(w->class);
     omni_free(w->twin);
     omni_free(w->leaf);
+    omni_free(w->quiet);
     omni_free(w->beats);
     omni_free(w->score);
     free(w->chain);
 }
 
-omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, uint64_t limit_ps,
-                       bool traced, omni_price *out, omni_error *err) {
+const price_limit no_limit = {UINT64_MAX, UINT64_MAX};
+
+omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, price_limit limit,
+                       bool traced, omni_price *out, bool *left, omni_error *err) {
+    *left = false;
     if (array->host) return omni_price_rates(array->host, plan, pass, out, err);
-    walk w = {.plan = plan, .pass = pass, .out = out, .limit = limit_ps, .traced = traced};
+    walk w = {.plan = plan, .pass = pass, .out = out, .limit = limit, .traced = traced};
     *out = (omni_price){0};
     machine_set(&w.m, array);
     omni_status status =
         walk_open(&w) ? OMNI_OK
                       : omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'", plan->spec.name);
     if (!status) status = walk_run(&w, err);
+    *left = w.left;
     walk_close(&w);
     return status;
 }
 
 omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
                             omni_error *err) {
-    return price_pass(array, plan, pass, UINT64_MAX, true, out, err);
+    bool left;
+    return price_pass(array, plan, pass, no_limit, true, out, &left, err);
 }

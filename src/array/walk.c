@@ -15,29 +15,32 @@ moment later(moment a, moment b) {
 /* With jitter every rank has links of its own: a chain that would be longer is given up, and no path is known. */
 enum { UNEVEN_LINKS = 1 << 23 };
 
-/* Moments know what they were reached through, so that the critical path can be walked back from the last. */
-moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind) {
-    if (ps == 0) return from;
-    moment to = {sat_add(from.ps, ps), 0};
-    if (to.ps > w->latest) w->latest = to.ps;
-    if (!w->traced) return to;
+uint32_t walk_link(walk *w, link l) {
     if (w->links == w->capacity) {
         size_t wanted = w->capacity ? 2 * w->capacity : 4096;
         if (wanted > UNEVEN_LINKS && w->m.faults->jitter_ppm) {
             w->traced = false;
-            return to;
+            return 0;
         }
         link *more = wanted < UINT32_MAX ? realloc(w->chain, wanted * sizeof *more) : NULL;
         if (!more) {
             w->out_of_memory = true;
-            return to;
+            return 0;
         }
         w->chain = more;
         w->capacity = wanted;
         if (w->links == 0) w->links = 1; /* 0: the beginning */
     }
-    w->chain[w->links] = (link){ps, from.why, (uint32_t)(s - w->plan->step), kind};
-    to.why = (uint32_t)w->links++;
+    w->chain[w->links] = l;
+    return (uint32_t)w->links++;
+}
+
+/* Moments know what they were reached through, so that the critical path can be walked back from the last. */
+moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind) {
+    if (ps == 0) return from;
+    moment to = {sat_add(from.ps, ps), 0};
+    if (to.ps > w->latest) w->latest = to.ps;
+    if (w->traced) to.why = walk_link(w, (link){ps, from.why, (uint32_t)(s - w->plan->step), (int)kind});
     return to;
 }
 
@@ -143,44 +146,50 @@ static void walk_step(walk *w, const omni_step *s, size_t wave, omni_range class
     } else {
         for (size_t g = classes.start; g < classes.start + classes.count; g++) {
             group_class *k = &w->class[g];
-            if (part_in(k, s->stage, wave))
-                (omni_step_is_message(s) ? message_walk : compute_walk)(w, s, &k->cell[s->stage], k->count);
+            const omni_part *part = part_in(k, s->stage, wave);
+            if (!part) continue;
+            if (!costs_set(w, s->stage, &k->cell[s->stage], part)) w->out_of_memory = true;
+            if (w->out_of_memory) return;
+            (omni_step_is_message(s) ? message_walk : compute_walk)(w, s, &k->cell[s->stage], k->count);
         }
     }
 }
 
+/* So far, and more only is spent. */
+static bool is_beyond(const walk *w) {
+    return w->latest > w->limit.ps && walk_energy(w, w->latest) > w->limit.pj;
+}
+
 void walk_steps(walk *w, omni_range steps, size_t wave, omni_range classes) {
-    for (size_t i = steps.start; i < steps.start + steps.count && w->latest <= w->limit; i++)
+    w->left = w->left || is_beyond(w);
+    for (size_t i = steps.start; i < steps.start + steps.count && !w->left; i++)
         walk_step(w, &w->plan->step[i], wave, classes);
+}
+
+void walk_block(walk *w, size_t stage, size_t wave, omni_range classes) {
+    omni_range quiet = w->quiet[stage];
+    const beats *b = &w->beats[stage];
+    size_t behind = b->start + b->each * b->count;
+    walk_steps(w, (omni_range){quiet.start, b->start - quiet.start}, wave, classes);
+    rhythm_walk(w, stage, wave, classes);
+    walk_steps(w, (omni_range){behind, quiet.start + quiet.count - behind}, wave, classes);
 }
 
 /* Classes that share nothing need not be walked together. */
 static void walk_stage(walk *w, size_t stage, size_t wave) {
-    omni_range block = w->plan->block[stage], all = {0, w->classes};
-    const beats *b = &w->beats[stage];
-    size_t behind = b->start + b->each * b->count;
-    walk_steps(w, (omni_range){block.start, b->start - block.start}, wave, all);
-    if (w->shared) rhythm_walk(w, stage, wave, all);
-    for (size_t g = 0; g < w->classes && !w->shared; g++) rhythm_walk(w, stage, wave, (omni_range){g, 1});
+    omni_range block = w->plan->block[stage], quiet = w->quiet[stage], all = {0, w->classes};
+    size_t behind = quiet.start + quiet.count;
+    walk_steps(w, (omni_range){block.start, quiet.start - block.start}, wave, all);
+    if (w->shared) recall_walk(w, stage, wave, all);
+    for (size_t g = 0; g < w->classes && !w->shared; g++) recall_walk(w, stage, wave, (omni_range){g, 1});
     walk_steps(w, (omni_range){behind, block.start + block.count - behind}, wave, all);
-}
-
-static bool set_costs(walk *w, size_t stage, size_t wave) {
-    for (size_t g = 0; g < w->classes; g++) {
-        const omni_part *part = part_in(&w->class[g], stage, wave);
-        if (part && !costs_set(w, stage, &w->class[g].cell[stage], part)) return false;
-    }
-    return true;
 }
 
 static bool walk_wave(walk *w, size_t wave) {
     const omni_plan *plan = w->plan;
     size_t stages = plan->mesh.stages;
     w->wave = wave;
-    for (size_t s = 0; s < stages; s++) {
-        if (!set_costs(w, s, wave)) return false;
-        walk_stage(w, s, wave);
-    }
+    for (size_t s = 0; s < stages; s++) walk_stage(w, s, wave);
     for (size_t s = 0; s + 1 < stages; s++)
         for (size_t g = 0; g < w->classes; g++) {
             const omni_part *part = part_in(&w->class[g], s, wave);
@@ -216,6 +225,11 @@ static int larger_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+static void add_rows(walk *w, uint32_t step, omni_price_kind kind, uint64_t ps) {
+    w->out->kind[kind] += ps;
+    add_row(w->out, op_name(&w->plan->step[step]), kind, ps);
+}
+
 /* From the last moment back to the beginning. Most links follow one of the same step. */
 static void walk_back(walk *w, moment end) {
     omni_price *out = w->out;
@@ -224,13 +238,18 @@ static void walk_back(walk *w, moment end) {
         const link *l = &w->chain[at];
         uint64_t ps = 0;
         uint32_t step = l->step;
-        omni_price_kind kind = l->kind;
+        int kind = l->kind;
+        if (kind == LINK_PATH) {
+            at = l->before;
+            for (const path_step *p = &w->path[step]; w->paths && p->ps; p++)
+                add_rows(w, p->step, (omni_price_kind)p->kind, p->ps);
+            continue;
+        }
         for (; at && l->step == step && l->kind == kind; l = &w->chain[at]) {
             ps += l->ps;
             at = l->before;
         }
-        out->kind[kind] += ps;
-        add_row(out, op_name(&w->plan->step[step]), kind, ps);
+        add_rows(w, step, (omni_price_kind)kind, ps);
     }
     qsort(out->row, out->rows, sizeof *out->row, larger_first);
 }
@@ -239,22 +258,32 @@ static uint64_t clamp(wide x) {
     return x > UINT64_MAX ? UINT64_MAX : (uint64_t)x;
 }
 
+/* A network of links is busy with bytes. */
+static uint64_t link_bytes(const walk *w) {
+    return w->m.network == OMNI_NETWORK_BUS ? 0 : clamp(w->busy);
+}
+
 static void sum_up(walk *w) {
     omni_price *out = w->out;
-    const omni_counters *c = &out->moved;
     wide whole = (wide)out->ps * w->plan->mesh.used;
     bool linked = w->m.network != OMNI_NETWORK_BUS;
-    if (linked) out->link_bytes = clamp(w->busy);
+    out->link_bytes = link_bytes(w);
     if (whole) {
         out->busy_ppm = linked ? linked_busy_ppm(w) : clamp(w->busy / (whole / 1000000 + 1));
         out->computing_ppm = clamp(w->computing / (whole / 1000000 + 1));
     }
+    out->energy_pj = walk_energy(w, out->ps);
+}
+
+uint64_t walk_energy(const walk *w, uint64_t ps) {
+    const omni_price *out = w->out;
+    const omni_counters *c = &out->moved;
     wide fj = (wide)out->macs * w->m.mac_fj + (wide)out->ops * w->m.op_fj +
               (wide)out->memory_bytes * w->m.memory_fj + (wide)c->tree_bytes * w->m.tree_fj +
               (wide)sat_add(c->broadcast_bytes, c->addressed_bytes) * w->m.bus_fj +
-              (wide)out->link_bytes * w->m.link_fj + (wide)c->host_bytes * w->m.host_fj;
-    wide idle = (wide)sat_mul(w->plan->mesh.pes, w->m.idle_fw) * out->ps / 1000; /* fJ/ns x ps */
-    out->energy_pj = clamp((fj + idle) / 1000);
+              (wide)link_bytes(w) * w->m.link_fj + (wide)c->host_bytes * w->m.host_fj;
+    wide idle = (wide)sat_mul(w->plan->mesh.pes, w->m.idle_fw) * ps / 1000; /* fJ/ns x ps */
+    return clamp((fj + idle) / 1000);
 }
 
 static moment last_moment(const walk *w) {
@@ -269,11 +298,12 @@ omni_status walk_run(walk *w, omni_error *err) {
     size_t most = 0;
     for (size_t g = 0; g < w->classes; g++) most = w->class[g].parts > most ? w->class[g].parts : most;
     bool ok = true;
-    for (size_t wave = 0; ok && most && wave < most + w->plan->mesh.stages - 1; wave++)
+    for (size_t wave = 0; ok && most && !w->left && wave < most + w->plan->mesh.stages - 1; wave++)
         ok = walk_wave(w, wave);
     if (!ok) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'", w->plan->spec.name);
-    if (w->latest > w->limit) { /* left before its end */
+    if (w->left) { /* before its end */
         w->out->ps = w->latest;
+        w->out->energy_pj = walk_energy(w, w->latest);
         return OMNI_OK;
     }
     walk_back(w, last_moment(w));

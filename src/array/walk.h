@@ -40,8 +40,16 @@ typedef struct moment {
 typedef struct link {
     uint64_t ps; /* spent in this step ... */
     uint32_t before, step;
-    omni_price_kind kind; /* ... so */
+    int kind; /* ... so: an omni_price_kind, or LINK_PATH */
 } link;
+
+/* A link that stands for several: `step` is where they begin in walk.path, up to one of no time. */
+enum { LINK_PATH = OMNI_PRICE_KINDS };
+typedef struct path_step {
+    uint64_t ps;
+    uint32_t step;
+    int kind;
+} path_step;
 
 enum { CUT_TREE = OMNI_CUTS }; /* as a level of the tree left it */
 
@@ -77,6 +85,7 @@ typedef struct cell {
 typedef struct group_class {
     size_t first, count; /* groups */
     omni_part *part;
+    size_t *alike; /* [parts] the first one with the same costs, or itself */
     size_t parts;
     cell *cell;  /* [stages] */
     size_t pace; /* scratch of streams */
@@ -102,11 +111,12 @@ typedef struct walk {
     group_class *class;
     size_t tracks;
     track *track;
-    uint32_t *twin; /* [steps] the first step that does exactly the same in its stage */
-    beats *beats;   /* [stages] */
-    bool shared;    /* pieces of the bus: classes wait for each other */
-    size_t wave;    /* that is walked */
-    moment host;    /* the host port is free again */
+    uint32_t *twin;    /* [steps] the first step that does exactly the same in its stage */
+    omni_range *quiet; /* [stages] the steps of its block that only its own ranks take part in, in a row */
+    beats *beats;      /* [stages] of those */
+    bool shared;       /* pieces of the bus: classes wait for each other */
+    size_t wave;       /* that is walked */
+    moment host;       /* the host port is free again */
     link *chain;
     size_t links, capacity;
     omni_price *out;
@@ -114,15 +124,24 @@ typedef struct walk {
     leaf *leaf;           /* [runs of the largest cell + 1] scratch of trees */
     uint64_t *score;      /* [2 x score_size] scratch of rhythm.c */
     size_t score_size;
-    bool goes_round;        /* keys and values by tokens: a sequence's number decides whose they are */
-    bool traced;            /* links are kept */
-    uint64_t latest, limit; /* the furthest clock; beyond the limit the walk is left */
+    struct recall **recall; /* recall.c: [classes x stages]; NULL: no stage has a second wave */
+    size_t *like;           /* likewise: the first stage that does the same, whose recall it shares */
+    uint64_t *key;          /* [classes + score_size] its scratch */
+    moment *begin;          /* [score_size] likewise */
+    path_step *path;
+    size_t paths, path_capacity;
+    bool goes_round; /* keys and values by tokens: a sequence's number decides whose they are */
+    bool traced;     /* links are kept */
+    uint64_t latest; /* the furthest clock */
+    price_limit limit;
+    bool left; /* beyond it: what there is of a price is of no use */
     bool out_of_memory;
 } walk;
 
 /* --- walk.c ----------------------------------------------------------------------------------- */
 
-moment later(moment a, moment b); /* the first, if they are the same */
+uint32_t walk_link(walk *w, link l); /* its number, from 1 on */
+moment later(moment a, moment b);    /* the first, if they are the same */
 /* `ps` more in a step, from a moment on. */
 moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_kind kind);
 moment cell_clock(const cell *c, size_t run);
@@ -142,8 +161,11 @@ void count_up_the_tree(walk *w, const struct tree_job *t, uint64_t busy_ps, uint
 const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s);
 const omni_part *part_in(const group_class *g, size_t stage, size_t wave);
 
+uint64_t walk_energy(const walk *w, uint64_t ps); /* pJ of what is counted so far, if it takes so long */
 /* Steps [steps.start, ..) of the plan, of some of the classes. */
 void walk_steps(walk *w, omni_range steps, size_t wave, omni_range classes);
+/* The quiet steps of a stage. */
+void walk_block(walk *w, size_t stage, size_t wave, omni_range classes);
 
 /* --- rhythm.c --------------------------------------------------------------------------------- */
 
@@ -151,8 +173,19 @@ bool rhythm_open(walk *w); /* finds the beats, when all else is open. False: no 
 /* The beats of a stage in a wave. */
 void rhythm_walk(walk *w, size_t stage, size_t wave, omni_range classes);
 
+/* --- recall.c --------------------------------------------------------------------------------- */
+
+bool recall_open(walk *w); /* when all else is open. False: no memory */
+void recall_close(walk *w);
+/* walk_block, or what it came to before. */
+void recall_walk(walk *w, size_t stage, size_t wave, omni_range classes);
+
 /* --- cost.c: the costs of a block, for one part ----------------------------------------------- */
 
+/* They do the same, be it in another layer or stage. */
+bool steps_alike(const omni_plan *plan, const omni_step *a, const omni_step *b);
+/* In a stage of p ranks the two cost the same. */
+bool parts_alike(const walk *w, const omni_part *a, const omni_part *b, size_t p);
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part); /* false: no memory */
 uint32_t *twins_find(const omni_plan *plan);                           /* [steps]; NULL: no memory */
 
