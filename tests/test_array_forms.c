@@ -250,6 +250,57 @@ Test(array_forms, a_change_of_plans) {
     omni_model_free(m);
 }
 
+/* Weights, layers and sequences that are alike are walked once: it comes to what all messages do. */
+Test(array_forms, a_change_is_the_sum_of_its_messages) {
+    static const char *const plans[] = {"single",
+                                        "megatron",
+                                        "alternate",
+                                        "workflow2",
+                                        "replica",
+                                        "pipeline",
+                                        "attn=subheads",
+                                        "megatron:stages=2",
+                                        "workflow2:groups=2",
+                                        "attn=tokens:groups=3:stages=2"};
+    static const char *const files[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny"};
+    const size_t length[] = {9, 9, 9, 4, 16}, sequences = 5;
+    omni_array *a = array_load("seed-64pe");
+    machine figures;
+    machine_set(&figures, a);
+    for (size_t i = 0; i < 2 * 3 * 10 * 10; i++) {
+        omni_model *m = array_model(files[i % 2]);
+        size_t pes = (const size_t[]){3, 8, 13}[i / 2 % 3];
+        omni_plan *from = array_plan(m, plans[i / 6 % 10], pes), *to = array_plan(m, plans[i / 60], pes);
+        for (int weights = 0; weights < 2 && from && to; weights++) {
+            omni_switch it = omni_switch_begin(from, to, length, sequences, weights);
+            uint64_t messages = 0, ps = 0, bytes = 0;
+            for (omni_switch_message msg; omni_switch_next(&it, &msg);) {
+                if (msg.readers == 0) continue;
+                uint64_t one = msg.kv ? 8 * msg.keys.tokens * msg.keys.heads.count * msg.keys.dims.count
+                                      : msg.rows * msg.region.in.count *
+                                            (msg.kind == OMNI_PIECE_MATRIX ? omni_dtype_bytes(m->dtype) : 4);
+                messages++;
+                bytes += one;
+                ps += bus_ps(&figures, one, from->mesh.used);
+            }
+            if (messages) ps += bus_cut_ps(&figures);
+            omni_price got;
+            omni_error err = {0};
+            cr_assert_eq(omni_price_change(a, from, to, length, sequences, weights, NULL, &got, &err),
+                         OMNI_OK);
+            cr_expect(got.ps == ps && got.grants == messages &&
+                          got.moved.broadcast_bytes + got.moved.addressed_bytes == bytes,
+                      "%s to %s, %zu PEs, weights %d: ps %llu %llu, messages %llu %llu", from->spec.name,
+                      to->spec.name, pes, weights, (unsigned long long)got.ps, (unsigned long long)ps,
+                      (unsigned long long)got.grants, (unsigned long long)messages);
+        }
+        omni_plan_free(from);
+        omni_plan_free(to);
+        omni_model_free(m);
+    }
+    omni_array_free(a);
+}
+
 /* compute = max(flops / rate, bytes / bandwidth): one PE, no messages but the host's. */
 Test(array_forms, compute_is_a_roofline) {
     setup t = set_up(MHA, round_array("bus"), "single", 1);

@@ -69,6 +69,76 @@ Test(array_search, what_is_pruned_is_hardly_missed) {
     omni_model_free(m);
 }
 
+/* What is tried in any case, priced to the end: nothing of it is missing that would be on the front. */
+Test(array_search, the_front_is_whole) {
+    static const char *const arrays[] = {"seed-64pe", "narrow-bus", "segmented-256pe", "gddr6-pim"};
+    static const omni_task tasks[] = {{1, 16, 8}, {8, 16, 8}, {4, 1, 40}, {2, 100, 1}};
+    static const size_t pes[] = {4, 16};
+    omni_model *m = array_model("configs/demo/llama");
+    char **list;
+    size_t plans;
+    omni_error err = {0};
+    cr_assert_eq(omni_plan_list("all", &list, &plans, &err), OMNI_OK);
+    for (size_t i = 0; i < COUNT(arrays) * COUNT(tasks) * COUNT(pes); i++) {
+        omni_array *a = array_load(arrays[i / COUNT(tasks) / COUNT(pes)]);
+        omni_task task = tasks[i / COUNT(pes) % COUNT(tasks)];
+        size_t n = pes[i % COUNT(pes)], count;
+        omni_candidate *found;
+        cr_assert_eq(omni_search(a, m, n, task, NULL, 0, NULL, &found, &count, &err), OMNI_OK, "%s",
+                     err.text);
+        for (size_t k = 0; k < plans; k++) {
+            omni_plan *plan = array_plan(m, list[k], n);
+            omni_estimate e = plan ? estimate(a, plan, task) : (omni_estimate){0};
+            bool covered = !e.fits;
+            for (size_t f = 0; f < count && !covered; f++) {
+                const omni_estimate *b = &found[f].estimate;
+                covered = found[f].front && b->ps <= e.ps && b->energy_pj <= e.energy_pj &&
+                          b->need.all_bytes <= e.need.all_bytes;
+            }
+            cr_expect(covered, "%s, %zu PEs, %zu x %zu: %s is on no front", omni_array_name(a), n, task.batch,
+                      task.prompt, list[k]);
+            omni_plan_free(plan);
+        }
+        omni_free(found);
+        omni_array_free(a);
+    }
+    omni_plan_list_free(list, plans);
+    omni_model_free(m);
+}
+
+/* Two plans cost what their phases and the change do, and need no less memory than either. */
+Test(array_search, two_plans_are_joined) {
+    static const char *const arrays[] = {"seed-64pe", "narrow-bus", "wide-bus", "segmented-256pe"};
+    static const omni_task tasks[] = {{1, 100, 40}, {8, 64, 8}, {2, 16, 100}};
+    omni_model *m = array_model("configs/demo/llama");
+    omni_error err = {0};
+    size_t priced = 0;
+    for (size_t i = 0; i < COUNT(arrays) * COUNT(tasks); i++) {
+        omni_array *a = array_load(arrays[i / COUNT(tasks)]);
+        omni_task task = tasks[i % COUNT(tasks)];
+        omni_candidate *found;
+        omni_pair pair;
+        size_t count;
+        cr_assert_eq(omni_search(a, m, 16, task, NULL, 0, NULL, &found, &count, &err), OMNI_OK);
+        cr_assert_eq(omni_search_pair(a, m, 16, task, found, count, NULL, &pair, &err), OMNI_OK);
+        priced += pair.priced;
+        for (size_t k = 0; k < OMNI_PAIR_WAYS && pair.priced; k++) {
+            const omni_pair_way *w = &pair.way[k];
+            const omni_estimate *p = &pair.prefill->estimate, *q = &pair.decode->estimate;
+            cr_expect_eq(w->ps, p->prefill.ps + w->change.ps + (task.gen - 1) * q->decode.ps);
+            cr_expect_geq(w->need.all_bytes, p->need.all_bytes);
+            cr_expect_geq(w->need.all_bytes, q->need.all_bytes);
+            cr_expect(!pair.wins || k != pair.best || (w->fits && w->ps < found[0].estimate.ps));
+        }
+        if (pair.priced)
+            cr_expect_leq(pair.way[OMNI_PAIR_RESIDENT].change.ps, pair.way[OMNI_PAIR_MOVED].change.ps);
+        omni_free(found);
+        omni_array_free(a);
+    }
+    cr_expect_gt(priced, 0);
+    omni_model_free(m);
+}
+
 Test(array_search, a_generation_is_its_passes) {
     omni_model *m = array_model("tests/golden/llama-tiny-gqa");
     omni_array *a = array_load("seed-64pe");

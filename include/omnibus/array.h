@@ -155,6 +155,10 @@ typedef struct omni_need {
 omni_status omni_price_memory(const omni_plan *plan, omni_extent pass, size_t more, omni_need *out,
                               omni_error *err);
 
+/* The most that a PE must hold where one plan follows another, of so many layers; resident: with the weights of both. Put
+ * together from the most of each, so maybe more than any PE needs. */
+omni_need omni_need_both(const omni_need *from, const omni_need *to, size_t layers, bool resident);
+
 /* --- a whole generation ----------------------------------------------------------------------- */
 
 /* A batch of sequences of equal length. An encoder's has gen 1: one pass. */
@@ -198,11 +202,43 @@ enum {
  *   3. the fastest few of 1 and 2, and of each attn=, with groups, or stages: powers of two, up to the batch, the
  *      layers, the PEs
  *   4. the methods of the fastest so far with both
- * `pes` are ranks: PEs that live. In a search, what is more than 2 times slower than the best is left out, and so is what costs exactly the
- * same as a plan before it. What cannot be built is left out; OMNI_BAD_INPUT with the first reason when
- * nothing can. *out: omni_free. stop: asked now and then, OMNI_OK goes on; may be NULL. */
+ * `pes` are ranks: PEs that live. In a search, what is more than 2 times slower than the best is left out, unless it is on the
+ * Pareto front of all that is tried, and so is what costs exactly the same as a plan before it. What cannot be built is
+ * left out; OMNI_BAD_INPUT with the first reason when nothing can. *out: omni_free. stop: asked now and then, OMNI_OK goes
+ * on; may be NULL. */
 omni_status omni_search(const omni_array *array, const omni_model *model, size_t pes, omni_task task,
                         const omni_plan_spec *plans, size_t plan_count, omni_status (*stop)(omni_error *),
                         omni_candidate **out, size_t *count, omni_error *err);
+
+/* Of a search's candidates that fit: the fastest to the first token, and with the fastest decode step. */
+const omni_candidate *omni_search_first(const omni_candidate *found, size_t count);
+const omni_candidate *omni_search_decode(const omni_candidate *found, size_t count);
+
+/* Those two as one: prefill by the first, then a change, then decode by the second. */
+typedef enum omni_pair_kind {
+    OMNI_PAIR_MOVED,    /* weights move, too */
+    OMNI_PAIR_RESIDENT, /* PEs hold those of both */
+    OMNI_PAIR_WAYS
+} omni_pair_kind;
+typedef struct omni_pair_way {
+    omni_price change;
+    uint64_t ps, energy_pj; /* prefill + change + decode steps */
+    omni_need need;
+    bool fits;
+} omni_pair_way;
+typedef struct omni_pair {
+    const omni_candidate *prefill, *decode; /* of those given */
+    /* Else nothing below is there: they are one plan, or cannot win; or what their change costs is not known: on this host,
+     * of streamed weights, of too many PEs. */
+    bool priced;
+    omni_pair_way way[OMNI_PAIR_WAYS];
+    omni_pair_kind best; /* of the two */
+    bool wins;           /* it fits, and is faster than the first candidate */
+} omni_pair;
+enum { OMNI_PAIR_PES = 4096 };
+/* found: of omni_search for the same task. */
+omni_status omni_search_pair(const omni_array *array, const omni_model *model, size_t pes, omni_task task,
+                             const omni_candidate *found, size_t count, omni_status (*stop)(omni_error *),
+                             omni_pair *out, omni_error *err);
 
 #endif

@@ -422,7 +422,7 @@ typedef struct omni_switch {
     size_t sequences;
     bool weights;               /* move them, too */
     size_t at, sub, index, row; /* how far it is */
-    size_t readers, reader;     /* of the region at hand */
+    size_t readers, reader;     /* of the region at hand; the last that was found */
 } omni_switch;
 
 typedef struct omni_switch_message {
@@ -434,7 +434,7 @@ typedef struct omni_switch_message {
     size_t layer, sequence;
     omni_kv_region keys; /* likewise the owner's */
     size_t owner;
-    size_t readers, reader; /* ranks that need it; the last of them */
+    size_t readers, reader; /* ranks that need it: none, one, which it is, or 2: several */
 } omni_switch_message;
 omni_switch omni_switch_begin(const omni_plan *from, const omni_plan *to, const size_t *length,
                               size_t sequences, bool weights);

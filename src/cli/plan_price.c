@@ -113,19 +113,9 @@ static void draw_table(const pricing *k, const outcome *o, const omni_candidate 
     omni_table_free(t);
 }
 
-static const omni_candidate *least(const omni_candidate *found, size_t count, bool decode) {
-    const omni_candidate *best = &found[0];
-    for (size_t i = 1; i < count; i++) {
-        const omni_estimate *a = &found[i].estimate, *b = &best->estimate;
-        if (a->fits && (decode ? a->decode.ps < b->decode.ps : a->prefill.ps < b->prefill.ps))
-            best = &found[i];
-    }
-    return best;
-}
-
 static void draw_winners(const pricing *k, const outcome *o, const omni_candidate *found, size_t count) {
     char text[32], total[32];
-    const omni_candidate *first = least(found, count, false), *step = least(found, count, true);
+    const omni_candidate *first = omni_search_first(found, count), *step = omni_search_decode(found, count);
     const omni_estimate *a = &found[0].estimate, *b = &found[1].estimate;
     omni_text_add(k->page, "fastest      %s: %s\n", found[0].spec.name, price_time(text, a->ps));
     if (first != found)
@@ -239,9 +229,7 @@ static omni_status show_prices(pricing *k, outcome *o, const omni_candidate *fou
                                omni_error *err) {
     json_t *joined = NULL, *healthy = NULL;
     omni_status status = draw_task(k, o, found, count, &healthy, err);
-    if (!status)
-        status = joined_price(k, o, least(found, count, false), least(found, count, true),
-                              found[0].estimate.ps, &joined, err);
+    if (!status) status = joined_price(k, o, found, count, &joined, err);
     add_json(k, o, found, count, joined, healthy);
     omni_free(k->healthy);
     k->healthy = NULL;

@@ -72,8 +72,8 @@ void faults_cells(const pricing *k, omni_table *t, const omni_candidate *found, 
 void faults_set_json(const pricing *k, json_t **object, const omni_candidate *found, size_t i);
 
 /* plan_joined.c: the fastest prefill and the fastest decode step as two plans, with what the change costs: onto the
- * page, and as JSON (null: they are one plan's, cannot win, or are of more than 256 PEs). */
-omni_status joined_price(pricing *k, const outcome *o, const omni_candidate *prefill,
-                         const omni_candidate *decode, uint64_t best_ps, json_t **out, omni_error *err);
+ * page, and as JSON (null: they are one plan's, cannot win, or what the change costs is not known). */
+omni_status joined_price(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
+                         json_t **out, omni_error *err);
 
 #endif

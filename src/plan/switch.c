@@ -166,13 +166,17 @@ bool omni_switch_takes(const omni_switch *it, const omni_switch_message *m, size
     return omni_region_rows(&both) && !region_within(&need, &has);
 }
 
-static void find_readers(const omni_switch *it, omni_switch_message *m) {
+/* Two are several. Neighbouring owners tend to have the same readers: looked for from the last one on. */
+static void find_readers(omni_switch *it, omni_switch_message *m) {
+    size_t used = it->to->mesh.used;
     m->readers = 0;
-    for (size_t r = 0; r < it->to->mesh.used; r++) {
+    for (size_t k = 0; k < used && m->readers < 2; k++) {
+        size_t r = it->reader + k < used ? it->reader + k : it->reader + k - used;
         if (!omni_switch_takes(it, m, r)) continue;
         m->readers++;
         m->reader = r;
     }
+    if (m->readers) it->reader = m->reader;
 }
 
 /* The region that the index-th rank of the owners sends: what none before it has. */
@@ -193,7 +197,6 @@ static void find_readers_once(omni_switch *it, omni_switch_message *m) {
     if (it->row == 0) {
         find_readers(it, m);
         it->readers = m->readers;
-        it->reader = m->reader;
     }
     m->readers = it->readers;
     m->reader = it->reader;
