@@ -94,8 +94,10 @@ omni_status price_arrays(const cli *c, omni_array ***out, size_t *count, omni_er
                               "no --array (expected a file, or a name in configs/arrays)");
     omni_status status = load_all(list, &l, err);
     if (!status) status = vary_all(c, &l, err);
-    if (!status && c->command == OMNI_CMD_RUN && l.count != 1)
-        status = omni_error_set(err, OMNI_BAD_INPUT, "--array, --set: %zu arrays (run takes one)", l.count);
+    bool one = c->command == OMNI_CMD_RUN || c->command == OMNI_CMD_BENCH;
+    if (!status && one && l.count != 1)
+        status = omni_error_set(err, OMNI_BAD_INPUT, "--array, --set: %zu arrays (%s takes one)", l.count,
+                                c->command == OMNI_CMD_RUN ? "run" : "bench");
     if (status) drop(&l);
     *out = l.at;
     *count = l.count;
@@ -194,17 +196,39 @@ json_t *price_need_json(const omni_need *n, bool fits) {
 
 /* --- choosing --------------------------------------------------------------------------------- */
 
-omni_status price_choose(const cli *c, const omni_array *array, size_t pes, omni_task task,
-                         omni_plan_spec *out, omni_error *err) {
+static void note_choice(const cli *c, const omni_array *array, const omni_candidate *best,
+                        const price_choice *choice, const omni_pair *pair) {
+    char total[32], one[32];
+    if (!choice->joined) {
+        cli_note(c, "plan auto: %s, the fastest of those tried on %s: %s%s", best->spec.name,
+                 omni_array_name(array), price_time(total, best->estimate.ps),
+                 best->estimate.fits ? "" : "; none fits into the memory of its PEs");
+        return;
+    }
+    cli_note(c, "plan auto: %s then %s%s, the fastest of those tried on %s: %s (as one plan %s: %s)",
+             choice->plan.name, choice->decode.name, choice->resident ? " (weights of both resident)" : "",
+             omni_array_name(array), price_time(total, pair->way[pair->best].ps), best->spec.name,
+             price_time(one, best->estimate.ps));
+}
+
+omni_status price_choose(const cli *c, const omni_array *array, size_t pes, omni_task task, bool may_join,
+                         price_choice *out, omni_error *err) {
     omni_candidate *found;
+    omni_pair pair = {0};
     size_t count;
-    char total[32];
     omni_status status = omni_search(array, c->model, pes, task, NULL, 0, cli_stopped, &found, &count, err);
+    *out = (price_choice){0};
     if (status) return status;
-    *out = found[0].spec;
-    cli_note(c, "plan auto: %s, the fastest of those tried on %s: %s%s", out->name, omni_array_name(array),
-             price_time(total, found[0].estimate.ps),
-             found[0].estimate.fits ? "" : "; none fits into the memory of its PEs");
+    if (may_join)
+        status = omni_search_pair(array, c->model, pes, task, found, count, cli_stopped, &pair, err);
+    out->plan = found[0].spec;
+    out->joined = pair.wins;
+    if (out->joined) {
+        out->plan = pair.prefill->spec;
+        out->decode = pair.decode->spec;
+        out->resident = pair.best == OMNI_PAIR_RESIDENT;
+    }
+    if (!status) note_choice(c, array, &found[0], out, &pair);
     omni_free(found);
-    return OMNI_OK;
+    return status;
 }

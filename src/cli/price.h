@@ -1,4 +1,4 @@
-/* price.h: what `plan --array` and `run --array` share: arrays as asked for, modelled times in reports. */
+/* price.h: what `plan --array`, `run --array` and `bench --array` share: arrays as asked for, modelled times in reports. */
 #ifndef OMNIBUS_CLI_PRICE_H
 #define OMNIBUS_CLI_PRICE_H
 
@@ -23,8 +23,13 @@ const char *price_loss(char buf[32], uint64_t ps, uint64_t healthy_ps);
 json_t *price_json(const omni_price *p, bool path);
 json_t *price_need_json(const omni_need *n, bool fits);
 
-/* The fastest plan for --plan auto, with a note on stderr. */
-omni_status price_choose(const cli *c, const omni_array *array, size_t pes, omni_task task,
-                         omni_plan_spec *out, omni_error *err);
+/* What --plan auto comes to: one plan, or one for each phase where these are faster. */
+typedef struct price_choice {
+    omni_plan_spec plan, decode; /* decode: where `joined` */
+    bool joined, resident;       /* resident: PEs hold the weights of both */
+} price_choice;
+/* The fastest that was tried, with a note on stderr. may_join: a second plan may decode. */
+omni_status price_choose(const cli *c, const omni_array *array, size_t pes, omni_task task, bool may_join,
+                         price_choice *out, omni_error *err);
 
 #endif

@@ -24,6 +24,7 @@ static omni_status parse_plans(run *r, omni_error *err) {
     if (status) return status;
     if (!later && omni_settings_flag(r->c->settings, OMNI_OPT_RESIDENT))
         return omni_error_set(err, OMNI_BAD_INPUT, "--resident without --decode-plan (expected both)");
+    r->resident = omni_settings_flag(r->c->settings, OMNI_OPT_RESIDENT);
     if (!later) return OMNI_OK;
     status = cli_schedules(later, &r->decode_plan, &r->schedules, err);
     if (!status && r->schedules > 1)
@@ -59,10 +60,9 @@ static omni_status parse(run *r, omni_error *err) {
     if (!status) status = encode_prepare(r, err);
     if (!status) status = modelled_open(r, err);
     if (!status) status = omni_plan_compile(r->c->model, &r->spec, r->pes, &r->plan, err);
-    if (!status) status = modelled_start(r, err);
     if (!status && r->decode_plan)
         status = cli_schedule_compile(r->c->model, r->decode_plan, r->pes, &r->later, err);
-    return status;
+    return status ? status : modelled_start(r, err);
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -92,7 +92,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .later = r->later,
                              .later_from = r->decode_plan ? r->decode_plan->from : NULL,
                              .laters = r->decode_plan ? r->decode_plan->count : 0,
-                             .resident = omni_settings_flag(c->settings, OMNI_OPT_RESIDENT),
+                             .resident = r->resident,
                              .compute = c->compute,
                              .topo = c->topo,
                              .fabric = cli_value(c, OMNI_OPT_FABRIC),
@@ -160,11 +160,12 @@ static omni_status prefill(run *r, omni_error *err) {
 
 static omni_status change_plan(run *r, omni_error *err) {
     uint64_t start = omni_clock_ns();
+    const omni_plan *before = r->now;
     size_t due = omni_engine_due(r->engine);
     omni_status status = omni_engine_switch(r->engine, due, err);
     r->now = due ? r->later[due - 1] : r->plan;
     r->transform_ns += omni_clock_ns() - start;
-    return status;
+    return status || r->now == before ? status : modelled_change(r, before, err);
 }
 
 static omni_status decode_step(run *r, size_t step, omni_error *err) {

@@ -46,10 +46,12 @@ typedef struct modelled {
     size_t *first; /* [count] positions at which the next pass begins */
     omni_price prefill;
     omni_price step;               /* the last decode step */
+    omni_price change;             /* the last change of plans */
+    uint64_t change_ps, change_pj; /* of all */
     uint64_t decode_ps, decode_pj; /* of all decode steps that were run */
     omni_array *healthy;           /* NULL: the array has no faults */
     uint64_t healthy_ps[2];        /* on it: the prefill, all decode steps */
-    omni_need need;                /* of the first plan */
+    omni_need need;                /* of all plans, one after the other */
     bool fits;
 } modelled;
 
@@ -62,6 +64,7 @@ typedef struct run {
     cli_schedule *decode_plan; /* [schedules], which is 1; NULL: as the plan */
     size_t schedules;
     const omni_plan **later; /* its plans */
+    bool resident;           /* PEs keep the weights of all plans */
     omni_engine *engine;
     size_t *counts;    /* [count] tokens of the next pass */
     int32_t *feed;     /* [tokens] ids of the next pass */
@@ -96,7 +99,9 @@ void encode_free(run *r);
 /* run_price.c: with --array; without, nothing is done. */
 omni_status modelled_open(run *r,
                           omni_error *err); /* reads the array, and chooses the plan for --plan auto */
-omni_status modelled_start(run *r, omni_error *err);              /* the first plan is compiled */
+omni_status modelled_start(run *r, omni_error *err); /* the plans are compiled */
+omni_status modelled_change(run *r, const omni_plan *from,
+                            omni_error *err);                     /* to r->now, between two passes */
 omni_status modelled_pass(run *r, bool prefill, omni_error *err); /* the pass of r->counts, under r->now */
 void modelled_json(const run *r, json_t **root);
 void modelled_draw(const run *r, omni_text *page);

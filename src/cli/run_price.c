@@ -1,7 +1,8 @@
 /* run_price.c: `run --array`: each pass that was run is priced on the modelled array, too, with the same
- * plan, positions and lengths. Modelled times stand beside wall times and are never added to them. What it
- * costs to change the plan is not modelled. --pes are the plan's ranks: on an array with dead PEs they are the first
- * so many that live; on one with any faults, the same ranks are priced without faults, too.
+ * plan, positions and lengths. Modelled times stand beside wall times and are never added to them. So is each
+ * change of plans; but not on this host, where what it takes is not predicted. --pes are the plan's ranks: on an array
+ * with dead PEs they are the first so many that live; on one with any faults, the same ranks are priced without faults,
+ * too.
  */
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +31,18 @@ static omni_status open_faults(run *r, omni_error *err) {
     return m->healthy ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
 }
 
+/* --plan auto: a plan, and another one to decode if that is faster and none is given. */
+static omni_status choose(run *r, omni_error *err) {
+    price_choice choice;
+    bool may_join = !r->decode_plan && !r->c->model->shape.encoder;
+    omni_status status = price_choose(r->c, r->modelled.array[0], r->pes, task_of(r), may_join, &choice, err);
+    if (status) return status;
+    r->spec = choice.plan;
+    if (!choice.joined) return OMNI_OK;
+    r->resident = choice.resident;
+    return cli_schedules(choice.decode.name, &r->decode_plan, &r->schedules, err);
+}
+
 omni_status modelled_open(run *r, omni_error *err) {
     bool automatic = strcmp(cli_value(r->c, OMNI_OPT_PLAN), "auto") == 0;
     modelled *m = &r->modelled;
@@ -41,7 +54,7 @@ omni_status modelled_open(run *r, omni_error *err) {
     }
     omni_status status = price_arrays(r->c, &m->array, &m->arrays, err);
     if (!status) status = open_faults(r, err);
-    if (!status && automatic) status = price_choose(r->c, m->array[0], r->pes, task_of(r), &r->spec, err);
+    if (!status && automatic) status = choose(r, err);
     m->first = status ? NULL : omni_alloc_array(r->prompts.count, sizeof *m->first);
     if (status || m->first) return status;
     return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", r->prompts.count);
@@ -60,7 +73,13 @@ omni_status modelled_start(run *r, omni_error *err) {
     omni_extent pass = pass_of(r, r->prompts.length);
     pass.marks = r->encoded.marks;
     pass.mark = r->encoded.mark;
-    omni_status status = omni_price_memory(r->plan, pass, r->gen ? r->gen - 1 : 0, &m->need, err);
+    size_t more = r->gen ? r->gen - 1 : 0;
+    omni_status status = omni_price_memory(r->plan, pass, more, &m->need, err);
+    for (size_t i = 0; r->decode_plan && i < r->decode_plan->count && !status; i++) {
+        omni_need next; /* as if it had the prompts' pass, too: no less than it needs */
+        status = omni_price_memory(r->later[i], pass, more, &next, err);
+        m->need = omni_need_both(&m->need, &next, r->c->model->shape.layers, r->resident);
+    }
     m->fits = (double)m->need.all_bytes <= omni_array_get(m->array[0], "pe.memory_mib") * 1048576;
     return status;
 }
@@ -87,6 +106,16 @@ omni_status modelled_pass(run *r, bool prefill, omni_error *err) {
     return status;
 }
 
+omni_status modelled_change(run *r, const omni_plan *from, omni_error *err) {
+    modelled *m = &r->modelled;
+    if (!m->array || omni_array_is_host(m->array[0])) return OMNI_OK;
+    omni_status status = omni_price_change(m->array[0], from, r->now, m->first, r->prompts.count,
+                                           !r->resident, cli_stopped, &m->change, err);
+    m->change_ps += m->change.ps;
+    m->change_pj += m->change.energy_pj;
+    return status;
+}
+
 /* --- report ----------------------------------------------------------------------------------- */
 
 static double rate(size_t tokens, uint64_t ps) {
@@ -99,10 +128,12 @@ void modelled_json(const run *r, json_t **root) {
     json_t *object = json_object();
     cli_set(&object, "array", omni_json_string(omni_array_name(m->array[0])));
     cli_set(&object, "prefill_s", omni_json_number((double)m->prefill.ps * 1e-12));
+    bool known = !omni_array_is_host(m->array[0]);
+    cli_set(&object, "transform_s", known ? omni_json_number((double)m->change_ps * 1e-12) : json_null());
     cli_set(&object, "decode_s", omni_json_number((double)m->decode_ps * 1e-12));
     cli_set(&object, "prefill_tokens_per_s", omni_json_number(rate(r->prompts.tokens, m->prefill.ps)));
     cli_set(&object, "decode_tokens_per_s", omni_json_number(rate(r->decoded, m->decode_ps)));
-    cli_set(&object, "energy_pj", price_energy_json(m->prefill.energy_pj + m->decode_pj));
+    cli_set(&object, "energy_pj", price_energy_json(m->prefill.energy_pj + m->change_pj + m->decode_pj));
     cli_set(&object, "memory", price_need_json(&m->need, m->fits));
     cli_set(&object, "healthy_prefill_s",
             m->healthy ? omni_json_number((double)m->healthy_ps[0] * 1e-12) : json_null());
@@ -110,6 +141,7 @@ void modelled_json(const run *r, json_t **root) {
             m->healthy ? omni_json_number((double)m->healthy_ps[1] * 1e-12) : json_null());
     cli_set(&object, "prefill", price_json(&m->prefill, true));
     cli_set(&object, "last_decode_step", m->step.ps ? price_json(&m->step, true) : json_null());
+    cli_set(&object, "last_transform", m->change_ps ? price_json(&m->change, false) : json_null());
     cli_set(root, "modelled", object);
 }
 
@@ -135,6 +167,18 @@ static void draw_loss(const char *name, uint64_t ps, uint64_t healthy_ps, omni_t
                       price_loss(loss, ps, healthy_ps));
 }
 
+static void add_change(omni_table *t, const modelled *m) {
+    char text[32];
+    bool known = !omni_array_is_host(m->array[0]);
+    omni_table_cell(t, "transform");
+    omni_table_cell(t, "%s", "");
+    omni_table_cell(t, "%s", known ? price_time(text, m->change_ps) : "not predicted");
+    omni_table_cell(t, "%s", "");
+    omni_table_cell(t, "%s", known ? price_energy(text, m->change_pj) : "");
+    omni_table_cell(t, "%s", "");
+    omni_table_cell(t, "%s", "");
+}
+
 void modelled_draw(const run *r, omni_text *page) {
     const modelled *m = &r->modelled;
     char head[160], bytes[32];
@@ -147,6 +191,7 @@ void modelled_draw(const run *r, omni_text *page) {
     bool encoder = r->c->model->shape.encoder;
     add_phase(t, encoder ? "encode" : "prefill", r->prompts.tokens, m->prefill.ps, m->prefill.energy_pj,
               &m->prefill);
+    if (r->decode_plan) add_change(t, m);
     if (!encoder) add_phase(t, "decode", r->decoded, m->decode_ps, m->decode_pj, &m->step);
     omni_table_draw(t, page);
     omni_table_free(t);

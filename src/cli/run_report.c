@@ -37,7 +37,10 @@ static json_t *plan_json(const run *r) {
     json_t *object = json_object();
     cli_set(&object, "name", omni_json_string(r->spec.name));
     cli_set(&object, "decode_name",
-            omni_json_string(r->decode_plan ? cli_value(r->c, OMNI_OPT_DECODE_PLAN) : r->spec.name));
+            omni_json_string(!r->decode_plan                         ? r->spec.name
+                             : cli_value(r->c, OMNI_OPT_DECODE_PLAN) ? cli_value(r->c, OMNI_OPT_DECODE_PLAN)
+                                                                     : r->decode_plan->spec[0].name));
+    cli_set(&object, "resident", r->decode_plan ? json_boolean(r->resident) : json_null());
     cli_set(&object, "methods", cli_methods_json(&r->spec));
     return object;
 }

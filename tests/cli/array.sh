@@ -35,10 +35,28 @@ hold "winners" eval 'says "^fastest  " && says "^runner-up  .*lost in" && says "
 cp "$T/out" "$T/first"
 fine plan "$llama/config.json" --array seed-64pe --pes 8 --batch 2 --prompt 16 --gen 4 --plan auto
 hold "the same again, and as auto" cmp -s "$T/out" "$T/first"
-best=$(sed -n 's/^fastest *\([^ ]*\): .*/\1/p' "$T/first")
+fine plan "$llama/config.json" --array seed-64pe --pes 8 --batch 2 --prompt 16 --gen 1
+best=$(sed -n 's/^fastest *\([^ ]*\): .*/\1/p' "$T/out")
 fine run "$llama" --array seed-64pe --pes 8 --prompt-ids 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 \
-    --prompt-ids 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 --gen 4 --plan auto --format json
+    --prompt-ids 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 --gen 1 --plan auto --format json
 hold "run takes the fastest" same "$(at plan.name)" "$best"
+# Two plans, where these are faster than one: a long prompt on a narrow bus.
+ids=$(seq -s , 1 100)
+set -- --array seed-64pe --pes 8 --gen 64
+fine plan "$llama" "$@" --prompt 100 --format json
+hold "a pair that wins" same "$(at tasks.0.joined.wins)" true
+P=$(at tasks.0.joined.prefill_plan) Q=$(at tasks.0.joined.decode_plan) total=$(at tasks.0.joined.total_ps_resident)
+hold "and fits" eval '[ "$(at tasks.0.joined.memory_resident.fits)" = true ] && [ "$total" -lt "$(at tasks.0.plans.0.total_ps)" ]'
+fine run "$llama" "$@" --prompt-ids "$ids" --plan auto --format json
+hold "run takes both, and says so" eval 'same "$(at plan.name) $(at plan.decode_name)" "$P $Q" && grep -qF "note: plan auto: $P then $Q" "$T/err"'
+hold "within 1% of what was said" awk -v a="$total" -v p="$(at modelled.prefill_s)" -v t="$(at modelled.transform_s)" -v d="$(at modelled.decode_s)" \
+    'BEGIN { m = (p + t + d) * 1e12 / a; exit !(m > 0.99 && m < 1.01) }'
+flat | grep "^tokens" >"$T/joined"
+fine run "$llama" "$@" --prompt-ids "$ids" --format json
+hold "the tokens of any plan" eval 'flat | grep "^tokens" | cmp -s - "$T/joined" && [ -s "$T/joined" ]'
+fine run "$llama" "$@" --prompt-ids "$ids" --plan auto --decode-plan megatron
+hold "but not where a plan is given" says '^decode megatron: '
+set --
 fine plan "$llama/config.json" --array seed-64pe,wide-bus --pes 4,8 --plan megatron,single
 hold "over all tasks" eval 'says "^least latency  .* on wide-bus, 8 PEs" && says "^most throughput  "'
 fine plan "$llama/config.json" --array narrow-bus --pes 2,4,8 --batch 1,8 --prompt 8,128 --plan megatron,replica,pipeline,attn=tokens
@@ -80,6 +98,11 @@ fine run "$llama" --pes 4 --prompt-ids 1,2,3 --prompt-ids 4 --gen 3 --decode-pla
 hold "in JSON" eval '[ "$(at modelled.array)" = seed-64pe ] && [ "$(at modelled.prefill.ps)" -gt 0 ] && [ "$(at modelled.decode_s)" != null ]'
 flat | sed -n 's/^modelled.prefill.moved.//p' | sort >"$T/priced"
 hold "priced is what moved" eval 'flat | sed -n "s/^fabric.prefill.//p" | sort | cmp -s - "$T/priced" && [ -s "$T/priced" ]'
+hold "a change is priced: what moved is what is priced" eval '[ "$(at modelled.last_transform.ps)" -gt 0 ] &&
+    same "$(at modelled.last_transform.moved.broadcast_bytes)" "$(at fabric.transform.broadcast_bytes)" &&
+    same "$(at modelled.last_transform.moved.addressed_bytes)" "$(at fabric.transform.addressed_bytes)"'
+fine run "$llama" --pes 4 --prompt-ids 1,2,3 --gen 3 --decode-plan workflow2 --resident --array seed-64pe
+hold "on the page" says '^transform +[0-9.]+ [num]s '
 fine run configs/demo/bert --pes 2 --prompt-ids 1,2,3 --array wide-bus
 hold "an encoder, too" says '^encode +3 +[0-9.]+ [num]s '
 fine run "$llama" --pes 2 --prompt-ids 1,2
