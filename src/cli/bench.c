@@ -12,6 +12,7 @@
 
 #include "bench.h"
 #include "omnibus/kernel.h"
+#include "price.h"
 
 enum { MOST_SEQUENCES = 65536, MOST_REPS = 10000 };
 
@@ -29,7 +30,7 @@ static omni_status read_workers(bench *b, omni_error *err) {
 
 static omni_status read_plans(bench *b, omni_error *err) {
     const char *later = cli_value(b->c, OMNI_OPT_DECODE_PLAN);
-    omni_status status = cli_plans(cli_value(b->c, OMNI_OPT_PLAN), &b->plan, &b->plans, err);
+    omni_status status = cli_plans_or_auto(cli_value(b->c, OMNI_OPT_PLAN), &b->plan, &b->plans, err);
     if (!status && !later && omni_settings_flag(b->c->settings, OMNI_OPT_RESIDENT))
         return omni_error_set(err, OMNI_BAD_INPUT, "--resident without --decode-plan (expected both)");
     return status || !later ? status : cli_schedules(later, &b->decode, &b->decodes, err);
@@ -51,6 +52,7 @@ static omni_status open_all(bench *b, omni_error *err) {
     omni_status status = omni_kernel_init(err);
     if (!status) status = cli_open_model(b->c, err);
     if (!status) status = bench_read_tests(b, err);
+    if (!status) status = bench_open_arrays(b, err);
     if (!status) status = cli_open_topo(b->c, err);
     return status ? status : cli_open_weights(b->c, err);
 }
@@ -73,9 +75,26 @@ static bench_cell cell_at(const bench *b, size_t i) {
     cell.workers = b->workers.value[(i /= b->batch.count) % b->workers.count];
     cell.pes = b->pes.value[(i /= b->workers.count) % b->pes.count];
     i /= b->pes.count;
+    cell.resident = omni_settings_flag(b->c->settings, OMNI_OPT_RESIDENT);
     if (b->decodes) cell.decode = &b->decode[i % decodes];
     cell.plan = &b->plan[i / decodes];
     return cell;
+}
+
+/* A cell for each test, with the plan that is best for it; or without, where it is longer than the model. */
+static omni_status run_automatic(bench *b, bench_cell cell, omni_error *err) {
+    omni_status status = OMNI_OK;
+    for (size_t i = 0; i < b->tests && !status; i++) {
+        bench_cell one = cell;
+        omni_plan_spec plan;
+        cli_schedule *decode = NULL;
+        one.only = &b->test[i];
+        if (bench_positions(one.only) <= b->c->model->shape.positions)
+            status = bench_choose(b, one.only, &one, &plan, &decode, err);
+        if (!status) status = bench_run_cell(b, one, err);
+        cli_schedules_free(decode, decode != NULL);
+    }
+    return status;
 }
 
 static omni_status run_cells(bench *b, omni_error *err) {
@@ -87,7 +106,8 @@ static omni_status run_cells(bench *b, omni_error *err) {
     b->bar = cli_progress_begin(b->c, b->total);
     for (size_t i = 0; i < cells && !status; i++) {
         status = cli_stopped(err);
-        if (!status) status = bench_run_cell(b, cell_at(b, i), err);
+        bench_cell cell = cell_at(b, i);
+        if (!status) status = (bench_is_automatic(cell.plan) ? run_automatic : bench_run_cell)(b, cell, err);
     }
     cli_progress_end(&b->bar);
     return status;
@@ -100,6 +120,7 @@ static void close_bench(bench *b) {
     omni_table_free(b->table);
     omni_text_free(b->lines);
     bench_free_limits(&b->limits);
+    price_arrays_free(b->array, b->arrays);
     omni_free(b->test);
     omni_free(b->plan);
     cli_schedules_free(b->decode, b->decodes);

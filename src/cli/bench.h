@@ -3,6 +3,7 @@
  *   bench.c         lists -> cells x tests, in this order; the command
  *   bench_tests.c   --prompt, --gen, --pg, --depth -> tests
  *   bench_cell.c    one engine: its tests, repeated
+ *   bench_price.c   with --array: the same tests on a modelled array, and what --plan auto comes to
  *   bench_limits.c  the host's limits, and what a test needs of them
  *   bench_report.c  records -> table, md, csv, json, jsonl
  */
@@ -10,6 +11,7 @@
 #define OMNIBUS_CLI_BENCH_H
 
 #include "cli/runner.h"
+#include "omnibus/array.h"
 #include "omnibus/host.h"
 
 /* What this host can do at best with so many cores, before the first test; NaN: not known. */
@@ -28,6 +30,14 @@ typedef struct bench_work {
     double read, peak; /* NaN: not known */
 } bench_work;
 
+/* The same test on the modelled array. */
+typedef struct bench_modelled {
+    uint64_t ps, energy_pj; /* with changes of plans, but on this host: they are not predicted */
+    uint64_t transform_ps;
+    omni_need need;
+    bool fits;
+} bench_modelled;
+
 typedef struct bench_result {
     char skipped[400];               /* why; empty: it was measured */
     double *ns, *ts;                 /* [reps] of each repetition: its time, and its tokens a second */
@@ -35,6 +45,7 @@ typedef struct bench_result {
     omni_counters fabric, transform; /* of one repetition */
     omni_profile profile;            /* of all */
     bench_work work;
+    bench_modelled modelled; /* with --array */
 } bench_result;
 
 typedef struct bench_list {
@@ -50,6 +61,9 @@ typedef struct bench {
     bench_test *test; /* [tests] */
     size_t tests, reps, seed;
     bench_limits limits;
+    omni_array **array; /* [arrays] 1 or none */
+    size_t arrays;
+    bool automatic; /* a plan is `auto`, and may come to one and another to decode */
     /* the result so far */
     json_t *records;
     omni_table *table;
@@ -65,6 +79,19 @@ omni_status bench_read_tests(bench *b, omni_error *err);
 
 /* bench_cell.c: all tests of a cell. What cannot be built is a result that says why. */
 omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err);
+
+/* bench_price.c: --array, --set; a test under a plan and what follows it (`later`, from positions `from` on; NULL: from
+ * the prompt's end); and a cell of one test for --plan auto, whose choice the two others are. */
+omni_status bench_open_arrays(bench *b, omni_error *err);
+bool bench_is_automatic(const omni_plan_spec *plan);
+omni_status bench_choose(const bench *b, const bench_test *t, bench_cell *cell, omni_plan_spec *plan,
+                         cli_schedule **decode, omni_error *err);
+omni_status bench_price_test(const bench *b, const bench_cell *cell, const bench_test *t,
+                             const omni_plan *plan, const omni_plan *const *later, bench_modelled *out,
+                             omni_error *err);
+static inline bool bench_has_test(const bench_cell *cell, const bench_test *t) {
+    return !cell->only || cell->only == t;
+}
 
 /* bench_limits.c: measures for all numbers of workers that the lists can lead to. */
 omni_status bench_measure_limits(bench *b, omni_error *err);

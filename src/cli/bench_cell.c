@@ -26,6 +26,7 @@ static void most_of(const running *r, size_t *positions, size_t *tokens) {
     *positions = *tokens = 1;
     for (size_t i = 0; i < r->b->tests; i++) {
         const bench_test *t = &r->b->test[i];
+        if (!bench_has_test(&r->run.cell, t)) continue;
         size_t fill = t->depth < RUNNER_FILL ? t->depth : RUNNER_FILL,
                most = t->prompt > fill ? t->prompt : fill;
         if (!fits(r, t)) continue;
@@ -114,7 +115,8 @@ static omni_status run_test(running *r, const bench_test *t, bench_result *out, 
     bench_work_measure(r->b, &r->run.cell, &out->work);
     for (size_t i = 0; i < r->b->reps && !status; i++) status = measure(r, t, i, out, err);
     bench_work_measure(r->b, &r->run.cell, &out->work);
-    return status;
+    return status ? status
+                  : bench_price_test(r->b, &r->run.cell, t, r->run.plan, r->run.later, &out->modelled, err);
 }
 
 /* --- a cell ----------------------------------------------------------------------------------- */
@@ -144,7 +146,7 @@ static omni_status take_test(running *r, const bench_test *t, const char *skippe
 /* No engine for tests none of which fits. */
 static bool any_fits(const running *r) {
     for (size_t i = 0; i < r->b->tests; i++)
-        if (fits(r, &r->b->test[i])) return true;
+        if (bench_has_test(&r->run.cell, &r->b->test[i]) && fits(r, &r->b->test[i])) return true;
     return false;
 }
 
@@ -159,7 +161,8 @@ omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err) {
     } else if (status) {
         omni_error_set(err, status, "plan '%s' on %zu PEs: %s", cell.plan->name, cell.pes, why.text);
     }
-    for (size_t i = 0; i < b->tests && !status; i++) status = take_test(&r, &b->test[i], skipped, err);
+    for (size_t i = 0; i < b->tests && !status; i++)
+        if (bench_has_test(&cell, &b->test[i])) status = take_test(&r, &b->test[i], skipped, err);
     runner_close(&r.run);
     return status;
 }

@@ -13,6 +13,7 @@
 
 #include "bench.h"
 #include "omnibus/kernel.h"
+#include "price.h"
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
@@ -80,7 +81,28 @@ static const char *decode_name(const bench_cell *cell) {
     return cell->decode ? cell->decode->name : cell->plan->name;
 }
 
-static json_t *measured_json(const bench *b, const bench_result *r) {
+static double modelled_ts(const bench_cell *cell, const bench_test *t, const bench_result *r) {
+    double tokens = (double)cell->batch * (double)(t->prompt + t->gen);
+    return r->modelled.ps ? tokens / ((double)r->modelled.ps * 1e-12) : NAN;
+}
+
+static json_t *modelled_json(const bench *b, const bench_cell *cell, const bench_test *t,
+                             const bench_result *r) {
+    const bench_modelled *m = &r->modelled;
+    bool known = !omni_array_is_host(b->array[0]);
+    json_t *object = json_object();
+    cli_set(&object, "array", omni_json_string(omni_array_name(b->array[0])));
+    cli_set(&object, "ns", omni_json_number((double)m->ps * 1e-3));
+    cli_set(&object, "ts", omni_json_number(modelled_ts(cell, t, r)));
+    cli_set(&object, "transform_ns", known ? omni_json_number((double)m->transform_ps * 1e-3) : json_null());
+    cli_set(&object, "energy_pj", price_energy_json(m->energy_pj));
+    cli_set(&object, "memory_bytes", cli_size(m->need.all_bytes));
+    cli_set(&object, "fits", json_boolean(m->fits));
+    return object;
+}
+
+static json_t *measured_json(const bench *b, const bench_cell *cell, const bench_test *t,
+                             const bench_result *r) {
     json_t *object = json_object();
     cli_set(&object, "avg_ns", omni_json_number(omni_mean(r->ns, b->reps)));
     cli_set(&object, "stddev_ns", omni_json_number(omni_stddev(r->ns, b->reps)));
@@ -93,6 +115,7 @@ static json_t *measured_json(const bench *b, const bench_result *r) {
     cli_set(&object, "limit", limit_json(b, r));
     cli_set(&object, "fabric", omni_json_counters(&r->fabric));
     cli_set(&object, "transform", omni_json_counters(&r->transform));
+    if (b->array) cli_set(&object, "modelled", modelled_json(b, cell, t, r));
     return object;
 }
 
@@ -108,7 +131,7 @@ static void forget_values(json_t *object) {
 
 static json_t *record_json(const bench *b, const bench_cell *cell, const bench_test *t,
                            const bench_result *r) {
-    json_t *record = json_object(), *measured = measured_json(b, r);
+    json_t *record = json_object(), *measured = measured_json(b, cell, t, r);
     cli_set(&record, "model_name", omni_json_string(b->c->model->name));
     cli_set(&record, "plan", omni_json_string(cell->plan->name));
     cli_set(&record, "decode_plan", omni_json_string(decode_name(cell)));
@@ -148,6 +171,7 @@ static json_t *envelope(const bench *b) {
     cli_set(&root, "isa", omni_json_string(omni_isa_name(omni_kernel_isa())));
     cli_set(&root, "model", cli_model_json(b->c->model));
     cli_set(&root, "limits", limits_json(&b->limits));
+    if (b->array) cli_set(&root, "array", omni_json_string(omni_array_name(b->array[0])));
     return root;
 }
 
@@ -165,6 +189,10 @@ static void draw_limits(const bench_limits *l, omni_text *page) {
                   omni_host_peak_n(l->host));
 }
 
+static const char *array_word(const bench *b) {
+    return omni_array_is_host(b->array[0]) ? "predicted" : "modelled";
+}
+
 static void draw_head(const bench *b, omni_text *page) {
     const omni_shape *s = &b->c->model->shape;
     const omni_host *h = omni_topo_host(b->c->topo);
@@ -175,6 +203,9 @@ static void draw_head(const bench *b, omni_text *page) {
     omni_text_add(page, "host   %s, %zu of %zu cores, kernels %s, %s\n", h->cpu_model, b->limits.cores,
                   h->cores, omni_isa_name(omni_kernel_isa()), h->kernel);
     draw_limits(&b->limits, page);
+    if (b->array)
+        omni_text_add(page, "array  %s: %s t/s is what the same passes would reach there\n",
+                      omni_array_name(b->array[0]), array_word(b));
     omni_text_add(page,
                   "runs   %zu of each test after a warm-up, seed %zu; t/s: mean ± standard deviation\n\n",
                   b->reps, b->seed);
@@ -182,7 +213,7 @@ static void draw_head(const bench *b, omni_text *page) {
 
 static void begin_row(const bench *b, const bench_cell *cell, const bench_test *t) {
     omni_table_cell(b->table, "%s", cell->plan->name);
-    if (b->decodes) omni_table_cell(b->table, "%s", decode_name(cell));
+    if (b->decodes || b->automatic) omni_table_cell(b->table, "%s", decode_name(cell));
     omni_table_cell(b->table, "%zu", cell->pes);
     if (cell->workers)
         omni_table_cell(b->table, "%zu", cell->workers);
@@ -197,13 +228,16 @@ static void add_row(const bench *b, const bench_cell *cell, const bench_test *t,
     const char *bound;
     begin_row(b, cell, t);
     if (r->skipped[0]) {
-        for (size_t i = 0; i < 7; i++) omni_table_cell(b->table, "-");
+        for (size_t i = 0; i < 7 + b->arrays; i++) omni_table_cell(b->table, "-");
         omni_table_cell(b->table, "skipped: %s", r->skipped);
         return;
     }
     double fraction = fraction_of(b, r, &bound);
     shares_of(&r->profile, share);
     omni_table_cell(b->table, "%.2f ± %.2f", omni_mean(r->ts, b->reps), omni_stddev(r->ts, b->reps));
+    if (b->array)
+        omni_table_cell(b->table, "%.2f%s", modelled_ts(cell, t, r),
+                        r->modelled.fits ? "" : " (does not fit)");
     if (isnan(fraction))
         omni_table_cell(b->table, "-");
     else
@@ -224,13 +258,18 @@ static omni_text *draw(const bench *b) {
 /* --- the result ------------------------------------------------------------------------------- */
 
 void bench_report_begin(bench *b) {
-    static const char *const headers[] = {"plan",  "decode plan", ">pes",      ">workers", ">batch",
-                                          "test",  ">t/s",        ">of limit", ">compute", ">bus",
-                                          ">tree", ">wait",       ">other",    ""};
+    static const char *const headers[] = {"plan", "decode plan", ">pes",  ">workers",  ">batch",
+                                          "test", ">t/s",        NULL,    ">of limit", ">compute",
+                                          ">bus", ">tree",       ">wait", ">other",    ""};
     const char *used[sizeof headers / sizeof *headers];
+    char modelled[32];
     size_t n = 0;
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
-        if (i != 1 || b->decodes) used[n++] = headers[i];
+    bool decodes = b->decodes || b->automatic;
+    if (b->array) snprintf(modelled, sizeof modelled, ">%s t/s", array_word(b));
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        if ((i == 1 && !decodes) || (i == 7 && !b->array)) continue;
+        used[n++] = i == 7 ? modelled : i == 6 && b->array ? ">wall t/s" : headers[i];
+    }
     b->records = json_array();
     b->table = omni_table_create(used, n);
     b->lines = omni_text_create();

@@ -76,7 +76,8 @@ omni_status cli_stopped(omni_error *err); /* OMNI_OK: go on */
 omni_status cli_open_model(cli *c, omni_error *err);
 omni_status cli_open_weights(cli *c, omni_error *err); /* and binds them: every tensor is there */
 omni_status cli_open_topo(cli *c, omni_error *err);
-omni_status cli_check_fabric(const cli *c, omni_error *err); /* --fabric and --schedule name some that exist */
+omni_status cli_check_fabric(const cli *c,
+                             omni_error *err); /* --fabric and --schedule name some that exist */
 void cli_close(cli *c);
 
 /* A line on stderr unless --quiet. */
@@ -84,6 +85,8 @@ void cli_note(const cli *c, const char *format, ...) __attribute__((format(print
 
 /* Plans of a list, parsed. Free with omni_free. A name that does not exist is an error. */
 omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err);
+/* And "auto" among them, which has no more than its name. */
+omni_status cli_plans_or_auto(const char *list, omni_plan_spec **out, size_t *count, omni_error *err);
 /* A --decode-plan: plans and the positions from which on they are used, "P,Q@2048". */
 typedef struct cli_schedule {
     char name[256];       /* as typed */

@@ -103,19 +103,34 @@ void cli_note(const cli *c, const char *format, ...) {
 
 /* --- plans ------------------------------------------------------------------------------------ */
 
-omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err) {
+static omni_status parse_plan(const char *text, bool or_auto, omni_plan_spec *out, omni_error *err) {
+    if (!or_auto || strcmp(text, "auto") != 0) return omni_plan_parse(text, out, err);
+    *out = (omni_plan_spec){.name = "auto"};
+    return OMNI_OK;
+}
+
+static omni_status parse_plans(const char *list, bool or_auto, omni_plan_spec **out, size_t *count,
+                               omni_error *err) {
     char **text;
     *out = NULL;
     omni_status status = omni_plan_list(list, &text, count, err);
     if (status) return status;
     *out = omni_alloc_array(*count, sizeof **out);
     if (!*out) status = omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu plans", *count);
-    for (size_t i = 0; !status && i < *count; i++) status = omni_plan_parse(text[i], &(*out)[i], err);
+    for (size_t i = 0; !status && i < *count; i++) status = parse_plan(text[i], or_auto, &(*out)[i], err);
     omni_plan_list_free(text, *count);
     if (!status) return OMNI_OK;
     omni_free(*out);
     *out = NULL;
     return status;
+}
+
+omni_status cli_plans(const char *list, omni_plan_spec **out, size_t *count, omni_error *err) {
+    return parse_plans(list, false, out, count, err);
+}
+
+omni_status cli_plans_or_auto(const char *list, omni_plan_spec **out, size_t *count, omni_error *err) {
+    return parse_plans(list, true, out, count, err);
 }
 
 bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b) {

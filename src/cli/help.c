@@ -54,7 +54,8 @@ static const struct {
      "a table, md and csv what was measured until then is shown.",
      "  omnibus bench configs/demo/llama --pes 1,2 --prompt 128 --gen 32\n"
      "  omnibus bench MODEL_DIR --plan megatron,replica --batch 1,8 --prompt 0 --gen 64 --depth 0,1024\n"
-     "  omnibus bench MODEL_DIR --pg 512,128 --prompt 0 --gen 0 --format jsonl\n"},
+     "  omnibus bench MODEL_DIR --pg 512,128 --prompt 0 --gen 0 --format jsonl\n"
+     "  omnibus bench MODEL_DIR --pes 4 --plan auto,megatron --array seed-64pe\n"},
     {OMNI_CMD_CALIBRATE, NULL,
      "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array file of "
      "kind host, by which plans are priced as wall time here (--array FILE). Then shows such predictions beside "

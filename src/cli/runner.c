@@ -30,7 +30,7 @@ static omni_status create_engine(runner *r, size_t positions, omni_error *err) {
                              .later = r->later,
                              .later_from = d ? d->from : NULL,
                              .laters = d ? d->count : 0,
-                             .resident = omni_settings_flag(c->settings, OMNI_OPT_RESIDENT),
+                             .resident = r->cell.resident,
                              .compute = c->compute,
                              .topo = c->topo,
                              .workers = r->cell.workers,

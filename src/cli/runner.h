@@ -22,6 +22,8 @@ typedef struct bench_cell {
     const omni_plan_spec *plan;
     const cli_schedule *decode; /* NULL: as the plan */
     size_t pes, workers, batch; /* workers: 0 is the engine's choice; once it is there, how many it has */
+    bool resident;              /* PEs keep the weights of both plans */
+    const bench_test *only;     /* NULL: all tests */
 } bench_cell;
 
 static inline size_t bench_positions(const bench_test *t) {

@@ -70,15 +70,15 @@ static const omni_option options[OMNI_OPTIONS] = {
      "threads that carry the PEs (one for each PE, at most one for each CPU)"},
     {OMNI_OPT_NO_LIMITS,   "no-limits",   NULL,      BENCH,              false, NULL,
      "do not measure what this host can read and multiply at best: a second or two, and tenths of one around each test"},
-    {OMNI_OPT_ARRAY,       "array",       "FILE|LIST", RUN | PLAN,       false, NULL,
-     "a modelled array, a file or a name in configs/arrays: run shows its time beside wall time; plan prices --plan, "
-     "or without it searches, on each of a LIST"},
+    {OMNI_OPT_ARRAY,       "array",       "FILE|LIST", RUN | PLAN | BENCH, false, NULL,
+     "a modelled array, a file or a name in configs/arrays: run and bench show its time beside wall time, and take "
+     "--plan auto: the fastest there; plan prices --plan, or without it searches, on each of a LIST"},
     {OMNI_OPT_VERIFY,      "verify",      NULL,      PLAN,               false, NULL,
      "run what the search, or --plan, finds on this host, and compare with its price: how far the choice is from the best; "
      "--array: of this host, as calibrate writes it (host)"},
     {OMNI_OPT_TOP,         "top",         "N",       PLAN,               false, NULL,
      "with --verify: run only the N that are fastest by their prices (all)"},
-    {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN,         true,  NULL,
+    {OMNI_OPT_SET,         "set",         "KEY=V",   RUN | PLAN | BENCH, true,  NULL,
      "other values of the array, as in bus.width=64 or faults.slow='3:1.5 7-9:2'; plan takes a list, bus.width=32,64,128, "
      "and tries each"},
     {OMNI_OPT_OUT,         "out",         "DIR|FILE", SYNTH | CALIBRATE | PLOT | REPORT, false, NULL,

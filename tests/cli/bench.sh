@@ -112,6 +112,37 @@ fine bench "$llama" $quick --pes 2 --decode-plan workflow2,alternate --resident 
 hold "two schedules" eval 'says "^megatron +workflow2 " && says "^megatron +alternate "'
 refused 2 'resident without' bench "$llama" --resident
 
+# Beside a modelled array, each named, in every format; and the fastest plan there.
+# shellcheck disable=SC2086
+fine bench "$llama" $quick --pes 2 --prompt 5 --gen 2 --pg 4,2 --decode-plan workflow2 --array seed-64pe --set bus.width=64
+hold "both in the table" eval 'says "^array +seed-64pe bus.width=64: modelled t/s " && says " wall t/s +modelled t/s " &&
+    says "^megatron +workflow2 .* pp5 +[0-9.]+ ± [0-9.]+ +[0-9.]+ "'
+for format in csv md json jsonl; do
+    # shellcheck disable=SC2086
+    fine bench "$llama" $quick --pes 2 --prompt 5 --gen 2 --pg 4,2 --decode-plan workflow2 --array seed-64pe --format $format
+    cp "$T/out" "$T/bench.$format"
+done
+cp "$T/bench.csv" "$T/out"
+hold "as many cells as columns" awk -f "$here/csv.awk" "$T/out"
+hold "the array in each row" same "$(column modelled.array | tr '\n' ,)" seed-64pe,seed-64pe,seed-64pe,
+hold "a change in the last only" same "$(column modelled.transform_ns | awk '{ printf "%d", ($1 > 0) }')" 001
+hold "in Markdown" eval 'head -n 1 "$T/bench.md" | grep -q "| modelled.ts |"'
+hold "in JSON lines" same "$(tail -n 1 "$T/bench.jsonl" | flat - | awk '$1 == "modelled.fits" { print $2 }')" true
+modelled=$(flat "$T/bench.json" | awk '$1 == "tests.0.modelled.ns" { print $2 * 1000 }')
+fine plan "$llama" --pes 2 --prompt 5 --gen 1 --plan megatron --array seed-64pe --format json
+hold "the prefill's price" awk -v a="$modelled" -v b="$(at tasks.0.plans.0.prefill.ps)" 'BEGIN { exit !(a > 0 && a - b < 1 && b - a < 1) }'
+# shellcheck disable=SC2086
+fine bench "$llama" $quick --pes 2 --prompt 5 --gen 0 --format csv
+hold "not without --array" eval '! head -n 1 "$T/out" | grep -q modelled'
+fine bench "$llama" --reps 1 --no-limits --pes 4 --plan auto,replica --batch 2 --prompt 8 --gen 2 --pg 8,3 --array narrow-bus --format csv
+hold "a choice for each test" eval 'same "$(cells test)" pp8,tg2,pp8+tg3,pp8,tg2,pp8+tg3 && complains "note: plan auto: .* on narrow-bus"'
+best=$(column plan | sed -n 1p)
+fine plan "$llama" --array narrow-bus --pes 4 --batch 2 --prompt 8 --gen 1
+hold "which plan finds, too" says "^fastest  +$best: "
+refused 2 'plan auto without --array' bench "$llama" --plan auto
+refused 2 'set without --array' bench "$llama" --set bus.width=8
+refused 2 '2 arrays \(bench takes one\)' bench "$llama" --array ideal,seed-64pe
+
 # Encoders
 # shellcheck disable=SC2086
 fine bench "$bert" $quick --pes 1,2 --batch 3 --prompt 7,9 --format csv
