@@ -26,10 +26,16 @@ uint64_t omni_array_gather_add_ps(const omni_array *array, uint64_t bytes, size_
     return sat_mul(sat_add(bus_ps(&m, bytes, p), picoseconds(bytes, m.add_as)), p - 1);
 }
 
+/* The largest number of PEs from a to b with which the tree is slower; 0: none. Both ways take longer with more PEs. */
+static size_t last_slower(const omni_array *array, uint64_t bytes, size_t a, size_t b) {
+    if (omni_array_tree_ps(array, bytes, b) <= omni_array_gather_add_ps(array, bytes, a)) return 0;
+    if (a == b) return a;
+    size_t middle = a + (b - a) / 2, right = last_slower(array, bytes, middle + 1, b);
+    return right ? right : last_slower(array, bytes, a, middle);
+}
+
 size_t omni_array_tree_from(const omni_array *array, uint64_t bytes, size_t most) {
-    size_t from = most + 1;
-    while (from > 2 &&
-           omni_array_tree_ps(array, bytes, from - 1) <= omni_array_gather_add_ps(array, bytes, from - 1))
-        from--;
-    return from;
+    if (most < 2) return most + 1;
+    size_t last = last_slower(array, bytes, 2, most);
+    return last ? last + 1 : 2;
 }
