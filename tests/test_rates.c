@@ -58,8 +58,15 @@ Test(rates, of_messages_and_kernels) {
     cr_expect_float_eq(omni_rates_matmul_ns(&r, OMNI_BF16, 2, 2000, 3, 100, 10), 95, 1e-9);
     cr_expect_float_eq(omni_rates_matmul_ns(&r, OMNI_F32, 1, 1e9, 3, 100, 10), 110, 1e-9);
     cr_expect_eq(omni_rates_matmul_ns(&r, OMNI_F32, 1, 500, 0, 100, 10), 0);
+    for (size_t i = 0; i < OMNI_RATES_ROWS; i++) r.output_ps[0][0][0][i] = 1000;
+    cr_expect_float_eq(omni_rates_matmul_ns(&r, OMNI_F32, 1, 500, 3, 100, 10), 90, 1e-9);
     cr_expect_float_eq(omni_rates_op_ns(&r, OMNI_RATES_ADD, 2000), 12, 1e-9);
-    cr_expect_float_eq(omni_rates_attention_ns(&r, OMNI_RATES_DECODE, 3, 1000, 7), 20, 1e-9);
+    const double terms[OMNI_FIT_TERMS] = {3, 5, 1000, 7};
+    cr_expect_float_eq(omni_rates_attention_ns(&r, OMNI_RATES_DECODE, terms), 20, 1e-9);
+    r.attention[OMNI_RATES_DECODE].head_ns = 2;
+    r.attention[OMNI_RATES_DECODE].pair_ps = 400;
+    r.attention[OMNI_RATES_DECODE].byte_ps = 1000;
+    cr_expect_float_eq(omni_rates_attention_ns(&r, OMNI_RATES_DECODE, terms), 6 + 2 + 20 + 7, 1e-9);
 }
 
 /* --- files ------------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@ static uint64_t price(const omni_rates *r, const omni_model *m, const char *plan
     cr_expect_eq(sum, out->ps, "%s: rows sum up to the whole", plan);
     omni_plan_count(p, pass, &moved);
     cr_expect_eq(moved.tree_bytes, out->moved.tree_bytes);
+    cr_expect_eq(out->busy_ppm, OMNI_PRICE_UNKNOWN);
     omni_plan_free(p);
     return out->ps;
 }
@@ -59,6 +60,23 @@ Test(rates_price, pes_of_one_worker_compute_in_turn) {
     cr_expect_lt(apart.kind[OMNI_PRICE_COMPUTE], together.kind[OMNI_PRICE_COMPUTE]);
     cr_expect_gt(apart.kind[OMNI_PRICE_TREE], 0);
     cr_expect_eq(apart.macs, whole.macs);
+    omni_model_free(m);
+}
+
+/* Keys and values that all groups get are written by everybody: by the PEs of both workers, one after the other. */
+Test(rates_price, shared_keys_are_written_everywhere) {
+    omni_rates r = made_up(), slow = r;
+    omni_model *m = array_model("configs/demo/llama");
+    omni_price out;
+    slow.op[OMNI_RATES_APPEND].call_ns += 1000;
+    omni_extent pass = array_pass(1, 8, 0, false);
+    for (size_t pes = 2; pes <= 4; pes += 2) {
+        uint64_t fast_ps = price(&r, m, "lockstep:over=token", pes, pass, &out);
+        uint64_t more = price(&slow, m, "lockstep:over=token", pes, pass, &out) - fast_ps;
+        /* in each layer, of each group's tokens, on each PE of a worker */
+        double want = (double)(m->shape.layers * pes * (pes / 2)) * 1e6;
+        cr_expect_float_eq((double)more, want, 100, "%zu PEs: %g", pes, (double)more);
+    }
     omni_model_free(m);
 }
 

@@ -97,6 +97,9 @@ typedef struct omni_price_row {
 } omni_price_row;
 enum { OMNI_PRICE_ROWS = 64 };
 
+#define OMNI_PRICE_UNKNOWN                                                                                   \
+    UINT64_MAX /* busy_ppm on a host: the wires are caches, and nobody sees them busy */
+
 typedef struct omni_price {
     uint64_t ps;                     /* of the pass, from its input to its result */
     uint64_t kind[OMNI_PRICE_KINDS]; /* of that, on the critical path: sums to ps */
@@ -121,7 +124,7 @@ omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni
                             omni_error *err);
 
 /* The same on this host, from its rates: what an array file with kind = host prices by. Times are predicted wall time
- * (work in the workers' order, see array/host.c), with no energy, conflicts or occupancy. */
+ * (work in the workers' order, see array/host.c), with no energy and conflicts, and how busy the bus is unknown. */
 struct omni_rates;
 omni_status omni_price_rates(const struct omni_rates *rates, const omni_plan *plan, omni_extent pass,
                              omni_price *out, omni_error *err);

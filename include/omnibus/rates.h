@@ -13,7 +13,7 @@
 
 /* --- fitting ---------------------------------------------------------------------------------- */
 
-enum { OMNI_FIT_TERMS = 3 };
+enum { OMNI_FIT_TERMS = 4 };
 /* Least squares of the relative errors: coefficients c >= 0 with sum_t c[t] x[i][t] near y[i] > 0. A term that would
  * be negative is left out. False: no unique solution. */
 bool omni_fit(const double (*x)[OMNI_FIT_TERMS], const double *y, size_t n, size_t terms, double *c);
@@ -70,8 +70,11 @@ typedef struct omni_rates {
     double matmul_ns; /* fixed, of a product */
     double weight_ps[2][OMNI_RATES_SETS][OMNI_RATES_TEAMS]
                     [OMNI_RATES_ROWS]; /* F32, BF16; a weight, all rows */
+    double output_ps[2][OMNI_RATES_SETS][OMNI_RATES_TEAMS]
+                    [OMNI_RATES_ROWS]; /* an output, beside its weights */
     struct {
         double head_ns;         /* a query of a head */
+        double pair_ps;         /* a query and a key that it sees, of a head */
         double mac_ps, byte_ps; /* of keys, values, queries and results */
     } attention[OMNI_RATES_PASSES];
     struct {
@@ -88,8 +91,8 @@ double omni_rates_pass_ns(const omni_rates *r, size_t workers);
  * as F32. */
 double omni_rates_matmul_ns(const omni_rates *r, omni_dtype dtype, size_t workers, double set, double rows,
                             double in, double out);
-double omni_rates_attention_ns(const omni_rates *r, omni_rates_pass pass, double heads, double macs,
-                               double bytes);
+/* terms: queries of heads, pairs, multiply-accumulates, bytes */
+double omni_rates_attention_ns(const omni_rates *r, omni_rates_pass pass, const double terms[OMNI_FIT_TERMS]);
 double omni_rates_op_ns(const omni_rates *r, omni_rates_op op, double bytes);
 
 /* --- files ------------------------------------------------------------------------------------ */

@@ -22,8 +22,9 @@ typedef struct host_walk {
     const omni_rates *r;
     const omni_plan *plan;
     size_t workers;
-    double set; /* bytes of weights of a worker */
-    lane *lane; /* [workers] */
+    double set;     /* bytes of weights of a worker */
+    size_t at_once; /* workers that compute in this wave: they share the memory's rate */
+    lane *lane;     /* [workers] */
     omni_price *out;
     double computing;
     bool decode; /* one query a sequence */
@@ -113,20 +114,24 @@ static double matmul_ns(const host_step *t, size_t index, const work *x) {
     double out = (double)omni_value_width(&t->h->plan->value[t->s->out], t->piece.count, index);
     if (x->macs == 0) return 0;
     double rows = (double)x->macs / (in * out);
-    return omni_rates_matmul_ns(t->h->r, t->h->plan->model->dtype, t->by.count, t->h->set, rows, in, out) +
+    return omni_rates_matmul_ns(t->h->r, t->h->plan->model->dtype, t->h->at_once, t->h->set, rows, in, out) +
            omni_rates_op_ns(t->h->r, OMNI_RATES_ADD, 12.0 * (double)x->ops);
 }
 
 static double attention_ns(const host_step *t, size_t index, const work *x) {
     const omni_shape *shape = &t->h->plan->model->shape;
-    double dims = (double)shape->head_dim, width = dims;
+    double dims = (double)shape->head_dim, width = dims, held = dims;
     if (t->s->kind == OMNI_STEP_ATTENTION)
         width = t->h->plan->kv[t->s->layer] == OMNI_KV_TOKENS
                     ? dims * (double)shape->heads
                     : (double)omni_value_width(&t->h->plan->value[t->s->out], t->piece.count, index);
-    return omni_rates_attention_ns(t->h->r, t->h->decode ? OMNI_RATES_DECODE : OMNI_RATES_PREFILL,
-                                   width / dims * (double)t->part->extent.tokens, (double)x->macs,
-                                   (double)x->bytes);
+    else
+        held = (double)omni_subhead_of(shape, t->piece.count, index).dims.count;
+    /* A pair is multiplied twice, in scores and in values; sub-heads do either in a step of its own. */
+    double times = t->s->kind == OMNI_STEP_ATTENTION ? 2 : 1;
+    double terms[OMNI_FIT_TERMS] = {width / dims * (double)t->part->extent.tokens,
+                                    (double)x->macs / (times * held), (double)x->macs, (double)x->bytes};
+    return omni_rates_attention_ns(t->h->r, t->h->decode ? OMNI_RATES_DECODE : OMNI_RATES_PREFILL, terms);
 }
 
 static double compute_ns(const host_step *t, size_t index) {
@@ -268,27 +273,73 @@ static void walk_step(host_walk *h, const omni_step *s, const omni_part *part, s
     }
 }
 
-/* Weights of all ranks in turn, keys and values of all groups: each is a broadcast over everybody. */
+/* Everybody writes the keys and values of a group's tokens into the caches of all its PEs. */
+static void keep_everywhere(host_walk *h, const omni_step *s, const omni_part *part) {
+    const omni_value *v = &h->plan->value[s->in[0]];
+    double features = (double)(v->part[1].width + v->part[2].width);
+    double bytes = 2 * sizeof(float) * features * (double)part->extent.tokens;
+    host_step t = step_at(h, s, part, (omni_range){0, h->plan->mesh.used});
+    t.row = row_of(h->out, s, OMNI_PRICE_COMPUTE);
+    for (size_t w = t.by.start; w < t.by.start + t.by.count; w++) {
+        double ns = (double)carried(&t, w).count * omni_rates_op_ns(h->r, OMNI_RATES_APPEND, bytes);
+        h->computing += ns;
+        h->out->memory_bytes += (uint64_t)(bytes * (double)carried(&t, w).count);
+        spend_ns(&t, w, ns);
+    }
+}
+
+/* What is read at first from main memory takes longer than what a cache has. */
+static double cold_ns(const host_walk *h, omni_dtype dtype, double bytes) {
+    const omni_rates *r = h->r;
+    double weights = bytes / (double)omni_dtype_bytes(dtype);
+    return fmax(omni_rates_matmul_ns(r, dtype, 1, r->set_bytes[OMNI_RATES_STREAMED], 1, weights, 1) -
+                    omni_rates_matmul_ns(r, dtype, 1, r->set_bytes[OMNI_RATES_CACHED], 1, weights, 1),
+                0);
+}
+
+/* Weights of a rank, through the ring: the owner copies them out of its memory, the others into theirs. */
+static void stream(const host_step *t, size_t rank, double bytes) {
+    if (t->by.count == 1 || bytes <= 0) return;
+    wait_for(t, omni_split_owner(t->h->plan->mesh.pes, t->h->workers, rank));
+    all_spend(t, omni_rates_message_ns(t->h->r, OMNI_RATES_ADDRESSED, t->by.count, 1, bytes) +
+                     cold_ns(t->h, t->h->plan->weight[t->s->weight].dtype, bytes));
+}
+
+/* A group's product with streamed weights, on its PE. What came over the bus, or what another PE of the worker has just
+ * read, is in a cache: a piece of it, pe/stream.c. */
+static void stream_product(const host_step *all, const omni_part *part, size_t pe, bool first) {
+    enum { PIECE_OUTPUTS = 256 };
+    host_walk *h = all->h;
+    const omni_weight *w = &h->plan->weight[all->s->weight];
+    double rows = (double)omni_rows_count(h->plan->value[all->s->out].rows, part->extent, 1, 0);
+    double in = (double)w->in.part[0].width, set = PIECE_OUTPUTS * in * (double)omni_dtype_bytes(w->dtype);
+    if (all->by.count == 1 && first) set = h->set;
+    double ns = omni_rates_matmul_ns(h->r, w->dtype, all->by.count, set, rows, in,
+                                     (double)omni_value_width(&w->out, 1, 0));
+    host_step t = *all;
+    t.row = row_of(h->out, all->s, OMNI_PRICE_COMPUTE);
+    h->computing += ns;
+    spend_ns(&t, omni_split_owner(h->plan->mesh.pes, h->workers, pe), ns);
+}
+
+/* Weights of all ranks in turn, keys and values of all groups: each is sent to everybody. */
 static void walk_joined(host_walk *h, const omni_step *s, const omni_extent *pass, size_t wave) {
     omni_part part = {.extent = *pass};
     host_step all = step_at(h, s, &part, (omni_range){0, h->plan->mesh.used});
-    for (size_t r = 0; s->kind == OMNI_STEP_STREAM && r < h->plan->mesh.used; r++)
-        broadcast(&all, r, (double)omni_weight_dealt_bytes(&h->plan->mesh, &h->plan->weight[s->weight], r));
+    bool streams = s->kind == OMNI_STEP_STREAM, first = true;
+    for (size_t r = 0; streams && r < h->plan->mesh.used; r++)
+        stream(&all, r, (double)omni_weight_dealt_bytes(&h->plan->mesh, &h->plan->weight[s->weight], r));
     for (size_t g = 0; g < h->plan->mesh.groups; g++) {
         if (!part_of(h, pass, g, s->stage, wave, &part)) continue;
         host_step t = all;
         t.piece = omni_mesh_ranks(&h->plan->mesh, g, s->stage);
-        if (s->kind == OMNI_STEP_KV_SHARE) {
-            broadcast(&all, t.piece.start, payload(&t, s->in[0], NULL));
+        if (streams) {
+            stream_product(&all, &part, t.piece.start, first);
+            first = false;
             continue;
         }
-        const omni_weight *w = &h->plan->weight[s->weight];
-        double rows = (double)omni_rows_count(h->plan->value[s->out].rows, part.extent, 1, 0);
-        double ns =
-            omni_rates_matmul_ns(h->r, w->dtype, h->workers, h->set, rows, (double)w->in.part[0].width,
-                                 (double)omni_value_width(&w->out, 1, 0));
-        h->computing += ns;
-        spend_ns(&t, omni_split_owner(h->plan->mesh.pes, h->workers, t.piece.start), ns);
+        broadcast(&all, t.piece.start, payload(&t, s->in[0], NULL));
+        keep_everywhere(h, s, &part);
     }
 }
 
@@ -318,6 +369,17 @@ static void walk_hand_offs(host_walk *h, const omni_extent *pass, size_t stage, 
         host_step t = step_at(h, s, &part, (omni_range){from.start, from.count + to.count});
         address(&t, s->root, from.count, payload(&t, s->in[0], NULL));
     }
+}
+
+/* Workers that carry some block of this wave. */
+static size_t workers_at_once(const host_walk *h, const omni_extent *pass, size_t wave) {
+    const omni_mesh *mesh = &h->plan->mesh;
+    size_t sum = 0;
+    omni_part part;
+    for (size_t s = 0; s < mesh->stages; s++)
+        for (size_t g = 0; g < mesh->groups; g++)
+            if (part_of(h, pass, g, s, wave, &part)) sum += carriers(h, omni_mesh_ranks(mesh, g, s)).count;
+    return sum < h->workers ? sum : h->workers; /* blocks may share workers */
 }
 
 /* --- the price -------------------------------------------------------------------------------- */
@@ -353,7 +415,7 @@ static double weights_of(const omni_plan *plan) {
         const omni_weight *w = &plan->weight[i];
         if (w->op->kind == OMNI_OP_PROJECTION)
             bytes += (double)omni_value_width(&w->out, 1, 0) * (double)w->in.part[0].width *
-                     (double)weight_bytes(plan);
+                     (double)weight_bytes(plan) * (double)(w->panel ? 1 : plan->mesh.groups);
     }
     return bytes;
 }
@@ -362,7 +424,7 @@ omni_status omni_price_rates(const omni_rates *r, const omni_plan *plan, omni_ex
                              omni_error *err) {
     size_t cores = (size_t)r->cores, waves = 0;
     host_walk h = {.r = r, .plan = plan, .out = out, .decode = pass.tokens == pass.sequences};
-    *out = (omni_price){0};
+    *out = (omni_price){.busy_ppm = OMNI_PRICE_UNKNOWN};
     h.workers = plan->mesh.pes < cores ? plan->mesh.pes : cores;
     h.set = weights_of(plan) / (double)h.workers;
     h.lane = omni_alloc_array(h.workers, sizeof *h.lane);
@@ -376,6 +438,7 @@ omni_status omni_price_rates(const omni_rates *r, const omni_plan *plan, omni_ex
     host_step start = step_at(&h, &plan->step[0], NULL, (omni_range){0, plan->mesh.pes});
     all_spend(&start, omni_rates_pass_ns(r, h.workers));
     for (size_t wave = 0; waves && wave < waves + plan->mesh.stages - 1; wave++) {
+        h.at_once = workers_at_once(&h, &pass, wave);
         for (size_t s = 0; s < plan->mesh.stages; s++) walk_block(&h, &pass, s, wave);
         for (size_t s = 0; s + 1 < plan->mesh.stages; s++) walk_hand_offs(&h, &pass, s, wave);
     }

@@ -129,6 +129,7 @@ const char *price_energy(char buf[32], uint64_t pj) {
 }
 
 const char *price_share(char buf[32], uint64_t ppm) {
+    if (ppm == OMNI_PRICE_UNKNOWN) return "-";
     snprintf(buf, 32, "%.1f%%", (double)ppm / 1e4);
     return buf;
 }
@@ -146,6 +147,10 @@ const char *price_busy_header(const omni_array *array) {
 
 json_t *price_energy_json(uint64_t pj) {
     return pj ? cli_size(pj) : json_null();
+}
+
+static json_t *share_json(uint64_t ppm) {
+    return ppm == OMNI_PRICE_UNKNOWN ? json_null() : omni_json_number((double)ppm / 1e6);
 }
 
 static json_t *path_json(const omni_price *p) {
@@ -168,11 +173,10 @@ json_t *price_json(const omni_price *p, bool path) {
         snprintf(key, sizeof key, "%s_ps", omni_price_kind_name((omni_price_kind)k));
         cli_set(&object, key, p->rows ? cli_size(p->kind[k]) : json_null());
     }
-    json_t *busy = omni_json_number((double)p->busy_ppm / 1e6);
-    cli_set(&object, "bus_busy", p->link_bytes ? json_null() : busy);
-    cli_set(&object, "link_busy", p->link_bytes ? busy : json_null());
+    cli_set(&object, "bus_busy", p->link_bytes ? json_null() : share_json(p->busy_ppm));
+    cli_set(&object, "link_busy", p->link_bytes ? share_json(p->busy_ppm) : json_null());
     cli_set(&object, "link_bytes", cli_size(p->link_bytes));
-    cli_set(&object, "pes_busy", omni_json_number((double)p->computing_ppm / 1e6));
+    cli_set(&object, "pes_busy", share_json(p->computing_ppm));
     cli_set(&object, "grants", cli_size(p->grants));
     cli_set(&object, "conflicts", cli_size(p->conflicts));
     cli_set(&object, "wait_ps", cli_size(p->wait_ps));

@@ -14,7 +14,7 @@ void price_arrays_free(omni_array **list, size_t count);
 const char *price_time(char buf[32], uint64_t ps);
 const char *price_energy(char buf[32], uint64_t pj);
 json_t *price_energy_json(uint64_t pj);
-const char *price_share(char buf[32], uint64_t ppm);    /* "4.2%" */
+const char *price_share(char buf[32], uint64_t ppm);    /* "4.2%"; "-" of a host's bus, likewise */
 const char *price_busy_header(const omni_array *array); /* of the column with the share of its wires' time */
 /* "+12.5%": how much longer than on an array without faults, whose time is not 0. */
 const char *price_loss(char buf[32], uint64_t ps, uint64_t healthy_ps);

@@ -57,15 +57,19 @@ static void walk_products(const walker *w) {
     for (size_t s = 0; s < OMNI_RATES_SETS; s++) key(w, "matmul", &r->set_bytes[s], 1, "%s_bytes", sets[s]);
     for (size_t d = 0; d < 2; d++)
         for (size_t s = 0; s < OMNI_RATES_SETS; s++)
-            for (size_t t = 0; t < r->teams; t++)
+            for (size_t t = 0; t < r->teams; t++) {
                 key(w, "matmul", r->weight_ps[d][s][t], OMNI_RATES_ROWS, "%s_%s_workers_%zu_ps_per_weight",
                     types[d], sets[s], workers(w, t));
+                key(w, "matmul", r->output_ps[d][s][t], OMNI_RATES_ROWS, "%s_%s_workers_%zu_ps_per_output",
+                    types[d], sets[s], workers(w, t));
+            }
 }
 
 static void walk_ops(const walker *w) {
     omni_rates *r = w->r;
     for (size_t p = 0; p < OMNI_RATES_PASSES; p++) {
         key(w, "attention", &r->attention[p].head_ns, 1, "%s_head_ns", passes[p]);
+        key(w, "attention", &r->attention[p].pair_ps, 1, "%s_pair_ps", passes[p]);
         key(w, "attention", &r->attention[p].mac_ps, 1, "%s_mac_ps", passes[p]);
         key(w, "attention", &r->attention[p].byte_ps, 1, "%s_byte_ps", passes[p]);
     }

@@ -29,18 +29,21 @@ double omni_rates_pass_ns(const omni_rates *r, size_t workers) {
 double omni_rates_matmul_ns(const omni_rates *r, omni_dtype dtype, size_t workers, double set, double rows,
                             double in, double out) {
     size_t team = team_of(r, workers), type = dtype == OMNI_BF16;
-    double ps[OMNI_RATES_SETS];
+    double ps[OMNI_RATES_SETS]; /* an output with its weights */
     if (rows <= 0 || in <= 0 || out <= 0) return 0;
     for (size_t s = 0; s < OMNI_RATES_SETS; s++)
-        ps[s] = omni_curve_at(r->rows, r->weight_ps[type][s][team], OMNI_RATES_ROWS, rows);
+        ps[s] = omni_curve_at(r->rows, r->weight_ps[type][s][team], OMNI_RATES_ROWS, rows) * in +
+                omni_curve_at(r->rows, r->output_ps[type][s][team], OMNI_RATES_ROWS, rows);
     if (set > r->set_bytes[OMNI_RATES_STREAMED]) set = r->set_bytes[OMNI_RATES_STREAMED];
-    return r->matmul_ns + omni_curve_at(r->set_bytes, ps, OMNI_RATES_SETS, set) * in * out * 1e-3;
+    return r->matmul_ns + omni_curve_at(r->set_bytes, ps, OMNI_RATES_SETS, set) * out * 1e-3;
 }
 
-double omni_rates_attention_ns(const omni_rates *r, omni_rates_pass pass, double heads, double macs,
-                               double bytes) {
-    return r->attention[pass].head_ns * heads +
-           (r->attention[pass].mac_ps * macs + r->attention[pass].byte_ps * bytes) * 1e-3;
+double omni_rates_attention_ns(const omni_rates *r, omni_rates_pass pass,
+                               const double terms[OMNI_FIT_TERMS]) {
+    return r->attention[pass].head_ns * terms[0] +
+           (r->attention[pass].pair_ps * terms[1] + r->attention[pass].mac_ps * terms[2] +
+            r->attention[pass].byte_ps * terms[3]) *
+               1e-3;
 }
 
 double omni_rates_op_ns(const omni_rates *r, omni_rates_op op, double bytes) {
