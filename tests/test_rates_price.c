@@ -80,6 +80,35 @@ Test(rates_price, shared_keys_are_written_everywhere) {
     omni_model_free(m);
 }
 
+/* Weights come from whom they are dealt to: who is alone with rows takes a rank's own share without a message. */
+Test(rates_price, streamed_weights_that_nobody_else_takes) {
+    omni_rates r = made_up(), slow = r;
+    omni_model *m = array_model("configs/demo/llama");
+    omni_price out;
+    for (size_t i = 0; i < OMNI_RATES_SIZES; i++) slow.message_ns[OMNI_RATES_ADDRESSED][1][i] += 1000;
+    omni_extent two = array_pass(2, 1, 8, false), alone = array_pass(1, 1, 8, false);
+    uint64_t both = price(&slow, m, "lockstep", 2, two, &out) - price(&r, m, "lockstep", 2, two, &out);
+    uint64_t one = price(&slow, m, "lockstep", 2, alone, &out) - price(&r, m, "lockstep", 2, alone, &out);
+    cr_expect_gt(one, 0, "the other rank's come in messages");
+    cr_expect_gt(both, one);
+    omni_model_free(m);
+}
+
+/* Groups on two workers stream at the same time, each at what two leave each other; one that is alone has it all. */
+Test(rates_price, groups_share_the_rate_of_memory) {
+    omni_rates r = made_up(), shared = r;
+    omni_model *m = array_model("configs/demo/llama");
+    omni_price out;
+    for (size_t k = 0; k < 4; k++)
+        for (size_t i = 0; i < OMNI_RATES_ROWS; i++) shared.weight_ps[k / 2][k % 2][1][i] *= 2;
+    omni_extent two = array_pass(2, 1, 8, false), alone = array_pass(1, 1, 8, false);
+    cr_expect_gt(price(&shared, m, "megatron:groups=2", 2, two, &out),
+                 price(&r, m, "megatron:groups=2", 2, two, &out));
+    cr_expect_eq(price(&shared, m, "megatron:groups=2", 2, alone, &out),
+                 price(&r, m, "megatron:groups=2", 2, alone, &out));
+    omni_model_free(m);
+}
+
 /* More PEs than heads: attention of the first PEs is shared out among all workers, not done by the first one. */
 Test(rates_price, lent_steps_leave_nobody_idle) {
     omni_rates r = made_up();

@@ -297,12 +297,34 @@ static double cold_ns(const host_walk *h, omni_dtype dtype, double bytes) {
                 0);
 }
 
-/* Weights of a rank, through the ring: the owner copies them out of its memory, the others into theirs. */
-static void stream(const host_step *t, size_t rank, double bytes) {
+/* From the first worker with rows in this wave to the last: those take what is streamed. */
+static omni_range takers(const host_walk *h, const omni_extent *pass, size_t wave) {
+    omni_range by = {h->workers, 0};
+    omni_part part;
+    for (size_t g = 0; g < h->plan->mesh.groups; g++) {
+        size_t w =
+            omni_split_owner(h->plan->mesh.pes, h->workers, omni_mesh_ranks(&h->plan->mesh, g, 0).start);
+        if (!part_of(h, pass, g, 0, wave, &part)) continue;
+        if (by.count == 0) by.start = w;
+        by.count = w + 1 - by.start;
+    }
+    return by;
+}
+
+/* Weights of a rank, through the ring: the owner copies them out of its memory, the others into theirs; or nobody else
+ * wants them, and he goes on alone. */
+static void stream(const host_step *t, omni_range by, size_t rank) {
+    const omni_plan *plan = t->h->plan;
+    size_t owner = omni_split_owner(plan->mesh.pes, t->h->workers, rank);
+    double bytes = (double)omni_weight_dealt_bytes(&plan->mesh, &plan->weight[t->s->weight], rank);
+    double cold = cold_ns(t->h, plan->weight[t->s->weight].dtype, bytes);
     if (t->by.count == 1 || bytes <= 0) return;
-    wait_for(t, omni_split_owner(t->h->plan->mesh.pes, t->h->workers, rank));
-    all_spend(t, omni_rates_message_ns(t->h->r, OMNI_RATES_ADDRESSED, t->by.count, 1, bytes) +
-                     cold_ns(t->h, t->h->plan->weight[t->s->weight].dtype, bytes));
+    if (by.count <= 1 && by.start == owner) {
+        spend_ns(t, owner, cold + omni_rates_op_ns(t->h->r, OMNI_RATES_COPY, 2 * bytes));
+        return;
+    }
+    wait_for(t, owner);
+    all_spend(t, cold + omni_rates_message_ns(t->h->r, OMNI_RATES_ADDRESSED, t->by.count, 1, bytes));
 }
 
 /* A group's product with streamed weights, on its PE. What came over the bus, or what another PE of the worker has just
@@ -327,8 +349,8 @@ static void walk_joined(host_walk *h, const omni_step *s, const omni_extent *pas
     omni_part part = {.extent = *pass};
     host_step all = step_at(h, s, &part, (omni_range){0, h->plan->mesh.used});
     bool streams = s->kind == OMNI_STEP_STREAM, first = true;
-    for (size_t r = 0; streams && r < h->plan->mesh.used; r++)
-        stream(&all, r, (double)omni_weight_dealt_bytes(&h->plan->mesh, &h->plan->weight[s->weight], r));
+    omni_range by = streams ? takers(h, pass, wave) : (omni_range){0, 0};
+    for (size_t r = 0; streams && r < h->plan->mesh.used; r++) stream(&all, by, r);
     for (size_t g = 0; g < h->plan->mesh.groups; g++) {
         if (!part_of(h, pass, g, s->stage, wave, &part)) continue;
         host_step t = all;

@@ -10,7 +10,7 @@
 static const double sizes[OMNI_RATES_SIZES] = {64,    512,    2048,   8192,   16384,   32768,
                                                65536, 131072, 262144, 524288, 1 << 20, 4 << 20};
 static const double product_rows[OMNI_RATES_ROWS] = {1, 2, 4, 8, 16, 32, 64, 128, 512};
-enum { CACHED_BYTES = 256 << 10, STREAMED_MOST = 96 << 20 };
+enum { CACHED_BYTES = 256 << 10, STREAMED_LEAST = 24 << 20, STREAMED_MOST = 96 << 20 };
 
 typedef const double (*terms)[OMNI_FIT_TERMS];
 
@@ -86,9 +86,12 @@ static void fit_rows(wants *w, omni_rates *r, size_t type, size_t set, size_t te
 
 static void fit_products(wants *w, omni_rates *r) {
     double most = (double)omni_topo_memory_available() / 8 / r->workers[r->teams - 1];
+    /* Gone round, a set that is a little larger than the last cache is never found there. */
+    double beyond = 1.25 * (double)omni_topo_host(w->o->topo)->l3_bytes;
+    beyond = fmin(fmax(beyond, STREAMED_LEAST), STREAMED_MOST);
     memcpy(r->rows, product_rows, sizeof product_rows);
     r->set_bytes[OMNI_RATES_CACHED] = CACHED_BYTES;
-    r->set_bytes[OMNI_RATES_STREAMED] = fmax(fmin(STREAMED_MOST, floor(most)), 2 * CACHED_BYTES);
+    r->set_bytes[OMNI_RATES_STREAMED] = fmax(fmin(beyond, floor(most)), 2 * CACHED_BYTES);
     fit_call(w, r);
     for (size_t d = 0; d < 2; d++)
         for (size_t s = 0; s < OMNI_RATES_SETS; s++)
