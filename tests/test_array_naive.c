@@ -35,7 +35,8 @@ typedef struct state {
     size_t pe[MOST_PES];    /* where each rank is */
     uint64_t ppm[MOST_PES]; /* how slow */
     size_t wave;
-    wires wires[MOST_PIECES]; /* a piece of the bus */
+    wires wires[MOST_PIECES];   /* a piece of the bus */
+    uint64_t tree[MOST_PIECES]; /* [groups x stages] its own wires are free */
     size_t pieces;
     bool shared;
     naive out;
@@ -134,7 +135,7 @@ static uint64_t value_bytes(const talk *k, int value, const size_t *index) {
     const omni_value *v = &k->t->plan->value[value];
     bool tokens = v->rows == OMNI_ROWS_TOKEN_SHARE;
     return wire_row_bytes(k->t->plan, k->s, v, k->stage_p, index && !tokens ? index : NULL) *
-           omni_rows_count(v->rows, k->part->extent, k->stage_p, index ? *index : 0);
+           omni_step_rows(k->s, v->rows, k->part->extent, k->stage_p, index ? *index : 0).count;
 }
 
 static uint64_t tree(const talk *k, uint64_t from) {
@@ -192,8 +193,8 @@ static uint64_t talk_over(const talk *k, uint64_t from, bool other_cut) {
         return send(k, start(t, first, from), value_bytes(k, k->s->in[0], NULL), 0, cut);
     case OMNI_STEP_REDUCE:
     case OMNI_STEP_GATHER:
-        start(t, k->parts > 1 ? first : early, t->m.own_wires ? 0 : from);
-        return tree(k, t->m.own_wires ? 0 : from);
+        start(t, k->parts > 1 ? first : early, from);
+        return tree(k, from);
     case OMNI_STEP_COLLECT:
         return one_by_one(k, start(t, t->clock[k->ranks.start + 1], from), cut);
     default:
@@ -215,7 +216,10 @@ static void message(state *t, const omni_step *s, size_t group, const omni_part 
             continue;
         }
         uint64_t *sub = &w->free[omni_split_owner(parts, w->subs < parts ? w->subs : parts, k)];
-        uint64_t end = talk_over(&over, heads ? *sub : all_free(w), other);
+        uint64_t *own = &t->tree[group * t->plan->mesh.stages + s->stage];
+        uint64_t from = !bus ? *own : heads ? *sub : all_free(w);
+        uint64_t end = talk_over(&over, from, other);
+        if (!bus && !heads) *own = end;
         if (bus && heads) *sub = end;
         if (bus && !heads) take(w, end, OMNI_CUT_STAGE);
         for (size_t i = 0; i < over.ranks.count; i++)
@@ -352,6 +356,21 @@ static void step(state *t, const omni_step *s, size_t wave) {
                                            : compute)(t, s, g, &part);
 }
 
+/* Strip by strip: messages take their time, and the PEs do not wait for them before the last. */
+static void train(state *t, const omni_step *first, size_t wave) {
+    uint64_t there[MOST_PES] = {0}, own[MOST_PES];
+    for (size_t strip = 0; strip < first->strips; strip++) {
+        for (size_t i = 0; i < 2 * first->train; i++) {
+            omni_step s = omni_step_strip(&first[i % first->train], strip);
+            if (i == first->train) memcpy(own, t->clock, sizeof own);
+            if (omni_step_is_message(&s) == (i >= first->train)) step(t, &s, wave);
+        }
+        for (size_t i = 0; i < MOST_PES; i++) there[i] = max(there[i], t->clock[i]);
+        memcpy(t->clock, own, sizeof own);
+    }
+    for (size_t i = 0; i < MOST_PES; i++) t->clock[i] = max(t->clock[i], there[i]);
+}
+
 naive naive_price(const omni_array *array, const omni_plan *plan, omni_extent pass) {
     static state t;
     size_t stages = plan->mesh.stages, waves = 0;
@@ -364,8 +383,10 @@ naive naive_price(const omni_array *array, const omni_plan *plan, omni_extent pa
         for (size_t m = 0; part_at(&t, g, 0, m, &part); m++) waves = max(waves, m + stages);
     for (size_t wave = 0; wave < waves; wave++) {
         for (size_t s = 0; s < stages; s++)
-            for (size_t i = 0; i < plan->block[s].count; i++)
-                step(&t, &plan->step[plan->block[s].start + i], wave);
+            for (size_t i = 0, n; i < plan->block[s].count; i += n ? n : 1) {
+                n = plan->step[plan->block[s].start + i].train;
+                (n ? train : step)(&t, &plan->step[plan->block[s].start + i], wave);
+            }
         for (size_t s = 0; s + 1 < stages; s++)
             step(&t, &plan->step[plan->step_count - stages + 1 + s], wave);
     }

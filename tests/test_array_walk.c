@@ -110,6 +110,9 @@ static const char *const meshes[] = {
     "lockstep:over=token",
     "megatron:groups=each:over=token",
     "megatron:wire=bf16",
+    "megatron:overlap=2",
+    "alternate:gather=bus:edge=scatter:overlap=3",
+    "o=out:ffn=out+out:groups=2:stages=2:chunk=5:overlap=4",
 };
 
 Test(array, classes_are_exact_on_every_array) {

@@ -99,6 +99,7 @@ typedef struct omni_plan_spec {
     size_t stages;    /* the layers are; OMNI_EACH_PE: one for each PE, at most one for each layer */
     size_t stack;     /* with stages: sequences that go through a stage together */
     size_t chunk;     /* with stages: most tokens of a sequence that do; 0: all */
+    size_t overlap;   /* strips that a product and its messages are cut into (overlap.c) */
     bool over_tokens; /* over=token: groups split the tokens of a pass, not its sequences */
     bool stream;      /* weights=stream: dealt out over all PEs and broadcast when they are used */
     omni_dtype wire_bus, wire_tree; /* what floats travel as: F32, BF16 or F16 */
@@ -242,7 +243,25 @@ typedef struct omni_step {
     omni_cut cut;   /* of the bus */
     size_t root;    /* index that writes (BROADCAST, SCATTER) or ends up with it (REDUCE, GATHER, COLLECT) */
     unsigned parts; /* bit j: part j of the value moves */
+    /* Done strip by strip, together with its neighbours (overlap.c): */
+    size_t train;  /* at the first of them: how many; else 0 */
+    size_t strips; /* that its rows are cut into; 0: they are not */
+    size_t strip;  /* of a step as it is done: which of them. In the plan 0 */
 } omni_step;
+
+enum { OMNI_MOST_STRIPS = 64 };
+/* The step, of one of its strips. */
+omni_step omni_step_strip(const omni_step *s, size_t strip);
+
+/* Steps in the order in which they are done: one after the other; a train of them, strip by strip. */
+typedef struct omni_order {
+    const struct omni_plan *plan;
+    size_t at, end, first, strip;
+    omni_step now;
+} omni_order;
+omni_order omni_order_begin(const struct omni_plan *plan, omni_range steps);
+/* NULL: that was all. Good until the next call. */
+const omni_step *omni_order_next(omni_order *it);
 
 /* What a MATMUL or a norm needs of the checkpoint. Which slice a rank holds follows from in/out. */
 typedef struct omni_weight {
@@ -314,6 +333,8 @@ size_t omni_value_width(const omni_value *v, size_t p, size_t i);
  * tokens lie on the sequences. */
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i);
 size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p);
+/* Which of those rows a step is about: all, or its strip. A pass of one token a sequence is one strip. */
+omni_range omni_step_rows(const omni_step *s, omni_rows rows, omni_extent extent, size_t p, size_t i);
 
 /* A pass is cut into parts: each group has its share of the sequences (over=token: of the tokens, neighbours in the pass,
  * as even as can be), and with stages a group's are taken `stack` at

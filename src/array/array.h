@@ -4,6 +4,7 @@
  *   work.c     what a step is for one rank        runs.c     which ranks of a piece have the same work
  *   walk.c     a pass over the virtual clocks     message.c  messages within a stage; tree.c: trees
  *   joined.c   messages of all groups at once, and of the host port
+ *   overlap.c  trains of steps, strip by strip
  *   rhythm.c   layers that go by like the one before
  *   recall.c   waves that go by like an earlier one     score.c  what tells both
  *   memory.c   what a PE must hold                search.c   the best of many plans

@@ -27,8 +27,8 @@ static bool same_value(const omni_plan *plan, int a, int b) {
 
 bool steps_alike(const omni_plan *plan, const omni_step *a, const omni_step *b) {
     bool same = a->kind == b->kind && a->op == b->op && a->root_only == b->root_only && a->cut == b->cut &&
-                a->root == b->root && a->parts == b->parts &&
-                (a->weight == OMNI_NO_WEIGHT) == (b->weight == OMNI_NO_WEIGHT) &&
+                a->root == b->root && a->parts == b->parts && a->strips == b->strips &&
+                a->train == b->train && (a->weight == OMNI_NO_WEIGHT) == (b->weight == OMNI_NO_WEIGHT) &&
                 same_value(plan, a->in[0], b->in[0]) && same_value(plan, a->in[1], b->in[1]) &&
                 same_value(plan, a->out, b->out);
     if (same && a->layer >= 0 && b->layer >= 0) same = plan->kv[a->layer] == plan->kv[b->layer];
@@ -72,13 +72,15 @@ static uint64_t slice_bytes(const omni_plan *plan, const omni_step *s, const omn
                             size_t i) {
     const omni_value *cut = &plan->value[s->kind == OMNI_STEP_SCATTER ? s->out : s->in[0]];
     bool tokens = cut->rows == OMNI_ROWS_TOKEN_SHARE;
-    return sat_mul(wire_row_bytes(plan, s, cut, p, tokens ? NULL : &i), omni_rows_count(cut->rows, *x, p, i));
+    return sat_mul(wire_row_bytes(plan, s, cut, p, tokens ? NULL : &i),
+                   omni_step_rows(s, cut->rows, *x, p, i).count);
 }
 
 static void message_cost(const walk *w, const omni_step *s, const cell *c, const omni_extent *x,
                          step_cost *out) {
     const omni_value *v = &w->plan->value[s->in[0] != OMNI_NO_VALUE ? s->in[0] : s->out];
-    out->whole = sat_mul(wire_row_bytes(w->plan, s, v, c->p, NULL), omni_rows_count(v->rows, *x, c->p, 0));
+    out->whole =
+        sat_mul(wire_row_bytes(w->plan, s, v, c->p, NULL), omni_step_rows(s, v->rows, *x, c->p, 0).count);
     for (size_t r = 0; slices(s) && r < c->runs.count; r++)
         out->run[r] = slice_bytes(w->plan, s, x, c->p, c->runs.start[r]);
 }
@@ -106,7 +108,7 @@ static void compute_cost(const walk *w, const omni_step *s, const cell *c, const
 /* How many tokens there are is all that matters to it; not where they are, nor whose. */
 static bool counts_tokens(const omni_plan *plan, const omni_step *s) {
     const int value[] = {s->in[0], s->in[1], s->out};
-    bool counts = s->kind != OMNI_STEP_KV_APPEND && s->kind != OMNI_STEP_ATTENTION &&
+    bool counts = !s->strips && s->kind != OMNI_STEP_KV_APPEND && s->kind != OMNI_STEP_ATTENTION &&
                   s->kind != OMNI_STEP_SCORES && s->kind != OMNI_STEP_WEIGH;
     for (size_t i = 0; i < sizeof value / sizeof *value; i++)
         counts = counts && (value[i] == OMNI_NO_VALUE || plan->value[value[i]].rows == OMNI_ROWS_TOKENS);
@@ -124,6 +126,27 @@ bool parts_alike(const walk *w, const omni_part *one, const omni_part *other, si
     return true;
 }
 
+/* Of a step, or of a strip of it. False: no memory. */
+static bool set_cost(const walk *w, const omni_step *s, const cell *c, const omni_part *part,
+                     step_cost *cost) {
+    uint64_t *run = cost->run;
+    if (!run) run = omni_alloc_array(c->runs.count, sizeof *run);
+    *cost = (step_cost){.run = run, .larger = 1};
+    if (run) (omni_step_is_message(s) ? message_cost : compute_cost)(w, s, c, &part->extent, cost);
+    return run;
+}
+
+/* Strips of two sizes: of the first, and of the last. */
+static bool set_strips(const walk *w, const omni_step *s, const cell *c, const omni_part *part,
+                       step_cost *first, step_cost *last) {
+    omni_step strip[2] = {omni_step_strip(s, 0), omni_step_strip(s, s->strips - 1)};
+    size_t rows = omni_rows_count(OMNI_ROWS_TOKENS, part->extent, c->p, 0);
+    if (!set_cost(w, &strip[0], c, part, first) || !set_cost(w, &strip[1], c, part, last)) return false;
+    bool decode = part->extent.tokens == part->extent.sequences;
+    first->larger = decode ? 1 : rows % s->strips ? rows % s->strips : s->strips;
+    return true;
+}
+
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
     omni_range block = w->plan->block[stage];
     if (c->part == part) return true;
@@ -131,17 +154,15 @@ bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
          alike = c->part && parts_alike(w, c->part, part, c->p);
     c->part = part;
     if (alike) return true;
-    if (!c->cost) c->cost = omni_alloc_array(block.count + 1, sizeof *c->cost);
+    if (!c->cost) c->cost = omni_alloc_array(2 * block.count + 1, sizeof *c->cost);
     if (!c->cost) return false;
     for (size_t i = 0; i < block.count; i++) {
         const omni_step *s = &w->plan->step[block.start + i];
         if (w->twin[block.start + i] != block.start + i || s->cut == OMNI_CUT_ALL) continue;
         if (as_many && counts_tokens(w->plan, s)) continue;
-        uint64_t *run = c->cost[i].run;
-        if (!run) run = omni_alloc_array(c->runs.count, sizeof *run);
-        if (!run) return false;
-        c->cost[i] = (step_cost){.run = run};
-        (omni_step_is_message(s) ? message_cost : compute_cost)(w, s, c, &part->extent, &c->cost[i]);
+        bool ok = s->strips ? set_strips(w, s, c, part, &c->cost[i], &c->cost[block.count + i])
+                            : set_cost(w, s, c, part, &c->cost[i]);
+        if (!ok) return false;
     }
     return true;
 }

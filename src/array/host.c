@@ -184,7 +184,7 @@ static void compute(const host_step *t) {
 static double payload(const host_step *t, int value, const size_t *index) {
     const omni_value *v = &t->h->plan->value[value];
     return (double)wire_row_bytes(t->h->plan, t->s, v, t->piece.count, index) *
-           (double)omni_rows_count(v->rows, t->part->extent, t->piece.count, index ? *index : 0);
+           (double)omni_step_rows(t->s, v->rows, t->part->extent, t->piece.count, index ? *index : 0).count;
 }
 
 static void broadcast(const host_step *t, size_t root, double bytes) {
@@ -366,9 +366,8 @@ static void walk_joined(host_walk *h, const omni_step *s, const omni_extent *pas
 }
 
 static void walk_block(host_walk *h, const omni_extent *pass, size_t stage, size_t wave) {
-    omni_range block = h->plan->block[stage];
-    for (size_t i = block.start; i < block.start + block.count; i++) {
-        const omni_step *s = &h->plan->step[i];
+    omni_order order = omni_order_begin(h->plan, h->plan->block[stage]);
+    for (const omni_step *s; (s = omni_order_next(&order));) {
         if (s->cut == OMNI_CUT_ALL) {
             walk_joined(h, s, pass, wave);
             continue;

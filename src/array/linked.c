@@ -149,7 +149,7 @@ static moment talk(walk *w, const omni_step *s, const cell *c, size_t p, omni_ra
     bool all;
     net n = net_in(w, p);
     toll t = toll_of(w, &n, c, s, &all);
-    moment at = cell_clock(c, of.start);
+    moment at = later(cell_clock(c, of.start), c->tree);
     for (size_t r = of.start; r < of.start + of.count && all; r++) at = later(at, cell_clock(c, r));
     return take(w, at, t, times, s);
 }
@@ -173,6 +173,7 @@ static void count(walk *w, const omni_step *s, const cell *c, const step_cost *c
 /* Heads are pieces of a stage, all at the same time. */
 static void in_heads(walk *w, const omni_step *s, cell *c, uint64_t times) {
     size_t heads = w->plan->mesh.heads, run = 0;
+    moment last = c->tree;
     cell_spread(c);
     for (size_t k = 0; k < heads; k++) {
         omni_range ranks = omni_split(c->p, heads, k), of = {run, 0};
@@ -181,8 +182,10 @@ static void in_heads(walk *w, const omni_step *s, cell *c, uint64_t times) {
         if (ranks.count < 2) continue;
         moment end = talk(w, s, c, ranks.count, of, times);
         count(w, s, c, cost_of(w, c, s), ranks.count, times);
+        last = later(last, end);
         for (size_t r = of.start; r < run; r++) c->clock[r] = later(end, c->clock[r]);
     }
+    c->tree = last;
 }
 
 void linked_message(walk *w, const omni_step *s, cell *c, uint64_t times) {
@@ -190,7 +193,9 @@ void linked_message(walk *w, const omni_step *s, cell *c, uint64_t times) {
         in_heads(w, s, c, times);
         return;
     }
-    cell_leave(c, talk(w, s, c, c->p, (omni_range){0, c->runs.count}, times));
+    c->tree = talk(w, s, c, c->p, (omni_range){0, c->runs.count},
+                   times); /* strips follow each other on the links */
+    cell_leave(c, c->tree);
     count(w, s, c, cost_of(w, c, s), c->p, times);
 }
 

@@ -67,7 +67,7 @@ static moment up_the_tree(walk *w, const omni_step *s, const cell *c, const step
     tree_job t = {.w = w, .s = s, .c = c, .p = c->p, .bytes = cost->whole, .share = tree_share(w, 1)};
     uint64_t busy;
     if (s->kind == OMNI_STEP_GATHER) t.slice = cost->run;
-    if (!w->m.own_wires) t.from = track_free(c->bus);
+    t.from = w->m.own_wires ? c->tree : track_free(c->bus);
     wires_start(w, earliest(c), t.from, times);
     moment end = tree_walk(&t, &busy);
     count_up_the_tree(w, &t, busy, times);
@@ -95,6 +95,7 @@ static moment one_by_one(walk *w, const omni_step *s, const cell *c, const step_
     return at;
 }
 
+/* A tree's own wires are taken, too: strips follow each other on them. */
 static void in_stage(walk *w, const omni_step *s, cell *c, const step_cost *cost, uint64_t times) {
     bool tree = s->kind == OMNI_STEP_REDUCE || s->kind == OMNI_STEP_GATHER;
     bool bus = !tree || !w->m.own_wires;
@@ -102,6 +103,7 @@ static void in_stage(walk *w, const omni_step *s, cell *c, const step_cost *cost
                   : s->kind == OMNI_STEP_BROADCAST ? broadcast
                                                    : one_by_one)(w, s, c, cost, times);
     if (bus) track_take(c->bus, end, tree ? CUT_TREE : OMNI_CUT_STAGE);
+    if (!bus) c->tree = end;
     cell_leave(c, end);
 }
 

@@ -215,8 +215,9 @@ static void walk_first(const team *t, struct recall *r, size_t keys, uint64_t fl
 static bool same_stage(const walk *w, const group_class *k, size_t a, size_t b) {
     const cell *x = &k->cell[a], *y = &k->cell[b];
     omni_range s = w->quiet[a], t = w->quiet[b];
-    if (w->shared || faults_any(w->m.faults) || x->p != y->p || x->runs.count != y->runs.count || x->bus->subs != y->bus->subs ||
-        s.count != t.count || memcmp(x->runs.start, y->runs.start, x->runs.count * sizeof(size_t)) != 0)
+    if (w->shared || faults_any(w->m.faults) || x->p != y->p || x->runs.count != y->runs.count ||
+        x->bus->subs != y->bus->subs || s.count != t.count ||
+        memcmp(x->runs.start, y->runs.start, x->runs.count * sizeof(size_t)) != 0)
         return false;
     for (size_t i = 0; i < s.count; i++)
         if (!steps_alike(w->plan, &w->plan->step[s.start + i], &w->plan->step[t.start + i])) return false;

@@ -49,8 +49,9 @@ static bool same_layers(const omni_plan_spec *a, const omni_plan_spec *b) {
 
 static bool same_spec(const omni_plan_spec *a, const omni_plan_spec *b) {
     return same_layers(a, b) && a->whole == b->whole && a->groups == b->groups && a->stages == b->stages &&
-           a->stack == b->stack && a->chunk == b->chunk && a->over_tokens == b->over_tokens &&
-           a->stream == b->stream && a->wire_bus == b->wire_bus && a->wire_tree == b->wire_tree;
+           a->stack == b->stack && a->chunk == b->chunk && a->overlap == b->overlap &&
+           a->over_tokens == b->over_tokens && a->stream == b->stream && a->wire_bus == b->wire_bus &&
+           a->wire_tree == b->wire_tree;
 }
 
 static bool is_known(const search *s, const omni_plan_spec *spec) {

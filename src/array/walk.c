@@ -1,5 +1,6 @@
 /* walk.c: a pass over the virtual clocks, in the plan's total order: wave by wave, stage by stage, step by
- * step, class by class; then the hand-offs. The executor's order (pe/exec.c), with clocks instead of threads.
+ * step (trains strip by strip: overlap.c), class by class; then the hand-offs. The executor's order
+ * (pe/exec.c), with clocks instead of threads.
  */
 #include <stdlib.h>
 
@@ -102,8 +103,11 @@ void count_bus(walk *w, const omni_step *s, uint64_t messages, uint64_t bytes, u
     w->busy += (wide)sat_mul(ps, times) * p;
 }
 
+/* Strips are of two sizes, the larger ones first. */
 const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s) {
-    return &c->cost[w->twin[s - w->plan->step] - w->plan->block[s->stage].start];
+    omni_range block = w->plan->block[s->stage];
+    const step_cost *cost = &c->cost[w->twin[s - w->plan->step] - block.start];
+    return w->strip < cost->larger ? cost : cost + block.count;
 }
 
 const omni_part *part_in(const group_class *g, size_t stage, size_t wave) {
@@ -135,7 +139,7 @@ static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
         c->clock[r] = spend(w, c->clock[r], cost->run[r], s, OMNI_PRICE_COMPUTE);
 }
 
-static void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes) {
+void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes) {
     if (s->kind == OMNI_STEP_TAP) return;
     if (s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT) {
         host_walk(w, s, wave);
@@ -161,9 +165,12 @@ static bool is_beyond(const walk *w) {
 }
 
 void walk_steps(walk *w, omni_range steps, size_t wave, omni_range classes) {
+    size_t end = steps.start + steps.count, train;
     w->left = w->left || is_beyond(w);
-    for (size_t i = steps.start; i < steps.start + steps.count && !w->left; i++)
-        walk_step(w, &w->plan->step[i], wave, classes);
+    for (size_t i = steps.start; i < end && !w->left; i += train ? train : 1) {
+        train = w->plan->step[i].train;
+        (train ? train_walk : walk_step)(w, &w->plan->step[i], wave, classes);
+    }
 }
 
 void walk_block(walk *w, size_t stage, size_t wave, omni_range classes) {

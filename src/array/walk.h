@@ -65,6 +65,7 @@ typedef struct track {
 typedef struct step_cost {
     uint64_t *run;  /* [runs]; NULL: of its twin */
     bool even;      /* the same for all runs */
+    size_t larger;  /* strips that are as large as the first; of a whole step 1 */
     uint64_t whole; /* bytes of the whole value */
     work total;     /* of all ranks */
     wide rank_ps;   /* computing, all ranks together */
@@ -78,7 +79,8 @@ typedef struct cell {
     moment *clock; /* [runs]; together: the first is everyone's, and the others are stale */
     bool together;
     track *bus;
-    step_cost *cost;       /* [steps of the block], of the part priced last */
+    moment tree;           /* its own wires, or its links, are free */
+    step_cost *cost;       /* [2 x steps of the block] of the part priced last: larger strips, smaller ones */
     const omni_part *part; /* which that is; NULL: none yet */
 } cell;
 
@@ -124,6 +126,7 @@ typedef struct walk {
     leaf *leaf;           /* [runs of the largest cell + 1] scratch of trees */
     uint64_t *score;      /* [2 x score_size] scratch of rhythm.c */
     size_t score_size;
+    size_t strip;           /* of the step at hand */
     struct recall **recall; /* recall.c: [classes x stages]; NULL: no stage has a second wave */
     size_t *like;           /* likewise: the first stage that does the same, whose recall it shares */
     uint64_t *key;          /* [classes + score_size] its scratch */
@@ -166,6 +169,14 @@ uint64_t walk_energy(const walk *w, uint64_t ps); /* pJ of what is counted so fa
 void walk_steps(walk *w, omni_range steps, size_t wave, omni_range classes);
 /* The quiet steps of a stage. */
 void walk_block(walk *w, size_t stage, size_t wave, omni_range classes);
+
+/* One step of a wave. */
+void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes);
+
+/* --- overlap.c -------------------------------------------------------------------------------- */
+
+/* A train of steps, strip by strip. */
+void train_walk(walk *w, const omni_step *first, size_t wave, omni_range classes);
 
 /* --- rhythm.c --------------------------------------------------------------------------------- */
 

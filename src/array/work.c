@@ -41,7 +41,7 @@ static const omni_value *out_of(const place *a) {
 }
 
 static uint64_t rows_of(const place *a, const omni_value *v) {
-    return omni_rows_count(v->rows, *a->x, a->p, a->index);
+    return omni_step_rows(a->s, v->rows, *a->x, a->p, a->index).count;
 }
 
 static uint64_t width_of(const place *a, const omni_value *v) {

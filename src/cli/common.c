@@ -136,7 +136,7 @@ omni_status cli_plans_or_auto(const char *list, omni_plan_spec **out, size_t *co
 bool cli_same_plan(const omni_plan_spec *a, const omni_plan_spec *b) {
     if (strcmp(a->name, b->name) == 0) return true;
     if (a->whole != b->whole || a->cycle != b->cycle || a->groups != b->groups || a->stages != b->stages ||
-        a->stack != b->stack || a->chunk != b->chunk || a->stream != b->stream ||
+        a->stack != b->stack || a->chunk != b->chunk || a->overlap != b->overlap || a->stream != b->stream ||
         a->over_tokens != b->over_tokens || a->wire_bus != b->wire_bus || a->wire_tree != b->wire_tree ||
         a->missing[0] || b->missing[0])
         return false;

@@ -41,6 +41,7 @@ json_t *cli_methods_json(const omni_plan_spec *s) {
     cli_set(&object, "stages", s->stages ? cli_size(s->stages) : json_string("each"));
     cli_set(&object, "stack", cli_size(s->stack));
     cli_set(&object, "chunk", s->chunk ? cli_size(s->chunk) : json_string("all"));
+    cli_set(&object, "overlap", cli_size(s->overlap));
     cli_set(&object, "over", json_string(s->over_tokens ? "token" : "batch"));
     cli_set(&object, "weights", json_string(s->stream ? "stream" : "own"));
     cli_set(&object, "wire_bus", json_string(omni_wire_find(s->wire_bus)->name));

@@ -57,9 +57,12 @@ static const struct {
      "  omnibus bench MODEL_DIR --pg 512,128 --prompt 0 --gen 0 --format jsonl\n"
      "  omnibus bench MODEL_DIR --pes 4 --plan auto,megatron --array seed-64pe\n"},
     {OMNI_CMD_CALIBRATE, NULL,
-     "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array file of "
-     "kind host, by which plans are priced as wall time here (--array FILE). Then shows such predictions beside "
-     "the clock, for shapes that were not measured before: collectives, ops, and blocks of a model, also with more "
+     "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array "
+     "file of "
+     "kind host, by which plans are priced as wall time here (--array FILE). Then shows such predictions "
+     "beside "
+     "the clock, for shapes that were not measured before: collectives, ops, and blocks of a model, also "
+     "with more "
      "PEs than cores.",
      "  omnibus calibrate --out configs/arrays/host.ini\n"
      "  omnibus calibrate --format csv --output errors.csv\n"},
@@ -103,6 +106,7 @@ static const struct {
     {"stages=S", "layers over S stages (each: one a PE)"},
     {"stack=K", "sequences that go through a stage together [1]"},
     {"chunk=T", "longer sequences go by T tokens [128] (all)"},
+    {"overlap=C", "products and their messages in C strips, double-buffered [1]"},
     {"weights=stream", "dealt out over all PEs, broadcast when used (else own)"},
     {"over=token", "groups of one PE share tokens (else over=batch)"},
 };

@@ -40,7 +40,8 @@ static bool same_place(omni_placement a, omni_placement b) {
 }
 
 static bool same_step(const omni_plan *p, const omni_step *a, const omni_plan *q, const omni_step *b) {
-    if (a->kind != b->kind || a->parts != b->parts || a->root_only != b->root_only) return false;
+    if (a->kind != b->kind || a->parts != b->parts || a->root_only != b->root_only || a->strips != b->strips)
+        return false;
     if ((a->out == OMNI_NO_VALUE) != (b->out == OMNI_NO_VALUE)) return false;
     return a->out == OMNI_NO_VALUE || same_place(p->value[a->out].at, q->value[b->out].at);
 }

@@ -136,6 +136,7 @@ static json_t *message_json(const message *m) {
     bool host = m->step->kind == OMNI_STEP_HOST_IN;
     cli_set(&object, "kind", json_string(omni_step_name(m->step->kind)));
     cli_set(&object, "route", json_string(m->route));
+    cli_set(&object, "strips", cli_size(m->step->strips ? m->step->strips : 1));
     cli_set(&object, "root", host ? json_null() : cli_size(m->step->root));
     cli_set(&object, "wire", json_string(m->wire->name));
     cli_set(&object, "prefill_bytes", cli_size(plan_moved(&m->prefill)));
@@ -185,19 +186,34 @@ static void add_moved(omni_table *t, const situation *s, const omni_step *step, 
         omni_table_cell(t, "%s", omni_format_bytes(text, sizeof text, plan_moved(c)));
 }
 
+/* "tree reduction": "in 4 strips" where it is double-buffered. */
+static void add_step_cell(omni_table *t, const char *name, const omni_step *step) {
+    if (step && step->strips)
+        omni_table_cell(t, "%s, %zu strips", name, step->strips);
+    else
+        omni_table_cell(t, "%s", name);
+}
+
+/* What the op computes strip by strip; NULL: nothing. */
+static const omni_step *strips_of(const situation *s, const omni_explain *row) {
+    for (size_t i = row->step_first; i < row->step_first + row->step_count; i++)
+        if (s->plan->step[i].strips && !omni_step_is_message(&s->plan->step[i])) return &s->plan->step[i];
+    return NULL;
+}
+
 static void add_op_cells(omni_table *t, const planning *k, const situation *s, const omni_explain *row) {
     char layers[32], bytes[32];
     uint64_t weights = plan_weight_bytes(k->c, s->plan, row);
     omni_table_cell(t, "%s", layers_text(s, row, layers));
     omni_table_cell(t, "%s", op_name(s, row));
-    omni_table_cell(t, "%s", method_name(s, row));
+    add_step_cell(t, method_name(s, row), strips_of(s, row));
     omni_table_cell(t, "%s%s%s", row->op ? omni_placement_name(row->in) : "", row->op ? " -> " : "-> ",
                     omni_placement_name(row->out));
     omni_table_cell(t, "%s", weights ? omni_format_bytes(bytes, sizeof bytes, weights) : "");
 }
 
 static void add_message_cells(omni_table *t, const situation *s, const message *m) {
-    omni_table_cell(t, "%s", omni_step_name(m->step->kind));
+    add_step_cell(t, omni_step_name(m->step->kind), m->step);
     omni_table_cell(t, "%s", m->route);
     add_moved(t, s, m->step, &m->prefill);
     if (!s->encoder) add_moved(t, s, m->step, &m->decode);
@@ -245,6 +261,9 @@ static omni_status add_ops(planning *k, const situation *s, json_t **ops, omni_e
     omni_table *t = omni_table_create(headers, sizeof headers / sizeof *headers - (s->encoder ? 1 : 0));
     for (size_t i = 0; i < count; i++) add_row(k, s, &rows[i], t, ops);
     omni_table_draw(t, k->page);
+    if (s->plan->spec.overlap > 1)
+        omni_text_add(k->page, "strips: double-buffered; messages of one are under way while the next is "
+                               "computed (never with one token a sequence)\n");
     omni_table_free(t);
     omni_free(rows);
     return OMNI_OK;

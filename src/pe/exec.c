@@ -29,6 +29,16 @@ static size_t rows_of(const omni_engine *e, const pe *x, int value, const omni_p
     return omni_rows_count(engine_value(e, value)->rows, part->extent, x->seat.p, x->seat.index);
 }
 
+/* The rows of a value that the step is about, and them of an operand. */
+static omni_range strip_of(const omni_engine *e, const pe *x, const omni_step *s, int value,
+                           const omni_part *part) {
+    return omni_step_rows(s, engine_value(e, value)->rows, part->extent, x->seat.p, x->seat.index);
+}
+
+static operand from_row(operand o, size_t row) {
+    return (operand){o.data ? o.data + row * o.ld : NULL, o.ld};
+}
+
 void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, size_t rows) {
     omni_matmul_fn *multiply = omni_matmul_of(w->engine->o.compute);
     for (size_t r = 0; r < rows && omni_stop_get(w->engine->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
@@ -40,11 +50,12 @@ void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, siz
 static void run_matmul(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
     const pe_weight *mine = &x->weight[s->weight];
-    operand y = stored(e, x, s->out), in = pe_operand(x, engine_value(e, s->in[0]), 0, mine->in);
-    size_t rows = rows_of(e, x, s->out, part);
+    omni_range rows = strip_of(e, x, s, s->out, part);
+    operand y = from_row(stored(e, x, s->out), rows.start);
+    operand in = from_row(pe_operand(x, engine_value(e, s->in[0]), 0, mine->in), rows.start);
     if (mine->out == 0) return;
-    pe_multiply(w, mine->matrix, in, y, rows);
-    if (mine->bias) omni_bias_add(y.data, y.ld, rows, mine->out, mine->bias);
+    pe_multiply(w, mine->matrix, in, y, rows.count);
+    if (mine->bias) omni_bias_add(y.data, y.ld, rows.count, mine->out, mine->bias);
 }
 
 static void run_norm(worker *w, pe *x, const omni_step *s, const omni_part *part) {
@@ -78,8 +89,9 @@ static void run_norm_apply(worker *w, pe *x, const omni_step *s, const omni_part
 
 static void run_activation(worker *w, pe *x, const omni_step *s, const omni_part *part) {
     const omni_engine *e = w->engine;
-    operand in = stored(e, x, s->in[0]), y = stored(e, x, s->out);
-    omni_activate(s->op->activation, y.data, y.ld, in.data, in.ld, rows_of(e, x, s->out, part), y.ld);
+    omni_range rows = strip_of(e, x, s, s->out, part);
+    operand in = from_row(stored(e, x, s->in[0]), rows.start), y = from_row(stored(e, x, s->out), rows.start);
+    omni_activate(s->op->activation, y.data, y.ld, in.data, in.ld, rows.count, y.ld);
 }
 
 /* Folded into addends: who has columns of the stream adds them, once over all ranks. Otherwise everyone adds
@@ -90,8 +102,10 @@ static void run_residual(worker *w, pe *x, const omni_step *s, const omni_part *
     bool folded = branch->at.kind == OMNI_PARTIAL;
     if (folded && !stream->compact && x->seat.index != s->root) return;
     omni_range cols = pe_stored(x, folded ? stream : branch, 0);
-    operand y = pe_operand(x, branch, 0, cols), in = pe_operand(x, stream, 0, cols);
-    if (cols.count) omni_add(y.data, y.ld, in.data, in.ld, rows_of(e, x, s->in[0], part), cols.count);
+    omni_range rows = strip_of(e, x, s, s->in[0], part);
+    operand y = from_row(pe_operand(x, branch, 0, cols), rows.start),
+            in = from_row(pe_operand(x, stream, 0, cols), rows.start);
+    if (cols.count) omni_add(y.data, y.ld, in.data, in.ld, rows.count, cols.count);
 }
 
 /* The i-th row that is kept. */
@@ -171,22 +185,22 @@ static bool carries_stage(const worker *w, size_t stage) {
     return false;
 }
 
-/* Step by step, group by group: the same order of messages for everybody. */
+/* Step by step, trains strip by strip, group by group: the same order of messages for everybody. */
 static bool exec_block(worker *w, size_t stage, size_t wave) {
     const omni_engine *e = w->engine;
-    omni_range block = e->o.plan->block[stage];
+    omni_order order = omni_order_begin(e->o.plan, e->o.plan->block[stage]);
     if (!carries_stage(w, stage)) return true;
-    for (size_t i = block.start; i < block.start + block.count; i++) {
-        if (e->o.plan->step[i].cut == OMNI_CUT_ALL) {
-            if (!exec_joined(w, &e->o.plan->step[i])) return false;
-            meter_step(w, &e->o.plan->step[i]);
+    for (const omni_step *s; (s = omni_order_next(&order));) {
+        if (s->cut == OMNI_CUT_ALL) {
+            if (!exec_joined(w, s)) return false;
+            meter_step(w, s);
             continue;
         }
         for (size_t k = 0; k < w->shares; k++) {
             const pe_share *own = &w->share[k];
             const omni_part *part = own->stage == stage ? pass_part(&e->pass, own->group, stage, wave) : NULL;
-            if (part && !exec_step(w, &e->o.plan->step[i], own, part)) return false;
-            if (part) meter_step(w, &e->o.plan->step[i]);
+            if (part && !exec_step(w, s, own, part)) return false;
+            if (part) meter_step(w, s);
         }
     }
     return true;

@@ -24,8 +24,20 @@ static size_t root_of(const move *m) {
     return m->first + m->s->root;
 }
 
+/* The rows that move. */
+static omni_range strip_at(const move *m, const omni_value *v, size_t index) {
+    return omni_step_rows(m->s, v->rows, m->part->extent, m->p, index);
+}
+
 static size_t rows_at(const move *m, const omni_value *v, size_t index) {
-    return omni_rows_count(v->rows, m->part->extent, m->p, index);
+    return strip_at(m, v, index).count;
+}
+
+/* A PE's buffer of a value, from the first of them on. */
+static float *buffer_at(const move *m, const pe *x, const omni_value *v) {
+    float *base = x->storage[v->storage];
+    size_t row = strip_at(m, v, x->seat.index).start;
+    return base ? base + row * omni_value_width(v, x->seat.p, x->seat.index) : NULL;
 }
 
 /* What part j travels as. */
@@ -36,7 +48,7 @@ static omni_dtype wire_of(const move *m, const omni_value *v, size_t j) {
 /* The moving parts of a full-width value: the columns that `cut` gives to index i, or all (cut NULL). */
 static omni_view view_columns(const move *m, const pe *x, int value, const omni_value *cut, size_t i) {
     const omni_value *v = engine_value(m->e, value);
-    omni_view view = {.base = x->storage[v->storage],
+    omni_view view = {.base = buffer_at(m, x, v),
                       .rows = rows_at(m, v, x->seat.index),
                       .stride = omni_value_width(v, x->seat.p, x->seat.index) * sizeof(float)};
     size_t offset = 0;
@@ -75,7 +87,7 @@ static bool send_reduce(const move *m) {
     const omni_engine *e = m->e;
     const omni_value *v = engine_value(e, m->s->in[0]);
     omni_lse_shape lse = {e->o.model->shape.heads, e->o.model->shape.head_dim};
-    for (size_t k = 0; k < m->own.count; k++) m->w->buffers[k] = own_pe(m, k)->storage[v->storage];
+    for (size_t k = 0; k < m->own.count; k++) m->w->buffers[k] = buffer_at(m, own_pe(m, k), v);
     omni_view form = view_stored(m, own_pe(m, 0), m->s->in[0]);
     const omni_fabric_operator op[] = {
         [OMNI_COMBINE_SUM] = {omni_combine_sum, NULL, sizeof(float)},
@@ -86,14 +98,21 @@ static bool send_reduce(const move *m) {
     return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, &form, &op[v->combine]);
 }
 
+/* The rows that move, of columns of both: PE x's from one value to another. */
+static void copy_columns(const move *m, const pe *x, const omni_value *from, const omni_value *to, size_t j,
+                         omni_range cols) {
+    omni_range rows = strip_at(m, from, x->seat.index);
+    operand src = pe_operand(x, from, j, cols), dst = pe_operand(x, to, j, cols);
+    omni_copy(dst.data + rows.start * dst.ld, dst.ld, src.data + rows.start * src.ld, src.ld, rows.count,
+              cols.count);
+}
+
 /* A PE's compact slices into their columns of its full-width buffer. */
 static void place_slices(const move *m, const pe *x) {
     const omni_value *from = engine_value(m->e, m->s->in[0]), *to = engine_value(m->e, m->s->out);
     for (size_t j = 0; j < from->parts; j++) {
         omni_range cols = omni_value_owned(from, j, m->p, x->seat.index);
-        if (!(m->s->parts >> j & 1) || cols.count == 0) continue;
-        operand src = pe_operand(x, from, j, cols), dst = pe_operand(x, to, j, cols);
-        omni_copy(dst.data, dst.ld, src.data, src.ld, rows_at(m, from, x->seat.index), cols.count);
+        if ((m->s->parts >> j & 1) && cols.count) copy_columns(m, x, from, to, j, cols);
     }
 }
 
@@ -111,7 +130,7 @@ static bool send_gather(const move *m) {
     }
     for (size_t k = 0; k < m->own.count; k++) {
         place_slices(m, own_pe(m, k));
-        m->w->buffers[k] = own_pe(m, k)->storage[to->storage];
+        m->w->buffers[k] = buffer_at(m, own_pe(m, k), to);
     }
     return omni_fabric_gather(m->e->fabric, m->w->index, m->piece, m->w->buffers, &sliced);
 }
@@ -165,9 +184,7 @@ static void keep_own_slice(const move *m, const pe *root) {
     omni_view own = tokens ? pack_tokens(m, root, root->seat.index) : view_stored(m, root, m->s->out);
     for (size_t j = 0; j < to->parts && !tokens; j++) {
         omni_range cols = omni_value_owned(to, j, m->p, root->seat.index);
-        if (!(m->s->parts >> j & 1) || cols.count == 0) continue;
-        operand src = pe_operand(root, from, j, cols), dst = pe_operand(root, to, j, cols);
-        omni_copy(dst.data, dst.ld, src.data, src.ld, rows_at(m, from, root->seat.index), cols.count);
+        if ((m->s->parts >> j & 1) && cols.count) copy_columns(m, root, from, to, j, cols);
     }
     omni_view_round(&own);
 }

@@ -363,6 +363,7 @@ omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spe
     if (st == OMNI_OK) {
         builder b = {.plan = plan, .model = model, .p = omni_plan_widest(plan)};
         build_all(&b);
+        if (!b.out_of_memory) overlap_cut(plan);
         st = b.out_of_memory ? OMNI_RUN_FAILED : storage_assign(plan, err);
     }
     if (st != OMNI_OK) {

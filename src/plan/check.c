@@ -3,11 +3,17 @@
  * states what it needs and what it leaves. Declared placements are not believed: only matmuls, messages and
  * the other steps make facts.
  *
+ * Steps that are done strip by strip are proven so: every fact is kept for two strips of the rows, an earlier
+ * one and a later one, which stand for all pairs. A whole step is proven for both; a train first for the one,
+ * then for the other.
+ *
  * Left out: token shares of keys and values tile by construction (kv.c, and its tests).
  */
 #include <stdlib.h>
 
 #include "plan/plan.h"
+
+enum { STRIPS = 2 };
 
 typedef enum have { NOTHING, COMPLETE, ADDEND } have;
 
@@ -21,9 +27,11 @@ typedef struct cell {
 typedef struct prover {
     const omni_plan *plan;
     const omni_step *step;
-    size_t p;           /* ranks of the stage at hand */
-    cell *cells;        /* [storage][index][part] */
-    bool *kv;           /* [index]: keys and values of this layer were appended */
+    size_t p; /* ranks of the stage at hand */
+    size_t ring_slots;
+    size_t strip;       /* at hand */
+    cell *cells;        /* [strip][storage][index][part] */
+    bool *kv;           /* [strip][index]: keys and values of this layer were appended */
     const char *reason; /* what could not be proved */
 } prover;
 
@@ -31,8 +39,16 @@ static const omni_value *value_at(const prover *c, int v) {
     return &c->plan->value[v];
 }
 
+static cell *cell_of(const prover *c, size_t strip, size_t storage, size_t rank) {
+    return &c->cells[((strip * c->plan->storage_count + storage) * c->p + rank) * OMNI_MAX_PARTS];
+}
+
 static cell *cell_at(const prover *c, int v, size_t j, size_t rank) {
-    return &c->cells[(value_at(c, v)->storage * c->p + rank) * OMNI_MAX_PARTS + j];
+    return cell_of(c, c->strip, value_at(c, v)->storage, rank) + j;
+}
+
+static bool *kv_at(const prover *c, size_t rank) {
+    return &c->kv[c->strip * c->p + rank];
 }
 
 static bool fail(prover *c, const char *reason) {
@@ -69,8 +85,22 @@ static bool complete_as_stored(prover *c, int v, size_t rank) {
     return ok;
 }
 
+/* Another strip lies elsewhere in the buffer, if what is there has rows of the same size: else it is gone. */
+static void spoil_others(prover *c, int v, size_t rank) {
+    const omni_value *x = value_at(c, v);
+    for (size_t k = 0; k < STRIPS; k++) {
+        cell *there = cell_of(c, k, x->storage, rank);
+        for (size_t j = 0; j < OMNI_MAX_PARTS && k != c->strip; j++) {
+            const omni_value *y = there[j].value == OMNI_NO_VALUE ? x : value_at(c, there[j].value);
+            if (y->rows != x->rows || omni_value_width(y, c->p, rank) != omni_value_width(x, c->p, rank))
+                there[j] = (cell){.value = OMNI_NO_VALUE};
+        }
+    }
+}
+
 static void put(prover *c, int v, size_t j, size_t rank, have h, omni_range range) {
     *cell_at(c, v, j, rank) = (cell){v, h, range};
+    if (c->step->strips) spoil_others(c, v, rank);
 }
 
 static void put_as_stored(prover *c, int v, size_t rank, have h) {
@@ -192,7 +222,7 @@ static bool prove_kv_append(prover *c) {
     for (size_t i = 0; i < c->p; i++) {
         omni_range want = omni_kv_features(c->plan->kv[s->layer], &c->plan->model->shape, c->p, i);
         if (!complete(c, s->in[0], 1, i, want) || !complete(c, s->in[0], 2, i, want)) return false;
-        c->kv[i] = true;
+        *kv_at(c, i) = true;
     }
     return true;
 }
@@ -206,9 +236,9 @@ static bool prove_attention(prover *c) {
         omni_range mine =
             by_tokens ? (omni_range){0, shape->heads * shape->head_dim} : held(c, value_at(c, s->out), 0, i);
         if (!complete(c, s->in[0], 0, i, mine)) return false;
-        if (!c->kv[i]) return fail(c, "attention before its keys and values");
+        if (!*kv_at(c, i)) return fail(c, "attention before its keys and values");
         put_as_stored(c, s->out, i, by_tokens ? ADDEND : COMPLETE);
-        c->kv[i] = false;
+        *kv_at(c, i) = false;
     }
     return true;
 }
@@ -226,7 +256,7 @@ static bool prove_scores(prover *c) {
         if (q.count && q.start != next) return fail(c, "slices overlap or leave a gap");
         next += q.count;
         if (!complete(c, s->in[0], 0, i, q)) return false;
-        if (!c->kv[i]) return fail(c, "attention before its keys and values");
+        if (!*kv_at(c, i)) return fail(c, "attention before its keys and values");
         put(c, s->out, 0, i, ADDEND, (omni_range){mine.head, 1});
     }
     return next == shape->heads * shape->head_dim || fail(c, "slices do not cover the whole");
@@ -240,11 +270,11 @@ static bool prove_weigh(prover *c) {
         omni_range y = {mine.head * shape->head_dim + mine.dims.start, mine.dims.count};
         omni_range stored = held(c, value_at(c, s->out), 0, i);
         if (!complete(c, s->in[0], 0, i, (omni_range){mine.head, 1})) return false;
-        if (!c->kv[i]) return fail(c, "attention before its keys and values");
+        if (!*kv_at(c, i)) return fail(c, "attention before its keys and values");
         if (y.count != stored.count || (y.count && y.start != stored.start))
             return fail(c, "a step yields columns that are stored as others");
         put(c, s->out, 0, i, COMPLETE, y);
-        c->kv[i] = false;
+        *kv_at(c, i) = false;
     }
     return true;
 }
@@ -415,7 +445,7 @@ static bool keeps_order(prover *c) {
 
 /* One writer per piece, who is in it, as are all who take part; chunks are copied out, so one slot is pinned.
  */
-static bool prove_route(prover *c, size_t ring_slots) {
+static bool prove_route(prover *c) {
     const omni_step *s = c->step;
     bool boundary = s->kind == OMNI_STEP_HAND_OFF;
     bool by_heads = s->cut == OMNI_CUT_HEAD && c->plan->mesh.heads &&
@@ -426,7 +456,7 @@ static bool prove_route(prover *c, size_t ring_slots) {
     for (size_t k = 0; k < omni_mesh_pieces_in(&c->plan->mesh, s->cut); k++)
         if (s->root >= piece_at(c, s->cut, k).count) return fail(c, "a writer outside its piece");
     if (!keeps_order(c)) return false;
-    return ring_slots >= 2 || fail(c, "the ring cannot hold what is pinned");
+    return c->ring_slots >= 2 || fail(c, "the ring cannot hold what is pinned");
 }
 
 static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
@@ -458,53 +488,94 @@ static bool (*const proofs[OMNI_STEP_KINDS])(prover *) = {
     [OMNI_STEP_KV_SHARE] = prove_kv_share,
 };
 
-static omni_status prove_step(prover *c, size_t i, size_t stage, size_t ring_slots, omni_error *err) {
+static omni_status refuse(const prover *c, omni_error *err) {
+    return omni_error_set(err, OMNI_RUN_FAILED, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
+                          c->plan->spec.name, c->plan->mesh.pes, (size_t)(c->step - c->plan->step),
+                          omni_step_name(c->step->kind), c->step->layer, c->reason);
+}
+
+/* For these strips. */
+static omni_status prove_step(prover *c, size_t i, size_t stage, omni_range strips, omni_error *err) {
     c->step = &c->plan->step[i];
     bool ok = c->step->stage == stage || fail(c, "a step of another stage");
-    ok = ok && (!omni_step_is_message(c->step) || prove_route(c, ring_slots));
-    if (ok && proofs[c->step->kind](c)) return OMNI_OK;
-    return omni_error_set(err, OMNI_RUN_FAILED, "plan '%s' on %zu PEs: step %zu (%s, layer %d): %s",
-                          c->plan->spec.name, c->plan->mesh.pes, i, omni_step_name(c->step->kind),
-                          c->step->layer, c->reason);
+    ok = ok && (!omni_step_is_message(c->step) || prove_route(c));
+    for (size_t k = strips.start; ok && k < strips.start + strips.count; k++) {
+        c->strip = k;
+        ok = proofs[c->step->kind](c);
+    }
+    if (ok) return OMNI_OK;
+    return refuse(c, err);
+}
+
+static const omni_range both = {0, STRIPS};
+
+/* Steps that are done strip by strip: each knows its rows only, all cut alike, computing stands first. */
+static bool prove_train(prover *c, size_t first, size_t end) {
+    size_t count = c->plan->step[first].train;
+    bool message = false;
+    c->step = &c->plan->step[first];
+    if (count == 0 || count > end - first) return fail(c, "strips of a step that is in no train");
+    for (size_t i = first; i < first + count; i++) {
+        c->step = &c->plan->step[i];
+        if (c->step->strips != c->plan->step[first].strips || (i > first && c->step->train))
+            return fail(c, "a strip is missing");
+        if (message && !omni_step_is_message(c->step)) return fail(c, "a strip's messages are waited for");
+        message = omni_step_is_message(c->step);
+        if (!overlap_possible(c->plan, c->step)) return fail(c, "strips of rows that know of each other");
+    }
+    return true;
+}
+
+/* A step or a train of them; *i: the next one. */
+static omni_status prove_next(prover *c, size_t *i, size_t stage, size_t end, omni_error *err) {
+    omni_status st = OMNI_OK;
+    if (c->plan->step[*i].strips == 0) return prove_step(c, (*i)++, stage, both, err);
+    size_t first = *i, last = first + c->plan->step[first].train;
+    if (!prove_train(c, first, end)) return refuse(c, err);
+    for (size_t k = 0; k < STRIPS; k++)
+        for (*i = first; *i < last && !st; ++*i) st = prove_step(c, *i, stage, (omni_range){k, 1}, err);
+    return st;
 }
 
 /* A stage of p ranks: at its beginning the root has what was handed to it, at its end what it hands on. */
-static omni_status prove_stage(prover *c, size_t stage, size_t ring_slots, omni_error *err) {
+static omni_status prove_stage(prover *c, size_t stage, omni_error *err) {
     const omni_plan *plan = c->plan;
     omni_range block = plan->block[stage];
     size_t between = plan->step_count - (plan->mesh.stages - 1) + stage; /* the hand-off to the next */
     omni_status st = OMNI_OK;
-    for (size_t i = 0; i < plan->storage_count * c->p * OMNI_MAX_PARTS; i++)
+    for (size_t i = 0; i < STRIPS * plan->storage_count * c->p * OMNI_MAX_PARTS; i++)
         c->cells[i] = (cell){.value = OMNI_NO_VALUE};
-    if (stage > 0) put_as_stored(c, plan->step[between - 1].out, 0, COMPLETE);
-    for (size_t i = block.start; i < block.start + block.count && !st; i++)
-        st = prove_step(c, i, stage, ring_slots, err);
-    return !st && stage + 1 < plan->mesh.stages ? prove_step(c, between, stage, ring_slots, err) : st;
+    c->step = &plan->step[block.start];
+    for (c->strip = 0; stage > 0 && c->strip < STRIPS; c->strip++)
+        put_as_stored(c, plan->step[between - 1].out, 0, COMPLETE);
+    for (size_t i = block.start, end = block.start + block.count; i < end && !st;)
+        st = prove_next(c, &i, stage, end, err);
+    return !st && stage + 1 < plan->mesh.stages ? prove_step(c, between, stage, both, err) : st;
 }
 
 /* Groups execute the same steps: those with stages of the same sizes need one proof. There are at most two sizes of
  * a group, the first one's and the last one's. */
-static omni_status prove_group(prover *c, size_t group, size_t ring_slots, omni_error *err) {
+static omni_status prove_group(prover *c, size_t group, omni_error *err) {
     omni_status st = OMNI_OK;
     for (size_t s = 0; s < c->plan->mesh.stages && !st; s++) {
         c->p = omni_mesh_ranks(&c->plan->mesh, group, s).count;
-        st = prove_stage(c, s, ring_slots, err);
+        st = prove_stage(c, s, err);
     }
     return st;
 }
 
 omni_status omni_plan_check(const omni_plan *plan, size_t ring_slots, omni_error *err) {
     size_t most = omni_plan_widest(plan), last = plan->mesh.groups - 1, cells;
-    prover c = {.plan = plan};
+    prover c = {.plan = plan, .ring_slots = ring_slots};
     omni_status st = OMNI_OK;
-    c.cells = omni_size_mul(plan->storage_count * OMNI_MAX_PARTS, most, &cells)
+    c.cells = omni_size_mul(STRIPS * plan->storage_count * OMNI_MAX_PARTS, most, &cells)
                   ? calloc(cells + 1, sizeof *c.cells)
                   : NULL;
-    c.kv = calloc(most, sizeof *c.kv);
+    c.kv = calloc(STRIPS * most, sizeof *c.kv);
     if (!c.cells || !c.kv)
         st = omni_error_set(err, OMNI_RUN_FAILED, "no memory to prove plan '%s'", plan->spec.name);
-    if (!st) st = prove_group(&c, 0, ring_slots, err);
-    if (!st && last > 0) st = prove_group(&c, last, ring_slots, err);
+    if (!st) st = prove_group(&c, 0, err);
+    if (!st && last > 0) st = prove_group(&c, last, err);
     free(c.cells);
     free(c.kv);
     return st;

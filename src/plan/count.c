@@ -57,13 +57,14 @@ static uint64_t row_bytes(const traffic *t, const omni_value *v, const size_t *i
 }
 
 static uint64_t whole_bytes(const traffic *t) {
-    return row_bytes(t, t->in, NULL) * omni_rows_count(t->in->rows, t->extent, t->p, 0);
+    return row_bytes(t, t->in, NULL) * omni_step_rows(t->step, t->in->rows, t->extent, t->p, 0).count;
 }
 
 /* Index i's slice, of features or of tokens. */
 static uint64_t slice_bytes(const traffic *t, const omni_value *cut, size_t i) {
     bool tokens = cut->rows == OMNI_ROWS_TOKEN_SHARE;
-    return row_bytes(t, cut, tokens ? NULL : &i) * omni_rows_count(cut->rows, t->extent, t->p, i);
+    return row_bytes(t, cut, tokens ? NULL : &i) *
+           omni_step_rows(t->step, cut->rows, t->extent, t->p, i).count;
 }
 
 static void count_gather(const traffic *t, omni_counters *c) {
@@ -100,7 +101,8 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
     const omni_value *moves = t.in ? t.in : t.out;
     bool host = s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT;
     bool alone = p == 1 && !host;
-    if (alone || !moves || omni_rows_count(moves->rows, extent, p, 0) == 0) return; /* nothing is sent */
+    if (alone || !moves || omni_step_rows(s, moves->rows, extent, p, 0).count == 0)
+        return; /* nothing is sent */
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
         c->host_messages = 1;
@@ -153,12 +155,20 @@ static void count_stream(const omni_plan *plan, const omni_step *s, omni_counter
 }
 
 /* In all pieces of a group. */
-static void count_step(const omni_plan *plan, const omni_step *s, size_t group, omni_extent extent,
-                       omni_counters *sum) {
+static void count_strip(const omni_plan *plan, const omni_step *s, size_t group, omni_extent extent,
+                        omni_counters *sum) {
     for (size_t k = 0; k < omni_mesh_pieces_in(&plan->mesh, s->cut); k++) {
         omni_counters c;
         count_piece(plan, s, omni_mesh_piece(&plan->mesh, s->cut, group, s->stage, k).count, extent, &c);
         omni_counters_add(sum, &c);
+    }
+}
+
+static void count_step(const omni_plan *plan, const omni_step *s, size_t group, omni_extent extent,
+                       omni_counters *sum) {
+    for (size_t k = 0; k < (s->strips ? s->strips : 1); k++) {
+        omni_step strip = omni_step_strip(s, k);
+        count_strip(plan, &strip, group, extent, sum);
     }
 }
 

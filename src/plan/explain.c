@@ -53,7 +53,7 @@ static void placements(const omni_plan *plan, omni_explain *row) {
 }
 
 static bool same_step(const omni_plan *plan, const omni_step *a, const omni_step *b) {
-    if (a->kind != b->kind || a->op != b->op || a->parts != b->parts) return false;
+    if (a->kind != b->kind || a->op != b->op || a->parts != b->parts || a->strips != b->strips) return false;
     if ((a->out == OMNI_NO_VALUE) != (b->out == OMNI_NO_VALUE)) return false;
     if (a->out != OMNI_NO_VALUE && plan->value[a->out].at.kind != plan->value[b->out].at.kind) return false;
     return a->in[0] == OMNI_NO_VALUE || plan->value[a->in[0]].at.kind == plan->value[b->in[0]].at.kind;

@@ -88,7 +88,8 @@ const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap) {
     } part[] = {{"groups", s->groups, 1},
                 {"stages", s->stages, 1},
                 {"stack", s->stack, s->stages == 1 ? s->stack : 1},
-                {"chunk", s->chunk, s->stages == 1 ? s->chunk : SIZE_MAX}};
+                {"chunk", s->chunk, s->stages == 1 ? s->chunk : SIZE_MAX},
+                {"overlap", s->overlap, s->overlap > 1 ? 1 : s->overlap}};
     size_t used = 0;
     buf[0] = '\0';
     for (size_t i = 0; i < sizeof part / sizeof *part && used < cap; i++) {

@@ -19,15 +19,18 @@ static const struct {
     const char *key, *off, *on;
 } switches[] = {{"gather", "tree", "bus"}, {"edge", "bcast", "scatter"}};
 
-/* Parts that cut the mesh: a number, or what its least value is called. */
+enum { MOST_NUMBER = 1 << 24 };
+
+/* Parts that cut the mesh, or what is done on it: a number, or what its least value is called. */
 static const struct {
     const char *key, *least; /* least: the name of 0; NULL: there is none */
-    size_t field, initial;
+    size_t field, initial, most;
 } numbers[] = {
-    {"groups", "each", offsetof(omni_plan_spec, groups), 1},
-    {"stages", "each", offsetof(omni_plan_spec, stages), 1},
-    {"stack", NULL, offsetof(omni_plan_spec, stack), 1},
-    {"chunk", "all", offsetof(omni_plan_spec, chunk), 128},
+    {"groups", "each", offsetof(omni_plan_spec, groups), 1, MOST_NUMBER},
+    {"stages", "each", offsetof(omni_plan_spec, stages), 1, MOST_NUMBER},
+    {"stack", NULL, offsetof(omni_plan_spec, stack), 1, MOST_NUMBER},
+    {"chunk", "all", offsetof(omni_plan_spec, chunk), 128, MOST_NUMBER},
+    {"overlap", NULL, offsetof(omni_plan_spec, overlap), 1, OMNI_MOST_STRIPS},
 };
 /* Parts of two values that hold for all layers; the first is the default. */
 static const struct {
@@ -53,8 +56,7 @@ enum {
     SEEN_NUMBER = SEEN_WIRE + WIRES,
     SEEN_WORD = SEEN_NUMBER + NUMBERS,
     SEEN_KEYS = SEEN_WORD + WORDS,
-    WORD = 64,
-    MOST_NUMBER = 1 << 24
+    WORD = 64
 };
 
 typedef struct parser {
@@ -94,7 +96,7 @@ static omni_status set_method(parser *p, omni_methods *m, omni_key key, const ch
     return bad(p, "unknown value", value, names_of(key, text, sizeof text));
 }
 
-/* A part that cuts the mesh. */
+/* A part that is a number. */
 static omni_status set_number(parser *p, size_t k, const char *value) {
     size_t *field = (size_t *)((char *)p->spec + numbers[k].field);
     const char *least = numbers[k].least;
@@ -103,8 +105,8 @@ static omni_status set_number(parser *p, size_t k, const char *value) {
         *field = 0;
         return OMNI_OK;
     }
-    if (omni_parse_size(value, MOST_NUMBER, field) && *field > 0) return OMNI_OK;
-    snprintf(expected, sizeof expected, "a number from 1 to %d%s%s", MOST_NUMBER, least ? ", or " : "",
+    if (omni_parse_size(value, numbers[k].most, field) && *field > 0) return OMNI_OK;
+    snprintf(expected, sizeof expected, "a number from 1 to %zu%s%s", numbers[k].most, least ? ", or " : "",
              least ? least : "");
     char what[WORD];
     snprintf(what, sizeof what, "%s is", numbers[k].key);
@@ -168,10 +170,10 @@ static omni_status set_part(parser *p, omni_methods *m, size_t layers, const cha
     for (size_t k = 0; k < WORDS; k++)
         if (strcmp(key, words[k].key) == 0) id = SEEN_WORD + k;
     if (id == SEEN_KEYS)
-        return bad(
-            p, "unknown key", key,
-            "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk, weights, over, wire, wire-bus, "
-            "wire-tree");
+        return bad(p, "unknown key", key,
+                   "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk, overlap, weights, over, "
+                   "wire, wire-bus, "
+                   "wire-tree");
     if (seen[id]) return bad(p, "repeated key", key, "each key once");
     seen[id] = true;
 

@@ -26,6 +26,11 @@ omni_status lockstep_join(const omni_plan_spec *spec, omni_mesh *mesh, omni_erro
 omni_status attention_lay(const omni_model *model, const omni_plan_spec *spec, omni_mesh *mesh,
                           omni_error *err);
 
+/* Marks the steps that are done strip by strip, where the plan asks for it (overlap.c). */
+void overlap_cut(omni_plan *plan);
+/* The rows of a step know nothing of each other. */
+bool overlap_possible(const omni_plan *plan, const omni_step *s);
+
 /* Gives every value a buffer: values whose lifetimes don't overlap and whose shapes are the same share one.
  * On entry `storage` numbers groups of values that are updated in place. */
 omni_status storage_assign(omni_plan *plan, omni_error *err);

@@ -1,7 +1,8 @@
 /* storage.c: which buffer holds which value. A linear scan: a value takes the first free buffer of its own
  * shape, or the free one that fits best, and its buffer is free again behind its last use. Layers repeat, so
  * a few buffers serve them all. On each rank a buffer is as large as the largest of its values there. What a
- * hand-off delivers is used in the next wave, by steps that stand before it: it has a buffer of its own.
+ * hand-off delivers is used in the next wave, by steps that stand before it: it has a buffer of its own. What
+ * a train of steps uses, it uses strip by strip: to its end.
  */
 #include <stdlib.h>
 
@@ -31,11 +32,18 @@ static bool same_shape(const omni_value *a, const omni_value *b) {
     return wide_a == wide_b;
 }
 
+/* The last step of the train that step s is in: there the last strip of all its values is used. */
+static size_t train_end(const omni_plan *plan, size_t s) {
+    size_t first = s;
+    while (plan->step[s].strips && !plan->step[first].train) first--;
+    return plan->step[s].strips ? first + plan->step[first].train - 1 : s;
+}
+
 static void note_use(const omni_plan *plan, group *groups, int value, size_t step) {
     if (value == OMNI_NO_VALUE) return;
     group *g = &groups[plan->value[value].storage];
     if (g->first == SIZE_MAX) g->first = step;
-    g->last = step;
+    g->last = train_end(plan, step);
     g->value = (size_t)value;
 }
 

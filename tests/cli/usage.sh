@@ -71,7 +71,7 @@ for list in '1,' ,1 1,,2 x 1,-2 1.5 2147483648 99999999999999999999; do
 done
 
 for plan in foo megatron: :o=in qkv=x qkv foo=bar qkv=in:qkv=out megatron:megatron workflow1/ / ALL megatron,single \
-    groups=0 groups=x stages=0 stages=x stack=0 stack=each chunk=0 chunk=each wire=f8 over=x weights=x groups=1:groups=1 \
+    groups=0 groups=x stages=0 stages=x stack=0 stack=each chunk=0 chunk=each overlap=0 overlap=x overlap=65 wire=f8 over=x weights=x groups=1:groups=1 \
     groups=1/groups=1 wire=f16/wire=f16 replica/megatron megatron/lockstep workflow1/pipeline:stack=2; do
     refused 2 'plan' run "$llama" --prompt-ids 1 --plan "$plan"
 done
