@@ -6,6 +6,7 @@
  *   the fastest BEST and FEW of each attn=, groups,   powers of two, up to batch, layers, PEs;
  *     or stages                                       stages until they get slower
  *   the methods of the fastest, groups x stages       likewise
+ *   the fastest FEW of all, overlap=                  twice as many
  *
  * A plan whose clocks pass SLOWER times the best time so far is left there, but only when it also has spent more energy
  * than one within that time that needs no more memory. So the Pareto front of all that is tried is whole. What is
@@ -353,6 +354,23 @@ static omni_status try_meshes(search *s, const omni_plan_spec *best, size_t coun
     return status;
 }
 
+/* The fastest of all, cut into few strips and into many. */
+static omni_status try_overlaps(search *s, omni_error *err) {
+    static const size_t strips[] = {4, 16};
+    omni_plan_spec best[FEW];
+    omni_status status = OMNI_OK;
+    size_t count = 0;
+    sort(s);
+    for (size_t i = 0; i < s->count && count < FEW; i++)
+        if (!s->found[i].spec.whole) best[count++] = s->found[i].spec;
+    for (size_t i = 0; i < count * 2 && !status; i++) {
+        omni_plan_spec spec = best[i / 2];
+        spec.overlap = strips[i % 2];
+        status = try_named(s, &spec, err);
+    }
+    return status;
+}
+
 /* The methods of the fastest of all, whatever its groups and stages. */
 static omni_plan_spec methods_of_best(const search *s) {
     omni_plan_spec spec = s->found[0].spec;
@@ -388,6 +406,7 @@ omni_status omni_search(const omni_array *array, const omni_model *model, size_t
     s.best_ps[0] = s.best_ps[1] = UINT64_MAX;
     s.given = plans != NULL;
     omni_status status = s.given ? OMNI_OK : search_all(&s, err);
+    if (!status && !s.given) status = try_overlaps(&s, err);
     for (size_t i = 0; s.given && i < plan_count && !status; i++) status = try_spec(&s, &plans[i], err);
     if (!status && s.count == 0) status = omni_error_set(err, OMNI_BAD_INPUT, "%s", s.skipped.text);
     sort(&s);
