@@ -66,6 +66,7 @@ static bool run_plan(flow *f, const char *text, size_t overlap, size_t pes, trac
     o.capacity = capacity;
     o.max_tokens = TOKENS;
     o.taps = true;
+    o.schedule = overlap % 2 ? NULL : "pairwise";
     t->floats = 0;
     t->real = t->planned = (omni_counters){0};
     if (omni_plan_check(f->plan, 16, &f->err) != OMNI_OK || omni_engine_create(&o, &e, &f->err) != OMNI_OK) {

@@ -134,6 +134,7 @@ typedef struct talk {
 static uint64_t value_bytes(const talk *k, int value, const size_t *index) {
     const omni_value *v = &k->t->plan->value[value];
     bool tokens = v->rows == OMNI_ROWS_TOKEN_SHARE;
+    if (!index) return wire_bytes(k->t->plan, k->s, v, &k->part->extent, k->stage_p);
     return wire_row_bytes(k->t->plan, k->s, v, k->stage_p, index && !tokens ? index : NULL) *
            omni_step_rows(k->s, v->rows, k->part->extent, k->stage_p, index ? *index : 0).count;
 }

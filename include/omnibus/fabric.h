@@ -130,8 +130,9 @@ bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer,
                         const omni_view *own, size_t bytes, bool first);
 
 /* Pairwise tree: level k: index i takes the buffer of i + 2^k, for i divisible by 2^(k+1). The result is
- * in the first rank's buffer; the others' are spoilt. `form`: what a buffer holds, from its first byte on and
- * without gaps; its base is not looked at. On return nobody uses this worker's buffers any more. */
+ * in the first rank's buffer; the others' are spoilt. `form`: what of a buffer is meant, as of each
+ * rank; its base is not looked at. Other bytes of the buffers are left alone. On
+ * return nobody uses this worker's buffers any more. */
 bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_view *form,
                         const omni_fabric_operator *op);
 

@@ -83,6 +83,9 @@ omni_matmul_fn omni_matmul;
  * takes denormals for zeros and is not sure to. Elsewhere this is slower than omni_matmul. */
 omni_matmul_fn omni_matmul_bf16;
 omni_matmul_fn *omni_matmul_of(omni_compute compute);
+/* Only these outputs, from a multiple of OMNI_PACKED_PANEL on, into the same columns of y: the same bits. */
+void omni_matmul_part(omni_compute compute, const omni_packed *w, omni_range out, const float *x, size_t ldx,
+                      size_t m, float *y, size_t ldy, void *scratch);
 
 /* c[n, n] = a[n, n] b[n, n], row-major, by BLIS's own sgemm on the calling thread: the yardstick of matrix rates. n = 0
  * asks whether there is one: false, and nothing computed, in sanitized builds. */

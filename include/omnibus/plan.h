@@ -247,6 +247,7 @@ typedef struct omni_step {
     size_t train;  /* at the first of them: how many; else 0 */
     size_t strips; /* that its rows are cut into; 0: they are not */
     size_t strip;  /* of a step as it is done: which of them. In the plan 0 */
+    bool features; /* a pass of one token a sequence is cut into strips of features; else it is one strip */
 } omni_step;
 
 enum { OMNI_MOST_STRIPS = 64 };
@@ -333,8 +334,9 @@ size_t omni_value_width(const omni_value *v, size_t p, size_t i);
  * tokens lie on the sequences. */
 size_t omni_rows_count(omni_rows rows, omni_extent extent, size_t p, size_t i);
 size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p);
-/* Which of those rows a step is about: all, or its strip. A pass of one token a sequence is one strip. */
+/* Which of those rows a step is about: all, or its strip; and which of the features of a value as wide. */
 omni_range omni_step_rows(const omni_step *s, omni_rows rows, omni_extent extent, size_t p, size_t i);
+omni_range omni_step_features(const omni_step *s, omni_extent extent, size_t width);
 
 /* A pass is cut into parts: each group has its share of the sequences (over=token: of the tokens, neighbours in the pass,
  * as even as can be), and with stages a group's are taken `stack` at

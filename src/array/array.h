@@ -150,5 +150,8 @@ size_t weight_bytes(const omni_plan *plan); /* of an element of a matrix */
 /* Bytes of the moving parts in a row: whole, or index i's slice of them. */
 uint64_t wire_row_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t p,
                         const size_t *index);
+/* Of the whole value, or of the strip that the step is about. */
+uint64_t wire_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, const omni_extent *x,
+                    size_t p);
 
 #endif

@@ -79,8 +79,7 @@ static uint64_t slice_bytes(const omni_plan *plan, const omni_step *s, const omn
 static void message_cost(const walk *w, const omni_step *s, const cell *c, const omni_extent *x,
                          step_cost *out) {
     const omni_value *v = &w->plan->value[s->in[0] != OMNI_NO_VALUE ? s->in[0] : s->out];
-    out->whole =
-        sat_mul(wire_row_bytes(w->plan, s, v, c->p, NULL), omni_step_rows(s, v->rows, *x, c->p, 0).count);
+    out->whole = wire_bytes(w->plan, s, v, x, c->p);
     for (size_t r = 0; slices(s) && r < c->runs.count; r++)
         out->run[r] = slice_bytes(w->plan, s, x, c->p, c->runs.start[r]);
 }
@@ -131,20 +130,28 @@ static bool set_cost(const walk *w, const omni_step *s, const cell *c, const omn
                      step_cost *cost) {
     uint64_t *run = cost->run;
     if (!run) run = omni_alloc_array(c->runs.count, sizeof *run);
-    *cost = (step_cost){.run = run, .larger = 1};
+    *cost = (step_cost){.run = run};
     if (run) (omni_step_is_message(s) ? message_cost : compute_cost)(w, s, c, &part->extent, cost);
     return run;
 }
 
-/* Strips of two sizes: of the first, and of the last. */
+/* Strips of three sizes: the first and those like it, the ones behind them, and the last, which may end
+ * within a panel. */
 static bool set_strips(const walk *w, const omni_step *s, const cell *c, const omni_part *part,
-                       step_cost *first, step_cost *last) {
-    omni_step strip[2] = {omni_step_strip(s, 0), omni_step_strip(s, s->strips - 1)};
-    size_t rows = omni_rows_count(OMNI_ROWS_TOKENS, part->extent, c->p, 0);
-    if (!set_cost(w, &strip[0], c, part, first) || !set_cost(w, &strip[1], c, part, last)) return false;
-    bool decode = part->extent.tokens == part->extent.sequences;
-    first->larger = decode ? 1 : rows % s->strips ? rows % s->strips : s->strips;
-    return true;
+                       step_cost *cost, size_t apart) {
+    const omni_extent *x = &part->extent;
+    size_t units = omni_rows_count(OMNI_ROWS_TOKENS, *x, c->p, 0);
+    if (x->tokens == x->sequences)
+        units = s->features ? (w->plan->value[s->out].part[0].width + OMNI_PANEL - 1) / OMNI_PANEL : 1;
+    const size_t which[] = {0, s->strips - 2, s->strips - 1};
+    bool ok = true;
+    for (size_t k = 0; k < 3 && ok; k++) {
+        omni_step strip = omni_step_strip(s, which[k]);
+        ok = set_cost(w, &strip, c, part, &cost[k * apart]);
+    }
+    cost->larger = units % s->strips ? units % s->strips : s->strips;
+    cost->last = s->strips - 1;
+    return ok;
 }
 
 bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
@@ -154,13 +161,13 @@ bool costs_set(walk *w, size_t stage, cell *c, const omni_part *part) {
          alike = c->part && parts_alike(w, c->part, part, c->p);
     c->part = part;
     if (alike) return true;
-    if (!c->cost) c->cost = omni_alloc_array(2 * block.count + 1, sizeof *c->cost);
+    if (!c->cost) c->cost = omni_alloc_array(3 * block.count + 1, sizeof *c->cost);
     if (!c->cost) return false;
     for (size_t i = 0; i < block.count; i++) {
         const omni_step *s = &w->plan->step[block.start + i];
         if (w->twin[block.start + i] != block.start + i || s->cut == OMNI_CUT_ALL) continue;
         if (as_many && counts_tokens(w->plan, s)) continue;
-        bool ok = s->strips ? set_strips(w, s, c, part, &c->cost[i], &c->cost[block.count + i])
+        bool ok = s->strips ? set_strips(w, s, c, part, &c->cost[i], block.count)
                             : set_cost(w, s, c, part, &c->cost[i]);
         if (!ok) return false;
     }

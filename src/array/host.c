@@ -111,7 +111,8 @@ static double matmul_ns(const host_step *t, size_t index, const work *x) {
     const omni_weight *w = &t->h->plan->weight[t->s->weight];
     double in = (double)(w->split_in ? omni_value_owned(&w->in, 0, t->piece.count, index).count
                                      : w->in.part[0].width);
-    double out = (double)omni_value_width(&t->h->plan->value[t->s->out], t->piece.count, index);
+    size_t width = omni_value_width(&t->h->plan->value[t->s->out], t->piece.count, index);
+    double out = (double)omni_step_features(t->s, t->part->extent, width).count;
     if (x->macs == 0) return 0;
     double rows = (double)x->macs / (in * out);
     return omni_rates_matmul_ns(t->h->r, t->h->plan->model->dtype, t->h->at_once, t->h->set, rows, in, out) +
@@ -183,8 +184,9 @@ static void compute(const host_step *t) {
 
 static double payload(const host_step *t, int value, const size_t *index) {
     const omni_value *v = &t->h->plan->value[value];
+    if (!index) return (double)wire_bytes(t->h->plan, t->s, v, &t->part->extent, t->piece.count);
     return (double)wire_row_bytes(t->h->plan, t->s, v, t->piece.count, index) *
-           (double)omni_step_rows(t->s, v->rows, t->part->extent, t->piece.count, index ? *index : 0).count;
+           (double)omni_step_rows(t->s, v->rows, t->part->extent, t->piece.count, *index).count;
 }
 
 static void broadcast(const host_step *t, size_t root, double bytes) {

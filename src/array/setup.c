@@ -175,7 +175,7 @@ bool walk_open(walk *w) {
 }
 
 static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
-    for (size_t i = 0; c->cost && i < 2 * plan->block[stage].count; i++) omni_free(c->cost[i].run);
+    for (size_t i = 0; c->cost && i < 3 * plan->block[stage].count; i++) omni_free(c->cost[i].run);
     omni_free(c->cost);
     omni_free(c->clock);
     omni_free(c->runs.start);

@@ -103,11 +103,12 @@ void count_bus(walk *w, const omni_step *s, uint64_t messages, uint64_t bytes, u
     w->busy += (wide)sat_mul(ps, times) * p;
 }
 
-/* Strips are of two sizes, the larger ones first. */
+/* Strips are of two sizes, the larger ones first; and the last. */
 const step_cost *cost_of(const walk *w, const cell *c, const omni_step *s) {
     omni_range block = w->plan->block[s->stage];
     const step_cost *cost = &c->cost[w->twin[s - w->plan->step] - block.start];
-    return w->strip < cost->larger ? cost : cost + block.count;
+    size_t size = w->strip == 0 ? 0 : w->strip == cost->last ? 2 : w->strip >= cost->larger;
+    return cost + size * block.count;
 }
 
 const omni_part *part_in(const group_class *g, size_t stage, size_t wave) {

@@ -63,12 +63,12 @@ typedef struct track {
 /* What a step of a block is for one part: of a compute step, picoseconds for each run; of a message, bytes.
  * */
 typedef struct step_cost {
-    uint64_t *run;  /* [runs]; NULL: of its twin */
-    bool even;      /* the same for all runs */
-    size_t larger;  /* strips that are as large as the first; of a whole step 1 */
-    uint64_t whole; /* bytes of the whole value */
-    work total;     /* of all ranks */
-    wide rank_ps;   /* computing, all ranks together */
+    uint64_t *run;       /* [runs]; NULL: of its twin */
+    bool even;           /* the same for all runs */
+    size_t larger, last; /* strips as large as the first; the last. Of a whole step 0: there is one */
+    uint64_t whole;      /* bytes of the whole value */
+    work total;          /* of all ranks */
+    wide rank_ps;        /* computing, all ranks together */
 } step_cost;
 
 /* The ranks of a stage of a class of groups. */
@@ -80,7 +80,7 @@ typedef struct cell {
     bool together;
     track *bus;
     moment tree;           /* its own wires, or its links, are free */
-    step_cost *cost;       /* [2 x steps of the block] of the part priced last: larger strips, smaller ones */
+    step_cost *cost;       /* [3 x steps of the block] of the part priced last: cost_of */
     const omni_part *part; /* which that is; NULL: none yet */
 } cell;
 

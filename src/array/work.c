@@ -69,7 +69,8 @@ static work matmul_work(const place *a) {
     const omni_weight *w = &a->plan->weight[a->s->weight];
     uint64_t in = w->split_in ? omni_value_owned(&w->in, 0, a->p, a->index).count : w->in.part[0].width;
     bool bias = w->op->matrix[0].bias.name[0] && (!w->split_in || a->index == 0);
-    return multiply(rows_of(a, out_of(a)), in, width_of(a, &w->out), weight_bytes(a->plan), bias);
+    uint64_t out = omni_step_features(a->s, *a->x, width_of(a, &w->out)).count;
+    return multiply(rows_of(a, out_of(a)), in, out, weight_bytes(a->plan), bias);
 }
 
 work stream_work(const omni_plan *plan, const omni_step *s, size_t rows, size_t outputs) {
@@ -114,7 +115,7 @@ static work residual_work(const place *a) {
     const omni_value *branch = in_of(a), *stream = &a->plan->value[a->s->in[1]];
     bool folded = branch->at.kind == OMNI_PARTIAL;
     if (folded && !stream->compact && a->index != a->s->root) return (work){0};
-    uint64_t cols = width_of(a, folded ? stream : branch);
+    uint64_t cols = omni_step_features(a->s, *a->x, width_of(a, folded ? stream : branch)).count;
     return streaming(rows_of(a, branch), 2 * cols, cols, cols);
 }
 
@@ -234,6 +235,15 @@ work step_work(const omni_plan *plan, const omni_step *s, const omni_extent *x, 
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
+
+uint64_t wire_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, const omni_extent *x,
+                    size_t p) {
+    uint64_t bytes = wire_row_bytes(plan, s, v, p, NULL);
+    if (s->features)
+        bytes = omni_dtype_bytes(omni_part_wire(plan, s, v, 0, p)) *
+                omni_step_features(s, *x, v->part[0].width).count;
+    return sat_mul(bytes, omni_step_rows(s, v->rows, *x, p, 0).count);
+}
 
 uint64_t wire_row_bytes(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t p,
                         const size_t *index) {

@@ -262,8 +262,8 @@ static omni_status add_ops(planning *k, const situation *s, json_t **ops, omni_e
     for (size_t i = 0; i < count; i++) add_row(k, s, &rows[i], t, ops);
     omni_table_draw(t, k->page);
     if (s->plan->spec.overlap > 1)
-        omni_text_add(k->page, "strips: double-buffered; messages of one are under way while the next is "
-                               "computed (never with one token a sequence)\n");
+        omni_text_add(k->page, "strips, of tokens or of a decode step's features: double-buffered, one under "
+                               "way while the next is computed\n");
     omni_table_free(t);
     omni_free(rows);
     return OMNI_OK;

@@ -38,7 +38,7 @@ static void combine_block(const shm_segment *s, const fabric_tree *t, const shm_
                           size_t bytes, bool narrows) {
     unsigned char *acc = s->buffers[pair->taker].at, *in = s->buffers[pair->giver].at;
     if (narrows) tree_narrow_part(t, in, at, bytes);
-    t->op->combine(acc + at, in + at, bytes, t->op->arg);
+    view_combine(t->form, acc, in, at, bytes, t->op->combine, t->op->arg);
 }
 
 /* The pairs of one owner, on bytes [at, end) of the buffers. */

@@ -53,7 +53,7 @@ size_t tree_take_bytes(const fabric_tree *t, size_t p, size_t level, size_t i) {
 
 void tree_take(const fabric_tree *t, size_t p, size_t level, size_t i, void *acc, void *in) {
     if (!t->sliced) {
-        t->op->combine(acc, in, t->bytes, t->op->arg);
+        view_combine(t->form, acc, in, 0, t->bytes, t->op->combine, t->op->arg);
         return;
     }
     omni_view dst = view_plain(tree_columns(t, p, level, i, acc));

@@ -51,7 +51,7 @@ void omni_view_round(const omni_view *v) {
     if (view_narrows(v)) view_copy(v, 0, v, 0, omni_view_bytes(v));
 }
 
-/* Where byte `at` of a view without gaps stands on the line of its payload. */
+/* Where byte `at` of a view, gaps left out, stands on the line of its payload. */
 static size_t view_place(const omni_view *v, size_t at) {
     omni_view plain = view_plain(*v);
     size_t row = view_row_bytes(&plain), in_row = at % row, place = at / row * view_row_bytes(v);
@@ -185,6 +185,21 @@ void view_copy(const omni_view *dst, size_t to, const omni_view *src, size_t fro
         if (n > d.left) n = d.left;
         if (n > s.left) n = s.left;
         run_copy(&d, &s, n);
+        bytes -= n;
+        run_advance(&d, n);
+        run_advance(&s, n);
+    }
+}
+
+void view_combine(const omni_view *form, void *acc, void *in, size_t at, size_t bytes,
+                  omni_fabric_combine *combine, const void *arg) {
+    omni_view to = view_plain(*form), from = to;
+    to.base = acc;
+    from.base = in;
+    view_run d = run_at(&to, at), s = run_at(&from, at);
+    while (bytes > 0 && d.left > 0) {
+        size_t n = bytes < d.left ? bytes : d.left;
+        combine(d.at, s.at, n, arg);
         bytes -= n;
         run_advance(&d, n);
         run_advance(&s, n);

@@ -27,8 +27,11 @@ bool view_same(const omni_view *a, const omni_view *b);
 
 /* Has a narrowed span. */
 bool view_narrows(const omni_view *v);
-/* omni_view_round, of bytes [at, at + bytes) of a view whose payload has no gaps in memory. Floats are not cut. */
+/* omni_view_round, of bytes [at, at + bytes) of a view, counted in memory without gaps. Floats stay whole. */
 void view_round_part(const omni_view *v, size_t at, size_t bytes);
+/* acc = acc (+) in, of bytes [at, at + bytes) of a view of either buffer, likewise. Whole records. */
+void view_combine(const omni_view *form, void *acc, void *in, size_t at, size_t bytes,
+                  omni_fabric_combine *combine, const void *arg);
 /* Bytes in memory, and the view of them as they are. */
 size_t view_memory_bytes(const omni_view *v);
 omni_view view_plain(omni_view v);

@@ -83,10 +83,9 @@ static void block_panel(const block_job *job, const float *b, size_t panel, size
     }
 }
 
-static void matmul_blocks(const kernel_ops *ops, const omni_packed *w, const float *x, size_t ldx, size_t m,
+static void matmul_blocks(const kernel_ops *ops, const kernel_panels *w, const float *x, size_t ldx, size_t m,
                           float *y, size_t ldy, float *scratch) {
     const size_t element = omni_dtype_bytes(w->dtype);
-    const unsigned char *panels = (const unsigned char *)w + KERNEL_HANDLE_BYTES;
     float *wide = scratch, *a = scratch + KERNEL_NR * at_most(w->in, KERNEL_KC);
     for (size_t r = 0; r < m; r += KERNEL_MC) {
         for (size_t k0 = 0; k0 < w->in; k0 += KERNEL_KC) {
@@ -94,7 +93,7 @@ static void matmul_blocks(const kernel_ops *ops, const omni_packed *w, const flo
                 ops, a, at_most(m - r, KERNEL_MC), at_most(w->in - k0, KERNEL_KC), y + r * ldy, ldy, k0 > 0};
             pack_rows(x + r * ldx + k0, ldx, job.rows, job.k, ops->matmul.mr, a);
             for (size_t p = 0; p * KERNEL_NR < w->out; p++) {
-                const unsigned char *b = panels + p * w->panel_bytes + k0 * KERNEL_NR * element;
+                const unsigned char *b = w->at + p * w->panel_bytes + k0 * KERNEL_NR * element;
                 if (w->dtype == OMNI_BF16) ops->matmul.widen((const void *)b, wide, job.k * KERNEL_NR);
                 block_panel(&job, w->dtype == OMNI_BF16 ? wide : (const float *)(const void *)b, p,
                             at_most(w->out - p * KERNEL_NR, KERNEL_NR), b + w->panel_bytes,
@@ -108,8 +107,8 @@ static void zero_rows(float *y, size_t ldy, size_t m, size_t out) {
     for (size_t r = 0; r < m; r++) memset(y + r * ldy, 0, out * sizeof *y);
 }
 
-void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
-                 void *scratch) {
+static void multiply(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                     void *scratch) {
     const kernel_ops *ops = kernel_chosen();
     if (m == 0 || w->out == 0) return;
     if (w->in == 0) {
@@ -121,13 +120,30 @@ void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, flo
     }
 }
 
-void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
-                      void *scratch) {
+static void multiply_bf16(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                          void *scratch) {
     if (m == 0 || w->out == 0) return;
     if (w->in == 0)
         zero_rows(y, ldy, m, w->out);
     else
         kernel_chosen()->matmul.pairs(w, x, ldx, m, y, ldy, scratch);
+}
+
+void omni_matmul(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                 void *scratch) {
+    omni_matmul_part(OMNI_COMPUTE_F32, w, (omni_range){0, w->out}, x, ldx, m, y, ldy, scratch);
+}
+
+void omni_matmul_bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+                      void *scratch) {
+    omni_matmul_part(OMNI_COMPUTE_BF16, w, (omni_range){0, w->out}, x, ldx, m, y, ldy, scratch);
+}
+
+void omni_matmul_part(omni_compute compute, const omni_packed *w, omni_range out, const float *x, size_t ldx,
+                      size_t m, float *y, size_t ldy, void *scratch) {
+    kernel_panels panels = kernel_panels_of(w, out);
+    (compute == OMNI_COMPUTE_BF16 ? multiply_bf16 : multiply)(&panels, x, ldx, m, y + out.start, ldy,
+                                                              scratch);
 }
 
 omni_matmul_fn *omni_matmul_of(omni_compute compute) {

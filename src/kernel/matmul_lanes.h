@@ -100,11 +100,11 @@ static void tile_narrow(tile_fn *tile, tile_job job, size_t rows, size_t cols) {
 /* `panels` panels from `panel` on, all rows, block by block of k. One group of rows asks for what it will
  * read itself, KERNEL_AHEAD bytes on. With several, a block of W stays in L1 for all of them, and each asks
  * for its share of the next one: so memory works all the time, not just for the first. */
-static void rows_panels(const omni_packed *w, size_t panel, size_t panels, const float *x, size_t ldx,
+static void rows_panels(const kernel_panels *w, size_t panel, size_t panels, const float *x, size_t ldx,
                         size_t m, size_t groups, float *y, size_t ldy) {
     const bool bf16 = w->dtype == OMNI_BF16;
     const size_t row_bytes = KERNEL_NR * (bf16 ? 2 : 4), cols = w->out - panel * KERNEL_NR;
-    const unsigned char *base = (const unsigned char *)w + KERNEL_HANDLE_BYTES + panel * w->panel_bytes;
+    const unsigned char *base = w->at + panel * w->panel_bytes;
     for (size_t k = 0; k < w->in; k += KERNEL_KC) {
         const size_t n = w->in - k < KERNEL_KC ? w->in - k : KERNEL_KC;
         for (size_t g = 0; g < groups; g++) {
@@ -129,7 +129,7 @@ static void rows_panels(const omni_packed *w, size_t panel, size_t panels, const
     }
 }
 
-static void matmul_rows(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy) {
+static void matmul_rows(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy) {
     const size_t groups = (m + LANES_MAX_ROWS - 1) / LANES_MAX_ROWS;
     const size_t wide = groups == 1 ? tiles[m - 1].panels : 1;
     const size_t whole = w->out / KERNEL_NR, all = (w->out + KERNEL_NR - 1) / KERNEL_NR;

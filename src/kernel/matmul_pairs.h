@@ -102,7 +102,7 @@ static void pairs_narrow(pairs_fn *tile, pairs_job job, size_t rows, size_t cols
 
 /* Rows of x and inputs of W that are worked on together. */
 typedef struct pairs_block {
-    const omni_packed *w;
+    const kernel_panels *w;
     size_t rows, groups; /* of rows: omni_split's, each at most LANES_PAIRS_ROWS */
     size_t k, end;       /* inputs [k, end), k a multiple of KC */
     uint32_t *x;         /* KC by KC, group by group: [ceil(KC / 2)][rows of the group] */
@@ -137,7 +137,7 @@ static void pairs_pack_block(const pairs_block *b, const float *x, size_t ldx) {
  * behind these, and behind the last ones of a block of rows the next panels'. */
 static void pairs_panels(const pairs_block *b, size_t panel, size_t panels) {
     const size_t row_bytes = KERNEL_NR * sizeof(uint16_t), cols = b->w->out - panel * KERNEL_NR;
-    const unsigned char *base = (const unsigned char *)b->w + KERNEL_HANDLE_BYTES + panel * b->w->panel_bytes;
+    const unsigned char *base = b->w->at + panel * b->w->panel_bytes;
     for (size_t k = b->k; k < b->end; k += KERNEL_KC) {
         const size_t n = b->end - k < KERNEL_KC ? b->end - k : KERNEL_KC;
         const unsigned char *next =
@@ -162,7 +162,7 @@ static void pairs_panels(const pairs_block *b, size_t panel, size_t panels) {
     }
 }
 
-static void matmul_pairs(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
+static void matmul_pairs(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
                          void *scratch) {
     const size_t whole = w->out / KERNEL_NR, all = (w->out + KERNEL_NR - 1) / KERNEL_NR;
     const size_t inputs = m <= KERNEL_SMALL_M ? w->in : KERNEL_KC;

@@ -36,8 +36,8 @@ LANES_FN vec vec_dot2(vec acc, vec_bits a, vec_bits b) {
 
 #include "kernel/matmul_pairs.h"
 
-void kernel_pairs_avx512bf16(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy,
-                             void *scratch) {
+void kernel_pairs_avx512bf16(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y,
+                             size_t ldy, void *scratch) {
     matmul_pairs(w, x, ldx, m, y, ldy, scratch);
 }
 #else

@@ -57,16 +57,34 @@ struct omni_packed {
 /* BLIS's micro-kernel loads the row after a panel's last before it finds that it is done. */
 #define KERNEL_TAIL_BYTES OMNI_CACHE_LINE
 
+/* Some of a handle's panels, as products take them. */
+typedef struct kernel_panels {
+    const unsigned char *at;
+    size_t out, in; /* outputs of these panels */
+    size_t panel_bytes;
+    omni_dtype dtype;
+} kernel_panels;
+
+/* Outputs from a multiple of KERNEL_NR on. */
+static inline kernel_panels kernel_panels_of(const omni_packed *w, omni_range out) {
+    const unsigned char *first = (const unsigned char *)w + KERNEL_HANDLE_BYTES;
+    return (kernel_panels){first + out.start / KERNEL_NR * w->panel_bytes, out.count, w->in, w->panel_bytes,
+                           w->dtype};
+}
+
+typedef void kernel_pairs_fn(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y,
+                             size_t ldy, void *scratch);
+
 typedef struct kernel_ops {
     struct {
         size_t mr; /* rows of a tile, and of a packed panel of x */
         /* m <= KERNEL_SMALL_M rows times all panels; in > 0 */
-        void (*rows)(const omni_packed *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy);
+        void (*rows)(const kernel_panels *w, const float *x, size_t ldx, size_t m, float *y, size_t ldy);
         /* y[rows, NR] (+)= a[k][mr] b[k][NR], rows <= mr; all NR columns of y are written */
         void (*tile)(size_t rows, size_t k, const float *a, const float *b, float *y, size_t ldy, bool add);
         /* n BF16 values, a multiple of KERNEL_NR */
         void (*widen)(const uint16_t *from, float *to, size_t n);
-        omni_matmul_fn *pairs; /* omni_matmul_bf16; in > 0 */
+        kernel_pairs_fn *pairs; /* omni_matmul_bf16; in > 0 */
     } matmul;
     struct {
         /* s[r][j] = scale * q[r] . k[j], r < rows (1, 2 or 4), j < keys; q[r], k[j] are [head_dim]. The keys
@@ -91,7 +109,7 @@ extern const kernel_ops kernel_ops_portable;
 #if defined(__x86_64__)
 extern const kernel_ops kernel_ops_avx2;
 extern const kernel_ops kernel_ops_avx512;
-omni_matmul_fn kernel_pairs_avx512bf16;
+kernel_pairs_fn kernel_pairs_avx512bf16;
 #endif
 
 /* Makes BLIS ready for one thread and, if its micro-kernel has our shape and our order of summation (it is

@@ -39,11 +39,11 @@ static operand from_row(operand o, size_t row) {
     return (operand){o.data ? o.data + row * o.ld : NULL, o.ld};
 }
 
-void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, size_t rows) {
-    omni_matmul_fn *multiply = omni_matmul_of(w->engine->o.compute);
+void pe_multiply(worker *w, const omni_packed *matrix, omni_range cols, operand x, operand y, size_t rows) {
     for (size_t r = 0; r < rows && omni_stop_get(w->engine->o.stop) == OMNI_OK; r += MATMUL_ROWS) {
         size_t n = rows - r < MATMUL_ROWS ? rows - r : MATMUL_ROWS;
-        multiply(matrix, x.data + r * x.ld, x.ld, n, y.data + r * y.ld, y.ld, w->matmul_scratch);
+        omni_matmul_part(w->engine->o.compute, matrix, cols, x.data + r * x.ld, x.ld, n, y.data + r * y.ld,
+                         y.ld, w->matmul_scratch);
     }
 }
 
@@ -53,9 +53,10 @@ static void run_matmul(worker *w, pe *x, const omni_step *s, const omni_part *pa
     omni_range rows = strip_of(e, x, s, s->out, part);
     operand y = from_row(stored(e, x, s->out), rows.start);
     operand in = from_row(pe_operand(x, engine_value(e, s->in[0]), 0, mine->in), rows.start);
+    omni_range cols = omni_step_features(s, part->extent, mine->out);
     if (mine->out == 0) return;
-    pe_multiply(w, mine->matrix, in, y, rows.count);
-    if (mine->bias) omni_bias_add(y.data, y.ld, rows.count, mine->out, mine->bias);
+    pe_multiply(w, mine->matrix, cols, in, y, rows.count);
+    if (mine->bias) omni_bias_add(y.data + cols.start, y.ld, rows.count, cols.count, mine->bias + cols.start);
 }
 
 static void run_norm(worker *w, pe *x, const omni_step *s, const omni_part *part) {
@@ -101,7 +102,8 @@ static void run_residual(worker *w, pe *x, const omni_step *s, const omni_part *
     const omni_value *branch = engine_value(e, s->in[0]), *stream = engine_value(e, s->in[1]);
     bool folded = branch->at.kind == OMNI_PARTIAL;
     if (folded && !stream->compact && x->seat.index != s->root) return;
-    omni_range cols = pe_stored(x, folded ? stream : branch, 0);
+    omni_range cols = omni_range_meet(pe_stored(x, folded ? stream : branch, 0),
+                                      omni_step_features(s, part->extent, branch->part[0].width));
     omni_range rows = strip_of(e, x, s, s->in[0], part);
     operand y = from_row(pe_operand(x, branch, 0, cols), rows.start),
             in = from_row(pe_operand(x, stream, 0, cols), rows.start);

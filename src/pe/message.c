@@ -54,6 +54,7 @@ static omni_view view_columns(const move *m, const pe *x, int value, const omni_
     size_t offset = 0;
     for (size_t j = 0; j < v->parts; offset += pe_stored(x, v, j).count, j++) {
         omni_range cols = cut ? omni_value_owned(cut, j, m->p, i) : pe_stored(x, v, j);
+        cols = omni_range_meet(cols, omni_step_features(m->s, m->part->extent, v->part[j].width));
         if (!(m->s->parts >> j & 1) || cols.count == 0) continue;
         size_t start = cols.start - pe_stored(x, v, j).start;
         view.span[view.spans].offset = (offset + start) * sizeof(float);

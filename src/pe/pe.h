@@ -240,8 +240,8 @@ typedef struct operand {
     float *data;
     size_t ld;
 } operand;
-/* y = x W^T, `rows` rows; leaves in between when the stop word is set. */
-void pe_multiply(worker *w, const omni_packed *matrix, operand x, operand y, size_t rows);
+/* y = x W^T, `rows` rows of these columns; leaves in between when the stop word is set. */
+void pe_multiply(worker *w, const omni_packed *matrix, omni_range cols, operand x, operand y, size_t rows);
 operand pe_operand(const pe *x, const omni_value *v, size_t j, omni_range want);
 /* Features of part j that the PE stores. */
 omni_range pe_stored(const pe *x, const omni_value *v, size_t j);

@@ -118,7 +118,8 @@ static void use_piece(worker *w, const omni_step *s, const omni_packed *panels, 
         if (!part) continue;
         operand from = {x->storage[in->storage], omni_value_width(in, 1, 0)};
         operand to = {x->storage[out->storage] + cols.start, omni_value_width(out, 1, 0)};
-        pe_multiply(w, panels, from, to, omni_rows_count(in->rows, part->extent, 1, 0));
+        pe_multiply(w, panels, (omni_range){0, cols.count}, from, to,
+                    omni_rows_count(in->rows, part->extent, 1, 0));
     }
 }
 

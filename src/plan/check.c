@@ -509,6 +509,15 @@ static omni_status prove_step(prover *c, size_t i, size_t stage, omni_range stri
 
 static const omni_range both = {0, STRIPS};
 
+/* Strips of features: the product reads all of its input for each, so nobody writes there meanwhile. */
+static bool prove_features(prover *c, size_t first) {
+    const omni_step *product = &c->plan->step[first];
+    if (product->kind != OMNI_STEP_MATMUL || !overlap_by_features(c->plan, c->step))
+        return fail(c, "strips of features that know of each other");
+    return value_at(c, c->step->out)->storage != value_at(c, product->in[0])->storage ||
+           fail(c, "a product's input is written before its last strip");
+}
+
 /* Steps that are done strip by strip: each knows its rows only, all cut alike, computing stands first. */
 static bool prove_train(prover *c, size_t first, size_t end) {
     size_t count = c->plan->step[first].train;
@@ -517,11 +526,13 @@ static bool prove_train(prover *c, size_t first, size_t end) {
     if (count == 0 || count > end - first) return fail(c, "strips of a step that is in no train");
     for (size_t i = first; i < first + count; i++) {
         c->step = &c->plan->step[i];
-        if (c->step->strips != c->plan->step[first].strips || (i > first && c->step->train))
+        if (c->step->strips != c->plan->step[first].strips || (i > first && c->step->train) ||
+            c->step->features != c->plan->step[first].features)
             return fail(c, "a strip is missing");
         if (message && !omni_step_is_message(c->step)) return fail(c, "a strip's messages are waited for");
         message = omni_step_is_message(c->step);
         if (!overlap_possible(c->plan, c->step)) return fail(c, "strips of rows that know of each other");
+        if (c->step->features && !prove_features(c, first)) return false;
     }
     return true;
 }

@@ -51,7 +51,8 @@ static uint64_t row_bytes(const traffic *t, const omni_value *v, const size_t *i
     for (size_t j = 0; j < v->parts; j++) {
         uint64_t each = omni_dtype_bytes(omni_part_wire(t->plan, t->step, v, j, t->p));
         if (t->step->parts >> j & 1)
-            bytes += each * (index ? omni_value_owned(v, j, t->p, *index).count : v->part[j].width);
+            bytes += each * (index ? omni_value_owned(v, j, t->p, *index).count
+                                   : omni_step_features(t->step, t->extent, v->part[j].width).count);
     }
     return bytes;
 }
@@ -102,7 +103,8 @@ static void count_piece(const omni_plan *plan, const omni_step *s, size_t p, omn
     bool host = s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT;
     bool alone = p == 1 && !host;
     if (alone || !moves || omni_step_rows(s, moves->rows, extent, p, 0).count == 0)
-        return; /* nothing is sent */
+        return;                                      /* nothing is sent */
+    if (s->features && whole_bytes(&t) == 0) return; /* fewer panels than strips */
     switch (s->kind) {
     case OMNI_STEP_HOST_IN:
         c->host_messages = 1;

@@ -15,14 +15,18 @@
  * buffers are the strips of the values' own buffers, which have to last until the train's end (storage.c):
  * what might have taken turns with them lies elsewhere.
  *
+ * A pass of one token a sequence (decode) is bound by its weights, so strips of it are features of the
+ * output, in panels of 16: each reads its own weights, and the whole input. That needs full-width addends:
+ * the train above, behind a product that is split-in (cols), with a residual that everyone has whole. Of the
+ * other trains such a pass is one strip.
+ *
  * In this order a train is executed (pe), proven, counted and priced (array). On the host, who writes a
  * broadcast goes on when it is in the ring, and others read a strip while he computes the next; in a
  * reduction all meet.
  *
- * What stays whole: a pass of one token a sequence (decode), whose products would read all weights for every
- * strip; what is behind an attention; keys and values dealt out by tokens; statistics; the final rows and
- * the host port; messages at the beginning of a layer; and messages of all groups, of which the weight
- * stream has two buffers anyway.
+ * What stays whole: what is behind an attention; keys and values dealt out by tokens; statistics; the final
+ * rows and the host port; messages at the beginning of a layer; and messages of all groups, of which the
+ * weight stream has two buffers anyway.
  */
 #include "plan/plan.h"
 
@@ -34,11 +38,24 @@ omni_step omni_step_strip(const omni_step *s, size_t strip) {
     return of;
 }
 
+/* One token a sequence. */
+static bool decodes(omni_extent extent) {
+    return extent.tokens == extent.sequences;
+}
+
 omni_range omni_step_rows(const omni_step *s, omni_rows rows, omni_extent extent, size_t p, size_t i) {
     size_t count = omni_rows_count(rows, extent, p, i);
     if (s->strips == 0) return (omni_range){0, count};
-    if (extent.tokens == extent.sequences) return (omni_range){0, s->strip == 0 ? count : 0};
+    if (decodes(extent)) return (omni_range){0, s->features || s->strip == 0 ? count : 0};
     return omni_split(count, s->strips, s->strip);
+}
+
+omni_range omni_step_features(const omni_step *s, omni_extent extent, size_t width) {
+    if (!s->features || !decodes(extent)) return (omni_range){0, width};
+    omni_range panels = omni_split((width + OMNI_PANEL - 1) / OMNI_PANEL, s->strips, s->strip);
+    size_t start = panels.start * OMNI_PANEL, end = start + panels.count * OMNI_PANEL;
+    return (omni_range){start < width ? start : width,
+                        (end < width ? end : width) - (start < width ? start : width)};
 }
 
 /* --- the order -------------------------------------------------------------------------------- */
@@ -93,13 +110,33 @@ static omni_range train_around(const omni_plan *plan, omni_range block, size_t a
     return (omni_range){from, from < at && end > at ? end - from : 0};
 }
 
+bool overlap_by_features(const omni_plan *plan, const omni_step *s) {
+    const omni_value *in = &plan->value[s->in[0]], *out = &plan->value[s->out];
+    bool product = s->kind == OMNI_STEP_MATMUL;
+    bool adds_own = s->in[1] != OMNI_NO_VALUE && plan->value[s->in[1]].compact;
+    bool kind = product || s->kind == OMNI_STEP_RESIDUAL || s->kind == OMNI_STEP_BROADCAST ||
+                (s->kind == OMNI_STEP_REDUCE && in->combine == OMNI_COMBINE_SUM);
+    return kind && !adds_own && out->parts == 1 && !out->compact && (product || !in->compact);
+}
+
+static bool all_by_features(const omni_plan *plan, omni_range train) {
+    bool all = plan->step[train.start].kind == OMNI_STEP_MATMUL;
+    for (size_t i = train.start; i < train.start + train.count; i++)
+        all = all && overlap_by_features(plan, &plan->step[i]);
+    return all;
+}
+
 static void cut_block(omni_plan *plan, omni_range block) {
     for (size_t i = block.start; i < block.start + block.count; i++) {
         if (!omni_step_is_message(&plan->step[i])) continue;
         omni_range train = train_around(plan, block, i);
         if (train.count == 0) continue;
+        bool features = all_by_features(plan, train);
         plan->step[train.start].train = train.count;
-        for (i = train.start; i < train.start + train.count; i++) plan->step[i].strips = plan->spec.overlap;
+        for (i = train.start; i < train.start + train.count; i++) {
+            plan->step[i].strips = plan->spec.overlap;
+            plan->step[i].features = features;
+        }
         i--;
     }
 }

@@ -30,6 +30,8 @@ omni_status attention_lay(const omni_model *model, const omni_plan_spec *spec, o
 void overlap_cut(omni_plan *plan);
 /* The rows of a step know nothing of each other. */
 bool overlap_possible(const omni_plan *plan, const omni_step *s);
+/* And so do the features of what it yields. */
+bool overlap_by_features(const omni_plan *plan, const omni_step *s);
 
 /* Gives every value a buffer: values whose lifetimes don't overlap and whose shapes are the same share one.
  * On entry `storage` numbers groups of values that are updated in place. */
