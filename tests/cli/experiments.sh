@@ -43,6 +43,18 @@ verdict 64 256 replica,megatron:groups=8,megatron,pipeline:stack=4,pipeline
 experiment batched-long
 verdict 64 8 megatron:groups=4,megatron:groups=8,attn=subheads,replica
 verdict 64 64 megatron:groups=8,replica,megatron:groups=4,pipeline,pipeline:stack=4
+experiment overlap
+for name in array prompt; do column "$name" >"$T/$name"; done
+# Rows stand fastest first: of a plan 16 strips before 4, and those before the whole.
+faster_in_strips() {
+    paste -d '|' "$T/array" "$T/batch" "$T/prompt" "$T/plan" | awk -F '|' '
+        { strips = 1; if (split($4, part, ":overlap=") == 2) strips = part[2]
+          key = $1 "|" $2 "|" $3 "|" part[1]
+          if (key in last && strips + 0 >= last[key] + 0) bad = 1
+          last[key] = strips }
+        END { exit bad || NR != 72 }'
+}
+hold "the more strips the faster" faster_in_strips
 experiment scale
 column array >"$T/array"
 column decode_step.ps >"$T/step"
