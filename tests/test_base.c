@@ -84,7 +84,10 @@ Test(base, bytes_as_people_read_them) {
 }
 
 Test(base, edit_distance) {
-    cr_assert_eq(omni_edit_distance("megatron", "megatorn"), 2);
+    cr_assert_eq(omni_edit_distance("megatron", "megatorn"), 1, "neighbours swapped");
+    cr_assert_eq(omni_edit_distance("ca", "abc"), 3);
+    cr_assert_eq(omni_edit_distance("abcdef", "badcfe"), 3);
+    cr_assert_eq(omni_edit_distance("kitten", "sitting"), 3);
     cr_assert_eq(omni_edit_distance("", "abc"), 3);
     cr_assert_eq(omni_edit_distance("run", "run"), 0);
 }

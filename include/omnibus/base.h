@@ -142,7 +142,29 @@ bool omni_parse_size(const char *text, size_t max, size_t *out);
  * 1024), none. False for anything else. */
 bool omni_parse_bytes(const char *text, uint64_t *out);
 
-/* Edit distance of two short words, for "did you mean". */
+/* Typing errors between two short words: letters missing, added or changed, neighbours swapped. Words longer than 63
+ * are far from everything. */
 size_t omni_edit_distance(const char *a, const char *b);
+
+/* "Did you mean": shown one after the other all names that there are, keeps the one that was probably meant: the first
+ * with the fewest errors, at most two, and fewer than the word has letters. */
+typedef struct omni_guess {
+    const char *word; /* as typed; outlives the guess */
+    size_t errors;
+    char nearest[64]; /* empty: none is near */
+} omni_guess;
+omni_guess omni_guess_start(const char *word);
+void omni_guess_try(omni_guess *g, const char *name);
+
+/* --- files that come with omnibus ------------------------------------------------------------- */
+
+/* Where the file is that a person calls `file`; false when nowhere. First as it is. Then, a name without '/' as
+ * configs/KIND/NAMESUFFIX, and "configs/..." as it is, below: the current directory (a checkout), $OMNIBUS_SHARE,
+ * and ../share/omnibus from the program or the shared library that this code is in. */
+bool omni_share_find(const char *file, const char *kind, const char *suffix, char *path, size_t cap);
+/* All names of a kind; one that is below several of these comes several times. */
+typedef void omni_share_visit(void *arg, const char *name);
+void omni_share_each(const char *kind, const char *suffix, omni_share_visit *visit, void *arg);
+void omni_share_guess(const char *kind, const char *suffix, omni_guess *g);
 
 #endif

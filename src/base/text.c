@@ -57,21 +57,42 @@ bool omni_parse_bytes(const char *text, uint64_t *out) {
     return false;
 }
 
-/* Levenshtein, one row at a time. Words longer than the row are "far". */
+/* --- "did you mean" --------------------------------------------------------------------------- */
+
+enum { LONGEST = 63 };
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Damerau-Levenshtein in its restricted form (optimal string alignment), three rows of the table at a time. */
 size_t omni_edit_distance(const char *a, const char *b) {
-    enum { LONGEST = 63 };
-    size_t row[LONGEST + 1], na = strlen(a), nb = strlen(b);
+    size_t rows[3][LONGEST + 1], na = strlen(a), nb = strlen(b);
+    size_t *before = rows[0], *last = rows[1], *row = rows[2];
     if (na > LONGEST || nb > LONGEST) return SIZE_MAX;
     for (size_t j = 0; j <= nb; j++) row[j] = j;
     for (size_t i = 1; i <= na; i++) {
-        size_t diagonal = row[0];
+        size_t *free_row = before;
+        before = last;
+        last = row;
+        row = free_row;
         row[0] = i;
         for (size_t j = 1; j <= nb; j++) {
-            size_t substitute = diagonal + (a[i - 1] != b[j - 1]);
-            size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = substitute < shorter ? substitute : shorter;
+            row[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]), least(last[j], row[j - 1]) + 1);
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped) row[j] = least(row[j], before[j - 2] + 1);
         }
     }
     return row[nb];
+}
+
+omni_guess omni_guess_start(const char *word) {
+    return (omni_guess){.word = word, .errors = 3};
+}
+
+void omni_guess_try(omni_guess *g, const char *name) {
+    size_t errors = omni_edit_distance(g->word, name);
+    if (errors >= g->errors || errors >= strlen(g->word)) return;
+    g->errors = errors;
+    snprintf(g->nearest, sizeof g->nearest, "%s", name);
 }
