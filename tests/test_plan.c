@@ -41,7 +41,8 @@ Test(plan, bad_text_is_refused_with_what_is_wrong) {
     expect_bad("megatron:x=1", "unknown key 'x'");
     expect_bad("megatron:o=out:o=in", "repeated key 'o'");
     expect_bad("qkv=sideways", "out, in");
-    expect_bad("attn=head", "heads, tokens, subheads");
+    expect_bad("attn=rows", "heads, tokens, subheads");
+    expect_bad("attn=head", "did you mean 'heads'?");
     expect_bad("ffn=out", "out+out");
     expect_bad("gather=ring", "tree, bus");
     expect_bad("edge=x", "bcast, scatter");

@@ -148,26 +148,31 @@ typedef struct reader {
     char where[ARRAY_KEYS][320], fault_where[FAULT_KEYS][320]; /* of each that was given */
 } reader;
 
+static omni_status unknown_section(const char *section, omni_error *err) {
+    omni_guess g = omni_guess_start(section);
+    for (size_t i = 0; i < ARRAY_KEYS; i++) omni_guess_try(&g, keys[i].section);
+    omni_guess_try(&g, "faults");
+    if (g.nearest[0])
+        return omni_error_set(err, OMNI_BAD_INPUT, "unknown section [%.40s] (did you mean [%s]?)", section,
+                              g.nearest);
+    return omni_error_set(err, OMNI_BAD_INPUT,
+                          "unknown section [%.40s] (expected array, pe, bus, tree, link, host, energy or faults)", section);
+}
+
 static omni_status unknown_key(const omni_ini_line *line, omni_error *err) {
-    const char *nearest = NULL;
-    size_t best = 4, length = strlen(line->section);
+    omni_guess g = omni_guess_start(line->key);
+    const char *longer = NULL; /* with its unit */
     bool section = false;
     for (size_t i = 0; i < ARRAY_KEYS; i++) {
         if (strcmp(keys[i].section, line->section) != 0) continue;
-        size_t distance = omni_edit_distance(line->key, keys[i].name);
         section = true;
-        if (distance >= best && !(length && is_called(&keys[i], line->key))) continue;
-        best = distance;
-        nearest = keys[i].name;
+        omni_guess_try(&g, keys[i].name);
+        if (*line->key && is_called(&keys[i], line->key)) longer = keys[i].name;
     }
-    if (!section)
-        return omni_error_set(
-            err, OMNI_BAD_INPUT,
-            "unknown section [%.40s] (expected array, pe, bus, tree, link, host, energy or faults)",
-            line->section);
-    if (nearest)
+    if (!section) return unknown_section(line->section, err);
+    if (longer || g.nearest[0])
         return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' (did you mean '%s'?)", line->key,
-                              nearest);
+                              longer ? longer : g.nearest);
     return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.40s' in [%.40s]", line->key, line->section);
 }
 
@@ -272,11 +277,21 @@ static omni_status load_host(const char *path, omni_array *a, omni_error *err) {
     return settle_set(&a->faults, a, err);
 }
 
+static omni_status find_array(const char *file, char path[512], omni_error *err) {
+    if (omni_share_find(file, "arrays", ".ini", path, 512)) return OMNI_OK;
+    omni_guess g = omni_guess_start(file);
+    omni_share_guess("arrays", ".ini", &g);
+    if (g.nearest[0])
+        return omni_error_set(err, OMNI_BAD_INPUT, "array '%.200s': no such file (did you mean '%s'?)", file,
+                              g.nearest);
+    return omni_error_set(err, OMNI_BAD_INPUT,
+                          "array '%.200s': cannot open (expected a file, or a name in configs/arrays)", file);
+}
+
 omni_status omni_array_load(const char *file, omni_array **out, omni_error *err) {
     char path[512];
     *out = NULL;
-    bool named = !strchr(file, '/') && access(file, F_OK) != 0;
-    snprintf(path, sizeof path, named ? "configs/arrays/%.480s.ini" : "%.500s", file);
+    if (find_array(file, path, err)) return err ? err->status : OMNI_BAD_INPUT;
     reader *r = omni_alloc(sizeof *r);
     omni_array *a = omni_alloc(sizeof *a);
     omni_status status = r && a ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
@@ -343,6 +358,23 @@ static omni_status set_fault(omni_array *a, const char *key, const char *value, 
     return status;
 }
 
+static omni_status unknown_dotted(const char *key, omni_error *err) {
+    omni_guess g = omni_guess_start(key);
+    for (size_t i = 0; i < ARRAY_KEYS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].name);
+        omni_guess_try(&g, name);
+        name[strcspn(name, "_")] = '\0'; /* bus.width */
+        omni_guess_try(&g, name);
+    }
+    if (g.nearest[0] && g.errors > 0) /* no error: a name without its unit, of several keys */
+        return omni_error_set(err, OMNI_BAD_INPUT, "unknown key '%.60s' (did you mean '%s'?)", key,
+                              g.nearest);
+    return omni_error_set(
+        err, OMNI_BAD_INPUT,
+        "unknown key '%.60s' (expected one of an array file, as in bus.width or pe.memory_mib)", key);
+}
+
 omni_status omni_array_set(omni_array *a, const char *key, const char *value, omni_error *err) {
     bool of_faults = strncmp(key, "faults.", strlen("faults.")) == 0;
     size_t k = find_dotted(key), used = strlen(a->name);
@@ -357,10 +389,7 @@ omni_status omni_array_set(omni_array *a, const char *key, const char *value, om
                               key);
     if (tree_wires ? a->network != OMNI_NETWORK_BUS : k < ARRAY_KEYS && !is_of(k, a->network))
         return not_of(key, a->network, err);
-    if (k == ARRAY_KEYS && !tree_wires && !of_faults)
-        return omni_error_set(
-            err, OMNI_BAD_INPUT,
-            "unknown key '%.60s' (expected one of an array file, as in bus.width or pe.memory_mib)", key);
+    if (k == ARRAY_KEYS && !tree_wires && !of_faults) return unknown_dotted(key, err);
     if (!tree_wires && !of_faults && keys[k].own_wires && !a->own_wires)
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "%s: of a tree whose wires are the bus's (expected wires = own)", key);

@@ -74,6 +74,21 @@ static omni_status bad(parser *p, const char *what, const char *word, const char
                           word, expected);
 }
 
+/* What is not there, and what it may have been meant to be. */
+static omni_status unknown(parser *p, const char *what, const omni_guess *g, const char *expected) {
+    if (!g->nearest[0]) return bad(p, what, g->word, expected);
+    return omni_error_set(p->err, OMNI_BAD_INPUT, "plan '%s': %s '%s' (did you mean '%s'?)", p->whole_text,
+                          what, g->word, g->nearest);
+}
+
+/* The key of a part by its place in `seen`. */
+static const char *part_key(size_t id) {
+    if (id >= SEEN_WORD) return words[id - SEEN_WORD].key;
+    if (id >= SEEN_NUMBER) return numbers[id - SEEN_NUMBER].key;
+    if (id >= SEEN_WIRE) return wires[id - SEEN_WIRE];
+    return id >= SEEN_SWITCH ? switches[id - SEEN_SWITCH].key : omni_key_name((omni_key)id);
+}
+
 /* The names of a method table, "out, in". */
 static const char *names_of(omni_key key, char *buf, size_t cap) {
     size_t count, used = 0;
@@ -88,12 +103,14 @@ static omni_status set_method(parser *p, omni_methods *m, omni_key key, const ch
     size_t count;
     const omni_method *row = omni_method_table(key, &count);
     char text[2 * WORD];
+    omni_guess g = omni_guess_start(value);
     for (size_t i = 0; i < count; i++) {
+        omni_guess_try(&g, row[i].name);
         if (strcmp(row[i].name, value) != 0) continue;
         m->choice[key] = i;
         return OMNI_OK;
     }
-    return bad(p, "unknown value", value, names_of(key, text, sizeof text));
+    return unknown(p, "unknown value", &g, names_of(key, text, sizeof text));
 }
 
 /* A part that is a number. */
@@ -158,22 +175,15 @@ static omni_dtype wire_of(const parser *p, size_t k) {
 /* Finds key, marks it seen (a second time is an error), sets its value in every layer of the block. */
 static omni_status set_part(parser *p, omni_methods *m, size_t layers, const char *key, const char *value,
                             bool *seen) {
-    size_t id = SEEN_KEYS;
-    for (size_t k = 0; k < OMNI_METHOD_KEYS; k++)
-        if (strcmp(key, omni_key_name((omni_key)k)) == 0) id = k;
-    for (size_t k = 0; k < SWITCHES; k++)
-        if (strcmp(key, switches[k].key) == 0) id = SEEN_SWITCH + k;
-    for (size_t k = 0; k < WIRES; k++)
-        if (strcmp(key, wires[k]) == 0) id = SEEN_WIRE + k;
-    for (size_t k = 0; k < NUMBERS; k++)
-        if (strcmp(key, numbers[k].key) == 0) id = SEEN_NUMBER + k;
-    for (size_t k = 0; k < WORDS; k++)
-        if (strcmp(key, words[k].key) == 0) id = SEEN_WORD + k;
-    if (id == SEEN_KEYS)
-        return bad(p, "unknown key", key,
-                   "qkv, attn, o, ffn, gather, edge, groups, stages, stack, chunk, overlap, weights, over, "
-                   "wire, wire-bus, "
-                   "wire-tree");
+    size_t id = 0;
+    omni_guess g = omni_guess_start(key);
+    for (; id < SEEN_KEYS && strcmp(key, part_key(id)) != 0; id++) omni_guess_try(&g, part_key(id));
+    if (id == SEEN_KEYS) {
+        char keys[4 * WORD] = "";
+        for (size_t k = 0, used = 0; k < SEEN_KEYS && used < sizeof keys; k++)
+            used += (size_t)snprintf(keys + used, sizeof keys - used, "%s%s", k ? ", " : "", part_key(k));
+        return unknown(p, "unknown key", &g, keys);
+    }
     if (seen[id]) return bad(p, "repeated key", key, "each key once");
     seen[id] = true;
 
@@ -208,7 +218,9 @@ static omni_status parse_named(parser *p, const omni_named_plan *plan) {
 static omni_status set_name(parser *p, const char *name, size_t *first) {
     size_t count;
     const omni_named_plan *plan = omni_named_plans(&count);
+    omni_guess g = omni_guess_start(name);
     for (size_t i = 0; i < count; i++) {
+        omni_guess_try(&g, plan[i].name);
         if (strcmp(plan[i].name, name) != 0) continue;
         *first = p->spec->cycle;
         if (plan[i].text[0]) return parse_named(p, &plan[i]);
@@ -216,13 +228,7 @@ static omni_status set_name(parser *p, const char *name, size_t *first) {
         p->spec->layer[p->spec->cycle++] = (omni_methods){.choice = {0, METHOD_ATTN_HEADS, 1, 2}};
         return OMNI_OK;
     }
-    const char *best = plan[0].name;
-    for (size_t i = 1; i < count; i++)
-        if (omni_edit_distance(name, plan[i].name) < omni_edit_distance(name, best)) best = plan[i].name;
-    char expected[WORD + 64] = "a name such as megatron, or key=value parts";
-    if (omni_edit_distance(name, best) <= strlen(best) / 2)
-        snprintf(expected, sizeof expected, "a name, perhaps '%s', or key=value parts", best);
-    return bad(p, "unknown name", name, expected);
+    return unknown(p, "unknown name", &g, "a name such as megatron, or key=value parts");
 }
 
 static omni_status parse_layer(parser *p, const char *text) {

@@ -110,7 +110,9 @@ hold "not without --array" eval '! says modelled'
 
 sed 's/^width_bytes.*/width_bytes = 0/' configs/arrays/seed-64pe.ini >"$T/zero.ini"
 refused 2 'zero\.ini:[0-9]+: width_bytes: .0. \(expected a whole number from 1' plan "$llama" --array "$T/zero.ini"
-refused 2 'configs/arrays/nothing\.ini: cannot open' plan "$llama" --array nothing
+refused 2 "array 'nothing': cannot open .*expected a file, or a name in configs/arrays" plan "$llama" --array nothing
+refused 2 "array 'gddr6-pmi': .*did you mean 'gddr6-pim'" plan "$llama" --array gddr6-pmi
+refused 2 "unknown key 'bus.widht' .*did you mean 'bus.width'" plan "$llama" --array ideal --set bus.widht=3
 refused 2 'unknown key .bus\.volts.' plan "$llama" --array ideal --set bus.volts=3
 refused 2 'bus\.width: .-1.' plan "$llama" --array ideal --set bus.width=8,-1
 refused 2 'expected KEY=VALUE' plan "$llama" --array ideal --set bus.width

@@ -75,7 +75,7 @@ for plan in foo megatron: :o=in qkv=x qkv foo=bar qkv=in:qkv=out megatron:megatr
     groups=1/groups=1 wire=f16/wire=f16 replica/megatron megatron/lockstep workflow1/pipeline:stack=2; do
     refused 2 'plan' run "$llama" --prompt-ids 1 --plan "$plan"
 done
-refused 2 "perhaps 'megatron'" run "$llama" --prompt-ids 1 --plan megatorn
+refused 2 "unknown name 'megatorn' .*did you mean 'megatron'" run "$llama" --prompt-ids 1 --plan megatorn
 refused 2 'empty' check "$llama" --quiet --plan megatron,
 refused 2 'empty' check "$llama" --quiet --plan ,
 refused 2 "unknown name 'foo'" check "$llama" --quiet --plan megatron,foo
