@@ -10,6 +10,7 @@
 VARIANT ?= release
 BUILD   := build/$(VARIANT)
 VERSION := 0.1.0
+RELEASED := November 23, 2026
 PREFIX  ?= /usr/local
 
 # --- what must be on the machine (Debian 12 names) ---------------------------------------------
@@ -88,6 +89,8 @@ $(BUILD)/obj/%.o: %.c Makefile
 
 $(LIB): $(call obj,$(LIB_SRC))
 	@rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/obj/src/cli/manual.o: CFLAGS += -DOMNI_RELEASED='"$(RELEASED)"'
 
 $(PROG): $(call obj,$(CLI_SRC)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@

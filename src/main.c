@@ -1,6 +1,7 @@
 /* main.c: picks the subcommand.
  *
  *   omnibus COMMAND ARGUMENTS  ->  parse (cli/args.c)  ->  the command  ->  exit status
+ *   omnibus help [COMMAND] [--man | --completion]      the same pages, for people, man and bash
  *
  * The only place that prints an error and decides the exit status: 0 done, 1 a check failed, 2 bad usage or
  * input, 3 the run failed, 130 interrupted. An error is one line on stderr, whatever a path in it contains.
@@ -10,43 +11,15 @@
 
 #include "cli/cli.h"
 
-typedef struct command {
-    const char *name, *help;
+static const struct {
     omni_command id;
     omni_status (*call)(cli *c, omni_error *err);
-} command;
-
-static const command commands[] = {
-    {"run", "generate tokens with a model distributed over PEs", OMNI_CMD_RUN, cli_run},
-    {"check", "hold plans and PE counts against float64 truth", OMNI_CMD_CHECK, cli_check},
-    {"plan", "show what plans move, without running", OMNI_CMD_PLAN, cli_plan},
-    {"bench", "measure how fast plans run on this host", OMNI_CMD_BENCH, cli_bench},
-    {"calibrate", "measure this host as an array to price plans on", OMNI_CMD_CALIBRATE, cli_calibrate},
-    {"plot", "draw a picture from results", OMNI_CMD_PLOT, cli_plot},
-    {"report", "make a page with pictures and tables from results", OMNI_CMD_REPORT, cli_report},
-    {"topo", "show this machine and where PEs would run", OMNI_CMD_TOPO, cli_topo},
-    {"synth", "write a checkpoint of random weights from a config", OMNI_CMD_SYNTH, cli_synth},
+} commands[] = {
+    {OMNI_CMD_RUN, cli_run},     {OMNI_CMD_CHECK, cli_check},         {OMNI_CMD_PLAN, cli_plan},
+    {OMNI_CMD_BENCH, cli_bench}, {OMNI_CMD_CALIBRATE, cli_calibrate}, {OMNI_CMD_PLOT, cli_plot},
+    {OMNI_CMD_REPORT, cli_report}, {OMNI_CMD_TOPO, cli_topo}, {OMNI_CMD_SYNTH, cli_synth},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
-
-static const command *find(const char *name) {
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i].name, name) == 0) return &commands[i];
-    return NULL;
-}
-
-static omni_text *page(void) {
-    omni_text *t = omni_text_create();
-    omni_text_add(t, "usage: omnibus COMMAND [OPTION...]\n\n"
-                     "Runs Llama, GPT-2 and BERT checkpoints, really sharded, on an emulated array of processing\n"
-                     "elements (PEs) that share one broadcast bus and reduce over a tree.\n\ncommands:\n");
-    for (size_t i = 0; i < COMMANDS; i++) omni_text_add(t, "  %-9s %s\n", commands[i].name, commands[i].help);
-    omni_text_add(
-        t, "\nexample:\n"
-           "  omnibus check configs/demo/llama --plan megatron,alternate --pes 1-4\n\n"
-           "'omnibus COMMAND --help' shows a command's options. 'omnibus --version' shows the version.\n");
-    return t;
-}
 
 static omni_status print(omni_text *t, omni_error *err) {
     omni_status status = omni_text_emit(t, NULL, err);
@@ -61,48 +34,55 @@ static omni_status print_version(omni_error *err) {
 }
 
 static omni_status no_command(void) {
-    omni_text *t = page();
+    omni_text *t = cli_front_page();
     fputs(omni_text_string(t), stderr);
     omni_text_free(t);
     return OMNI_BAD_INPUT;
 }
 
-/* At most two typing errors, and fewer than the word has letters. */
 static omni_status unknown(const char *name, omni_error *err) {
-    const char *nearest = NULL;
-    size_t best = 3;
-    for (size_t i = 0; i < COMMANDS && strlen(name) < 64; i++) {
-        size_t distance = omni_edit_distance(name, commands[i].name);
-        if (distance >= best || distance >= strlen(name)) continue;
-        best = distance;
-        nearest = commands[i].name;
-    }
+    char hint[128];
     if (name[0] == '-')
         return omni_error_set(err, OMNI_BAD_INPUT,
                               "unknown option %.60s (expected a command, --help or --version)", name);
-    if (nearest)
-        return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (did you mean '%s'?)", name,
-                              nearest);
-    return omni_error_set(err, OMNI_BAD_INPUT,
-                          "unknown command '%.60s' (expected run, check, plan, bench, calibrate, topo or synth)", name);
+    return omni_error_set(err, OMNI_BAD_INPUT, "unknown command '%.60s' (%s)", name,
+                          omni_command_suggest(name, hint, sizeof hint));
 }
 
-static omni_status call(const command *chosen, int argc, char **argv, omni_error *err) {
+/* argv: what stands behind "help". */
+static omni_status help(int argc, char **argv, omni_error *err) {
+    const char *last = argc > 0 ? argv[argc - 1] : "";
+    bool man = strcmp(last, "--man") == 0, completion = strcmp(last, "--completion") == 0;
+    int names = argc - (man || completion);
+    unsigned command = names == 1 ? omni_command_find(argv[0]) : 0;
+    if (names == 1 && !command) return unknown(argv[0], err);
+    if (names > 1 || (completion && names))
+        return omni_error_set(err, OMNI_BAD_INPUT, "help: unexpected argument '%.60s' (expected one command)",
+                              argv[names - 1]);
+    if (completion) return cli_completion(err);
+    if (man) return cli_manual(command ? cli_page_of((omni_command)command) : NULL, err);
+    return command ? cli_help((omni_command)command, err) : print(cli_front_page(), err);
+}
+
+static omni_status call(omni_command id, int argc, char **argv, omni_error *err) {
     cli c;
-    omni_status status = cli_parse(&c, chosen->id, argc, argv, err);
-    if (!status) status = c.help ? cli_help(chosen->id, err) : chosen->call(&c, err);
+    omni_status status = cli_parse(&c, id, argc, argv, err);
+    for (size_t i = 0; !status && i < COMMANDS; i++) {
+        if (commands[i].id != id) continue;
+        status = c.help ? cli_help(id, err) : c.print ? cli_print_config(&c, err) : commands[i].call(&c, err);
+        break;
+    }
     cli_close(&c);
     return status;
 }
 
 static omni_status dispatch(int argc, char **argv, omni_error *err) {
     if (argc < 2) return no_command();
-    bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0;
-    if (help) return print(page(), err);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return print(cli_front_page(), err);
+    if (strcmp(argv[1], "help") == 0) return help(argc - 2, argv + 2, err);
     if (strcmp(argv[1], "--version") == 0) return print_version(err);
-    const command *chosen = find(argv[1]);
-    if (!chosen) return unknown(argv[1], err);
-    return call(chosen, argc - 1, argv + 1, err);
+    unsigned command = omni_command_find(argv[1]);
+    return command ? call((omni_command)command, argc - 1, argv + 1, err) : unknown(argv[1], err);
 }
 
 static void print_error(omni_error *err) {

@@ -19,8 +19,12 @@ typedef enum omni_command {
     OMNI_CMD_REPORT = 256
 } omni_command;
 const char *omni_command_name(omni_command command); /* "run": also the section of a file */
+unsigned omni_command_find(const char *name);        /* 0: none */
+/* For one that is not there: "did you mean 'run'?" or "expected run, check, ... or synth". Returns buf. */
+const char *omni_command_suggest(const char *name, char *buf, size_t cap);
 
 typedef enum omni_option_id {
+    OMNI_OPT_MODEL_DIR,
     OMNI_OPT_PES,
     OMNI_OPT_PLAN,
     OMNI_OPT_DECODE_PLAN,
@@ -55,6 +59,7 @@ typedef enum omni_option_id {
     OMNI_OPT_FORMAT,
     OMNI_OPT_OUTPUT,
     OMNI_OPT_CONFIG,
+    OMNI_OPT_PRINT_CONFIG,
     OMNI_OPT_CPUS,
     OMNI_OPT_FABRIC,
     OMNI_OPT_SCHEDULE,
@@ -76,6 +81,8 @@ const omni_option *omni_option_at(omni_option_id id);
 const omni_option *omni_option_find(const char *name); /* NULL: none */
 /* The command's option that was probably meant by `name`; NULL when none is near. */
 const char *omni_option_suggest(const char *name, omni_command command);
+/* False for options that are about settings and not one: --config, --print-config. A file cannot have them. */
+bool omni_option_is_setting(omni_option_id id);
 
 /* An INI file, key by key, for whoever has other keys than options. */
 typedef struct omni_ini_line {
@@ -84,8 +91,8 @@ typedef struct omni_ini_line {
 } omni_ini_line;
 /* An error's text need not say where: "FILE:3: " is put before it unless it begins with `where`. */
 typedef omni_status omni_ini_take(void *user, const omni_ini_line *line, omni_error *err);
-/* Stops at the first error. Lines that inih would cut (about 200 characters) are errors. Comments begin with ';' or
- * '#' at the start of a line, or with " ;" behind a value. */
+/* Stops at the first error. Comments begin with ';' or '#' at the start of a line, or with " ;" behind a value. A value
+ * in double quotes is taken as it is, with \" \\ \n \t \r. */
 omni_status omni_ini_read(const char *path, omni_ini_take *take, void *user, omni_error *err);
 
 /* Values of one invocation, all text until asked for. One thread at a time. */
@@ -102,10 +109,10 @@ omni_status omni_settings_put(omni_settings *s, omni_option_id id, const char *v
                               omni_error *err);
 
 /* INI: keys of the command's options before any section or in [run], [check], [plan] ... (other
- * commands' sections are skipped). Unknown keys and sections, values given twice and lines that inih
- * would cut (about 200 characters: put long id lists into an ids-file) are errors that name file and
- * line. A repeatable key may stand on several lines. Comments begin with ';' or '#' at the start of a
- * line, or with " ;" behind a value. */
+ * commands' sections are skipped). Unknown keys and sections and values given twice are errors that name file and line.
+ * A repeatable key may stand on several lines.
+ * Or a JSON result of the same command, a file that begins with '{' (of JSON lines the first): its `settings`, whose
+ * keys are the options' names with '_'; null is not given. */
 omni_status omni_settings_load(omni_settings *s, const char *path, omni_error *err);
 
 const char *omni_settings_get(const omni_settings *s, omni_option_id id); /* last value, initial, or NULL */

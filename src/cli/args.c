@@ -11,10 +11,10 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
 
@@ -38,24 +38,39 @@ static const struct {
     unsigned commands;
     omni_option_id id;
     const char *text;
+    bool weak; /* without it another option, or the model, decides: it is not the same as if it were given */
 } defaults[] = {
-    {OMNI_CMD_RUN, OMNI_OPT_PES, "1"},
-    {OMNI_CMD_CHECK, OMNI_OPT_PES, "1,2,3,4"},
-    {OMNI_CMD_PLAN, OMNI_OPT_PES, "4"},
-    {OMNI_CMD_RUN, OMNI_OPT_PLAN, "megatron"},
-    {OMNI_CMD_CHECK | OMNI_CMD_PLAN, OMNI_OPT_PLAN, "single,megatron,workflow1,workflow2,alternate"},
-    {OMNI_CMD_RUN | OMNI_CMD_PLAN, OMNI_OPT_GEN, "16"},
-    {OMNI_CMD_PLAN, OMNI_OPT_PROMPT, "64"},
-    {OMNI_CMD_BENCH, OMNI_OPT_PES, "1,2"},
-    {OMNI_CMD_BENCH, OMNI_OPT_PLAN, "megatron"},
-    {OMNI_CMD_BENCH, OMNI_OPT_PROMPT, "512"},
-    {OMNI_CMD_BENCH, OMNI_OPT_GEN, "128"},
+    {OMNI_CMD_RUN, OMNI_OPT_PES, "1", false},
+    {OMNI_CMD_CHECK, OMNI_OPT_PES, "1,2,3,4", false},
+    {OMNI_CMD_PLAN, OMNI_OPT_PES, "4", true},
+    {OMNI_CMD_RUN, OMNI_OPT_PLAN, "megatron", false},
+    {OMNI_CMD_CHECK, OMNI_OPT_PLAN, "single,megatron,workflow1,workflow2,alternate", false},
+    {OMNI_CMD_PLAN, OMNI_OPT_PLAN, "single,megatron,workflow1,workflow2,alternate", true},
+    {OMNI_CMD_RUN | OMNI_CMD_PLAN, OMNI_OPT_GEN, "16", true},
+    {OMNI_CMD_PLAN, OMNI_OPT_PROMPT, "64", false},
+    {OMNI_CMD_BENCH, OMNI_OPT_PES, "1,2", false},
+    {OMNI_CMD_BENCH, OMNI_OPT_PLAN, "megatron", false},
+    {OMNI_CMD_BENCH, OMNI_OPT_PROMPT, "512", true},
+    {OMNI_CMD_BENCH, OMNI_OPT_GEN, "128", true},
 };
+enum { DEFAULTS = sizeof defaults / sizeof *defaults };
+
+/* DEFAULTS: none of the command's own. */
+static size_t find_default(omni_command command, omni_option_id id) {
+    for (size_t i = 0; i < DEFAULTS; i++)
+        if (defaults[i].id == id && defaults[i].commands & (unsigned)command) return i;
+    return DEFAULTS;
+}
 
 const char *cli_default(omni_command command, omni_option_id id) {
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
-        if (defaults[i].id == id && defaults[i].commands & (unsigned)command) return defaults[i].text;
-    return omni_option_at(id)->initial;
+    size_t i = find_default(command, id);
+    return i < DEFAULTS ? defaults[i].text : omni_option_at(id)->initial;
+}
+
+const char *cli_effective(const cli *c, omni_option_id id) {
+    size_t i = find_default(c->command, id);
+    const char *given = omni_settings_get(c->settings, id);
+    return given || (i < DEFAULTS && defaults[i].weak) ? given : cli_default(c->command, id);
 }
 
 const char *cli_value(const cli *c, omni_option_id id) {
@@ -225,9 +240,15 @@ static error_t take_operand(parser *p, const char *arg) {
     return 0;
 }
 
+/* A name of a model that comes with omnibus, its shape or all of it, is one, too. */
+static bool find_model(const char *name, char path[PATH_MAX]) {
+    return omni_share_find(name, "models", ".json", path, PATH_MAX) ||
+           omni_share_find(name, "demo", "", path, PATH_MAX);
+}
+
 static bool is_path(const char *name) {
-    struct stat st;
-    return stat(name, &st) == 0;
+    char path[PATH_MAX];
+    return find_model(name, path);
 }
 
 /* Of two operands one is the second plan of --diff P Q: the model is the one that is there. */
@@ -270,18 +291,59 @@ static error_t take(int key, char *arg, struct argp_state *state) {
     }
 }
 
+/* What the model is called becomes where it is. */
+static omni_status take_model(cli *c, omni_error *err) {
+    const char *operand = cli_operand_name(c->command), *command = omni_command_name(c->command);
+    bool several = takes_several(c->command);
+    const char *name = several   ? c->operand
+                       : operand ? omni_settings_get(c->settings, OMNI_OPT_MODEL_DIR)
+                                 : NULL;
+    char path[PATH_MAX];
+    if (!operand || (several && name)) return OMNI_OK;
+    if (!name)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: no %s (see omnibus %s --help)", command, operand,
+                              command);
+    omni_guess g = omni_guess_start(name);
+    if (!find_model(name, path)) {
+        omni_share_guess("models", ".json", &g);
+        omni_share_guess("demo", "", &g);
+    }
+    if (g.nearest[0])
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: no such file or directory (did you mean '%s'?)", name,
+                              g.nearest);
+    c->operand = c->model_path = strdup(path);
+    return c->operand ? OMNI_OK : omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
+}
+
+static omni_status take_file(cli *c, omni_error *err) {
+    const char *file = omni_settings_get(c->settings, OMNI_OPT_CONFIG);
+    char path[PATH_MAX];
+    if (!file) return OMNI_OK;
+    if (!omni_share_find(file, "experiments", ".ini", path, sizeof path)) {
+        omni_guess g = omni_guess_start(file);
+        omni_share_guess("experiments", ".ini", &g);
+        if (g.nearest[0])
+            return omni_error_set(err, OMNI_BAD_INPUT, "%s: no such file (did you mean '%s'?)", file,
+                                  g.nearest);
+    }
+    return omni_settings_load(c->settings, path, err);
+}
+
 static omni_status take_common(cli *c, omni_error *err) {
-    const char *file = omni_settings_get(c->settings, OMNI_OPT_CONFIG),
-               *operand = cli_operand_name(c->command);
-    omni_status status = file ? omni_settings_load(c->settings, file, err) : OMNI_OK;
+    omni_status status = take_file(c, err);
+    c->print = omni_settings_flag(c->settings, OMNI_OPT_PRINT_CONFIG);
+    if (!status && !c->print) status = take_model(c, err);
     if (status) return status;
-    if (operand && !c->operand)
-        return omni_error_set(err, OMNI_BAD_INPUT, "%s: no %s (see omnibus %s --help)",
-                              omni_command_name(c->command), operand, omni_command_name(c->command));
     c->output = omni_settings_get(c->settings, OMNI_OPT_OUTPUT);
     c->quiet = omni_settings_flag(c->settings, OMNI_OPT_QUIET);
     status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), c->command == OMNI_CMD_BENCH, &c->format, err);
-    return status ? status : omni_output_check(c->output, err);
+    return status || c->print ? status : omni_output_check(c->output, err);
+}
+
+/* The operand is the setting that it has no name for. */
+static omni_status store_operand(cli *c, omni_error *err) {
+    if (!c->operand || c->help || takes_several(c->command)) return OMNI_OK;
+    return omni_settings_put(c->settings, OMNI_OPT_MODEL_DIR, c->operand, OMNI_FROM_COMMAND_LINE, err);
 }
 
 omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err) {
@@ -290,7 +352,7 @@ omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_
     parser *p = parser_create(c, err);
     if (!p) return err->status;
     error_t failed = argp_parse(&p->argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, NULL, p);
-    if (!failed && settle_operands(p)) failed = EINVAL;
+    if (!failed && (settle_operands(p) || store_operand(c, err))) failed = EINVAL;
     parser_free(p);
     if (failed)
         return err->status ? err->status
@@ -300,12 +362,22 @@ omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_
 
 /* --- help ------------------------------------------------------------------------------------- */
 
+/* argp's measures: a narrow page has its texts below the options. */
+static void set_page_width(void) {
+    char format[128];
+    int columns = (int)cli_columns() - 1, text = columns < 72 ? 8 : 29;
+    snprintf(format, sizeof format, "rmargin=%d,opt-doc-col=%d,usage-indent=%d", columns, text,
+             columns < 72 ? 4 : 12);
+    setenv("ARGP_HELP_FMT", format, 0);
+}
+
 omni_status cli_help(omni_command command, omni_error *err) {
     char *page = NULL, name[32];
     size_t bytes;
     cli c = {.command = command};
     parser *p = parser_create(&c, err);
     if (!p) return err->status;
+    set_page_width();
     FILE *f = open_memstream(&page, &bytes);
     snprintf(name, sizeof name, "omnibus %s", omni_command_name(command));
     if (f) argp_help(&p->argp, f, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);

@@ -27,10 +27,12 @@ enum { CLI_MOST_PES = 1 << 20 };
 typedef struct cli {
     omni_command command;
     omni_settings *settings;
-    const char *operand; /* MODEL_DIR or CONFIG.json; NULL for commands without one. Points into argv. */
+    const char *operand; /* where MODEL_DIR or CONFIG.json is; NULL for commands without one */
+    char *model_path;    /* what it points to */
     const char **operands; /* of a command that takes several; NULL otherwise. Freed by cli_close */
     size_t operand_count;
     bool help;           /* --help was given; nothing else counts */
+    bool print;          /* --print-config: only cli_print_config is to be called */
     omni_format format;
     const char *output; /* NULL: stdout */
     bool quiet;
@@ -40,7 +42,7 @@ typedef struct cli {
     omni_compute compute; /* --compute; set with the weights, which must be of a type for it */
 } cli;
 
-/* --- args.c, help.c --------------------------------------------------------------------------- */
+/* --- args.c, help.c, manual.c, complete.c --------------------------------------------------------------------------- */
 
 /* Command line and --config file into *c. argv[0] is the command's name. */
 omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err);
@@ -48,8 +50,27 @@ omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_
 /* The command's page on stdout. */
 omni_status cli_help(omni_command command, omni_error *err);
 
-/* "MODEL_DIR", NULL for none. */
+/* What there is to say of a command, beside its options. */
+typedef struct cli_page {
+    omni_command command;
+    const char *operand;       /* "MODEL_DIR", NULL for none */
+    const char *brief, *intro; /* a line; a paragraph */
+    const char *examples;      /* lines, which a test runs in a directory of its own */
+} cli_page;
+const cli_page *cli_pages(size_t *count);
+const cli_page *cli_page_of(omni_command command);
 const char *cli_operand_name(omni_command command);
+void cli_add_plans(omni_text *t); /* the plans and their parts, as --help shows them */
+omni_text *cli_front_page(void);  /* what omnibus shows when nothing is asked for */
+
+/* As wide as the terminal, which COLUMNS may tell, from 40 to 110; 80 where there is none. */
+size_t cli_columns(void);
+/* Words of `text` on lines of at most `columns`; the first begins at column `at`, the others are indented by it. */
+void cli_add_wrapped(omni_text *t, const char *text, size_t at, size_t columns);
+
+/* The manual page in mdoc(7), of the program when `of` is NULL; bash's completion. On stdout. */
+omni_status cli_manual(const cli_page *of, omni_error *err);
+omni_status cli_completion(omni_error *err);
 
 /* What --help says before and behind the list of options, in argp's form "before\vbehind". Owned by the text.
  */
@@ -59,6 +80,8 @@ omni_text *cli_help_text(omni_command command);
  * here. */
 const char *cli_default(omni_command command, omni_option_id id);
 const char *cli_value(const cli *c, omni_option_id id);
+/* As cli_value, but NULL where what is not given is decided by another option or by the model. */
+const char *cli_effective(const cli *c, omni_option_id id);
 omni_status cli_number(const cli *c, omni_option_id id, size_t min, size_t max, size_t *out, omni_error *err);
 omni_status cli_numbers(const cli *c, omni_option_id id, size_t min, size_t max, size_t **out, size_t *count,
                         omni_error *err); /* omni_free */
@@ -119,6 +142,11 @@ json_t *cli_model_json(const omni_model *model);
 /* Writes the result in the format asked for: `root` as JSON, `rows` (borrowed from root, or root) as CSV or Markdown,
  * `page` otherwise. Takes root and page. */
 omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err);
+
+/* --- settings.c: the effective settings ------------------------------------------------------- */
+
+json_t *cli_settings_json(const cli *c);
+omni_status cli_print_config(const cli *c, omni_error *err); /* as an INI file on stdout */
 
 /* --- facts.c: parts of several reports -------------------------------------------------------- */
 

@@ -88,6 +88,7 @@ void cli_close(cli *c) {
     if (c->topo) omni_topo_close(c->topo);
     omni_settings_free(c->settings);
     free(c->operands);
+    free(c->model_path);
     *c = (cli){0};
 }
 
@@ -173,38 +174,6 @@ json_t *cli_size(uint64_t n) {
     return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
 }
 
-static json_t *setting(const cli *c, const omni_option *o) {
-    char argument[16];
-    const char *name = cli_argument_name(o, c->command, argument);
-    size_t n;
-    if (!name) return json_boolean(omni_settings_flag(c->settings, o->id));
-    if (o->repeatable) {
-        json_t *values = json_array();
-        for (size_t i = 0; i < omni_settings_count(c->settings, o->id); i++)
-            cli_append(&values, omni_json_string(omni_settings_nth(c->settings, o->id, i)));
-        return values;
-    }
-    const char *value = cli_value(c, o->id);
-    bool number = strchr("NKRS", name[0]) && !name[1];
-    return number && value && omni_parse_size(value, SIZE_MAX, &n) ? cli_size(n) : omni_json_string(value);
-}
-
-/* Keys as in the rest of the result: "decode_plan". */
-static json_t *settings(const cli *c) {
-    json_t *object = json_object();
-    if (c->operand) cli_set(&object, "model_dir", omni_json_string(c->operand));
-    for (size_t id = 0; id < OMNI_OPTIONS; id++) {
-        const omni_option *o = omni_option_at((omni_option_id)id);
-        char key[32];
-        if (!(o->commands & (unsigned)c->command)) continue;
-        snprintf(key, sizeof key, "%s", o->name);
-        for (char *k = key; *k; k++)
-            if (*k == '-') *k = '_';
-        cli_set(&object, key, setting(c, o));
-    }
-    return object;
-}
-
 json_t *cli_envelope(const cli *c) {
     json_t *root = json_object();
     char schema[32];
@@ -212,7 +181,7 @@ json_t *cli_envelope(const cli *c) {
     cli_set(&root, "schema", json_string(schema));
     cli_set(&root, "version", json_string(OMNI_VERSION));
     cli_set(&root, "host", omni_json_host(c->topo));
-    cli_set(&root, "settings", settings(c));
+    cli_set(&root, "settings", cli_settings_json(c));
     return root;
 }
 

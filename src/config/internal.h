@@ -10,7 +10,7 @@ omni_status config_store(omni_settings *s, omni_option_id id, const char *value,
 
 omni_command config_command_of(const omni_settings *s);
 
-/* The command of that name; 0 when there is none. */
-unsigned config_command_find(const char *name);
+/* The settings in a JSON result. */
+omni_status config_load_result(omni_settings *s, const char *path, omni_error *err);
 
 #endif

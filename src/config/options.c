@@ -4,6 +4,7 @@
  * `initial` is one value for all commands. Where the commands differ it is NULL, the help says what each
  * does, and the command decides.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "config/internal.h"
@@ -19,12 +20,15 @@ enum {
     PLOT = OMNI_CMD_PLOT,
     REPORT = OMNI_CMD_REPORT,
     PES = RUN | CHECK | PLAN | TOPO | BENCH,
-    EVERY = PES | SYNTH | CALIBRATE
+    EVERY = PES | SYNTH | CALIBRATE,
+    MODEL = RUN | CHECK | PLAN | BENCH | SYNTH
 };
 
 /* clang-format off */
 static const omni_option options[OMNI_OPTIONS] = {
     /* id                   name           arg        commands            repeat initial  help */
+    {OMNI_OPT_MODEL_DIR,   "model-dir",   "PATH",    MODEL,              false, NULL,
+     "what is otherwise given without a name, for files: a checkpoint directory; plan and synth also take a config.json"},
     {OMNI_OPT_PES,         "pes",         "N|LIST",  PES,                false, NULL,
      "processing elements: a number; for check, plan and bench a LIST such as 1,2,4-8"},
     {OMNI_OPT_PLAN,        "plan",        "P|LIST",  RUN | CHECK | PLAN | BENCH, false, NULL,
@@ -97,7 +101,10 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_OUTPUT,      "output",      "FILE",    EVERY,              false, NULL,
      "write the result to FILE instead of stdout; FILE appears only when complete"},
     {OMNI_OPT_CONFIG,      "config",      "FILE",    EVERY | PLOT | REPORT,              false, NULL,
-     "read options from an INI file; the command line overrides it"},
+     "read options from an INI file, a name in configs/experiments, or a JSON result of the same command; "
+     "the command line overrides it"},
+    {OMNI_OPT_PRINT_CONFIG, "print-config", NULL,    EVERY | PLOT | REPORT,              false, NULL,
+     "show the effective settings as a file for --config, and do nothing else"},
     {OMNI_OPT_CPUS,        "cpus",        "LIST",    EVERY,              false, NULL,
      "CPUs to use, as taskset writes them: 0,2-5,8-15:2 (all that are allowed)"},
     {OMNI_OPT_FABRIC,      "fabric",      "F",       RUN | CHECK | BENCH, false, "shm",
@@ -112,12 +119,13 @@ static const omni_option options[OMNI_OPTIONS] = {
 };
 /* clang-format on */
 
+/* In the order of --help. */
 static const struct {
     omni_command command;
     const char *name;
-} commands[] = {{OMNI_CMD_RUN, "run"},   {OMNI_CMD_CHECK, "check"}, {OMNI_CMD_PLAN, "plan"},
-                {OMNI_CMD_TOPO, "topo"}, {OMNI_CMD_SYNTH, "synth"}, {OMNI_CMD_BENCH, "bench"},
-                {OMNI_CMD_CALIBRATE, "calibrate"}, {OMNI_CMD_PLOT, "plot"}, {OMNI_CMD_REPORT, "report"}};
+} commands[] = {{OMNI_CMD_RUN, "run"},     {OMNI_CMD_CHECK, "check"},         {OMNI_CMD_PLAN, "plan"},
+                {OMNI_CMD_BENCH, "bench"}, {OMNI_CMD_CALIBRATE, "calibrate"}, {OMNI_CMD_PLOT, "plot"},
+                {OMNI_CMD_REPORT, "report"}, {OMNI_CMD_TOPO, "topo"}, {OMNI_CMD_SYNTH, "synth"}};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -127,10 +135,20 @@ const char *omni_command_name(omni_command command) {
     return "?";
 }
 
-unsigned config_command_find(const char *name) {
+unsigned omni_command_find(const char *name) {
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0) return commands[i].command;
     return 0;
+}
+
+const char *omni_command_suggest(const char *name, char *buf, size_t cap) {
+    omni_guess g = omni_guess_start(name);
+    for (size_t i = 0; i < COMMANDS; i++) omni_guess_try(&g, commands[i].name);
+    size_t used = (size_t)snprintf(buf, cap, g.nearest[0] ? "did you mean '%s'?" : "expected ", g.nearest);
+    for (size_t i = 0; !g.nearest[0] && i < COMMANDS && used < cap; i++)
+        used += (size_t)snprintf(buf + used, cap - used, "%s%s", i == 0 ? "" : i + 1 < COMMANDS ? ", " : " or ",
+                                 commands[i].name);
+    return buf;
 }
 
 const omni_option *omni_option_at(omni_option_id id) {
@@ -143,17 +161,14 @@ const omni_option *omni_option_find(const char *name) {
     return NULL;
 }
 
-/* Near: at most two typing errors, and fewer than the word has letters. */
 const char *omni_option_suggest(const char *name, omni_command command) {
-    const char *nearest = NULL;
-    size_t best = 3;
-    for (size_t i = 0; i < OMNI_OPTIONS; i++) {
-        if (!(options[i].commands & (unsigned)command)) continue;
-        size_t distance = omni_edit_distance(name, options[i].name);
-        if (distance < best && distance < strlen(name)) {
-            best = distance;
-            nearest = options[i].name;
-        }
-    }
-    return nearest;
+    omni_guess g = omni_guess_start(name);
+    for (size_t i = 0; i < OMNI_OPTIONS; i++)
+        if (options[i].commands & (unsigned)command) omni_guess_try(&g, options[i].name);
+    const omni_option *o = omni_option_find(g.nearest);
+    return o ? o->name : NULL;
+}
+
+bool omni_option_is_setting(omni_option_id id) {
+    return id != OMNI_OPT_CONFIG && id != OMNI_OPT_PRINT_CONFIG;
 }

@@ -19,6 +19,37 @@ done
 fine run --help
 hold "plans and methods" eval 'says "^  megatron " && says "^  alternate " && says "^  qkv=in " && says "^  ffn=in\+out "'
 
+# A page that fits a terminal, and a narrow one.
+fits() { # COLUMNS LINES: $T/out
+    [ "$(wc -l <"$T/out")" -le "$2" ] && ! grep -qE "^.{$(($1 + 1)),}" "$T/out"
+}
+COLUMNS=80 fine help
+hold "80 columns, 24 lines with the prompt" fits 80 23
+COLUMNS=40 fine help
+hold "40 columns" fits 40 99
+for page in "40 topo" "40 synth" "60 plan" "100 run"; do # plan's longest default is wider than 40 columns
+    columns=${page% *}
+    COLUMNS=$columns fine help "${page#* }"
+    hold "$columns columns, but for the examples" eval 'sed "/^Examples:/,\$d" "$T/out" >"$T/page" && mv "$T/page" "$T/out" && fits $columns 999'
+done
+for columns in 0 1 x 99999999999999999999; do
+    COLUMNS=$columns fine run --help
+done
+refused 2 "unknown command 'rnu' .*did you mean 'run'" help rnu
+refused 2 'unexpected argument' help run check
+refused 2 'unexpected argument' help run --completion
+
+# The nearest to what was probably meant
+refused 2 "unknown command 'bnech' .*did you mean 'bench'" bnech
+refused 2 "did you mean --prompt-ids" run "$llama" --promt-ids 1
+refused 2 "did you mean 'workflow1'" plan "$llama" --plan megatron,wrokflow1
+refused 2 "unknown key 'qvk' .*did you mean 'qkv'" plan "$llama" --plan qvk=in
+refused 2 "unknown key 'gruops' .*did you mean 'groups'" plan "$llama" --plan gruops=2
+refused 2 "unknown value 'hedas' .*did you mean 'heads'" plan "$llama" --plan attn=hedas
+refused 2 "unknown value 'both' .*expected out, in" plan "$llama" --plan qkv=both
+refused 2 "unknown key 'wheels' .*expected qkv, attn, o, ffn, " plan "$llama" --plan wheels=4
+refused 2 "llama-2-7: .*did you mean 'llama-2-7b'" plan llama-2-7
+
 refused 2 "unknown command 'chek' .*did you mean 'check'" chek
 refused 2 "unknown command 'plans' .*did you mean 'plan'" plans "$llama"
 refused 2 "unknown command 'frobnicate' .*expected run, check" frobnicate
