@@ -372,5 +372,5 @@ Test(report_output, stdout_that_takes_it_or_not) {
     close(ends[0]);
     signal(SIGPIPE, SIG_DFL); /* it would end this process */
     cr_expect_eq(emit_to(ends[1]), OMNI_RUN_FAILED);
-    cr_expect_str_eq(err.text, "stdout: cannot write (Broken pipe)");
+    cr_expect_str_eq(err.text, "", "who closed it does not want to hear of it");
 }

@@ -32,7 +32,8 @@ const char *omni_text_string(const omni_text *t); /* so far; owned by t, until t
 
 /* Writes to `path`, through a temporary file beside it that is renamed at the end, or to stdout when
  * path is NULL. What exists and is no regular file (/dev/null, a fifo) is written to directly. A full
- * disk or closed pipe is an OMNI_RUN_FAILED with the file's name; SIGPIPE does not get through. */
+ * disk or closed pipe is an OMNI_RUN_FAILED with the file's name, stdout's closed pipe one without a text; SIGPIPE does
+ * not get through. */
 omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err);
 
 /* OMNI_OK when `path` could be written: its directory exists and is writable, it is not a directory.

@@ -5,8 +5,8 @@
  *     anything else                             DIR/.omnibus-PID-N.tmp, then rename: all or nothing
  *
  * A symbolic link is followed, so that the rename replaces the file and not the link. A broken pipe is an
- * error like a full disk: the signal that comes with it is held back while we write, whatever the program
- * does with signals.
+ * error like a full disk, but of stdout one without a text, for nobody wants to hear of it. The signal that comes with
+ * it is held back while we write, whatever the program does with signals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -146,6 +146,8 @@ omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err
     const char *name = path ? path : "stdout";
     if (text_failed(t)) return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory for the report", name);
     int reason = path ? output_to_path(path, t) : output_to_stdout(t);
+    if (reason == EPIPE && !path)
+        return omni_error_set(err, OMNI_RUN_FAILED, "%s", ""); /* head has seen enough */
     if (reason != 0)
         return omni_error_set(err, OMNI_RUN_FAILED, "%s: cannot write (%s)", name, strerror(reason));
     return OMNI_OK;
