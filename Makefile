@@ -14,8 +14,8 @@ RELEASED := November 23, 2026
 PREFIX  ?= /usr/local
 
 # --- what must be on the machine (Debian 12 names) ---------------------------------------------
-DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libcriterion-dev libjansson-dev libinih-dev \
-        gnuplot-nox
+DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libjansson-dev libinih-dev gnuplot-nox
+TEST_DEPS := libcriterion-dev mandoc pkg-config
 
 # --- compiler and variants ---------------------------------------------------------------------
 CC_release := gcc
@@ -54,6 +54,8 @@ BENCH_LIB := $(filter-out $(BENCH_SRC) $(PEER_SRC),$(sort $(wildcard bench/*.c))
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIB   := $(BUILD)/libomnibus.a
+SONAME := libomnibus.so.0
+SHARED := $(BUILD)/libomnibus.so.$(VERSION)
 PROG  := $(BUILD)/omnibus
 TESTS := $(BUILD)/omnibus-tests
 # The concurrency and flow cases with a plain main: Criterion itself dies under ThreadSanitizer.
@@ -68,7 +70,8 @@ MPIS  := $(foreach m,openmpi mpich,$(if $(shell command -v mpicc.$(m) && command
 CK    := $(wildcard /usr/include/ck_barrier.h)
 PEERS := $(patsubst bench/peer_%.c,$(BUILD)/peer-%,$(filter-out bench/peer_mpi.c,$(PEER_SRC)))
 
-.PHONY: all deps demo test check-asan check-tsan stress fuzz bench bench-peers install help clean programs
+.PHONY: all deps deps-test demo test check-asan check-tsan stress fuzz bench bench-peers install uninstall stage dist help \
+        clean programs
 .DELETE_ON_ERROR:
 
 # Recursive makes use all CPUs unless the user said otherwise.
@@ -89,6 +92,15 @@ $(BUILD)/obj/%.o: %.c Makefile
 
 $(LIB): $(call obj,$(LIB_SRC))
 	@rm -f $@ && ar rcs $@ $^
+
+# The shared library shows what the public headers declare, and nothing else.
+$(BUILD)/libomnibus.map: $(wildcard include/omnibus/*.h) Makefile
+	@mkdir -p $(@D)
+	@{ echo '{ global:'; grep -ohE 'omni_[a-z0-9_]+' $(filter %.h,$^) | sort -u | sed 's/$$/;/'; echo 'local: *; };'; } >$@
+
+$(SHARED): $(call obj,$(LIB_SRC)) $(BUILD)/libomnibus.map
+	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME),--version-script,$(BUILD)/libomnibus.map,-z,defs \
+	  $(filter %.o,$^) $(LIBS) -o $@
 
 $(BUILD)/obj/src/cli/manual.o: CFLAGS += -DOMNI_RELEASED='"$(RELEASED)"'
 
@@ -138,9 +150,12 @@ deps:  ## install what is missing (Debian packages; says what, uses sudo unless 
 	  $$sudo apt-get update -qq && \
 	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
+deps-test:
+	@$(MAKE) --no-print-directory deps DEPS="$(DEPS) $(TEST_DEPS)"
+
 # --- tests -----------------------------------------------------------------------------------------
-test: all  ## everything that must hold: layers, unit, flow and command line tests
-	@$(SUBMAKE) $(TESTS)
+test: deps-test  ## everything that must hold: layers, unit, flow and command line tests
+	@$(SUBMAKE) programs $(TESTS) $(SHARED)
 	@sh tests/check_layers.sh
 	@sh tests/test_cli.sh $(PROG)
 	@sh tests/test_synth.sh $(PROG)
@@ -149,7 +164,7 @@ test: all  ## everything that must hold: layers, unit, flow and command line tes
 # Criterion does not notice when a test's process ends with a leak, and now and then leaks a timeout of its own. So
 # reports go to files, and one with a frame outside Criterion fails.
 REPORTS := build/asan/report
-check-asan: deps  ## all tests under address and undefined behaviour sanitizers
+check-asan: deps-test  ## all tests under address and undefined behaviour sanitizers
 	@$(SUBMAKE) VARIANT=asan build/asan/omnibus-tests build/asan/omnibus
 	@sh tests/test_cli.sh build/asan/omnibus
 	@sh tests/test_synth.sh build/asan/omnibus
@@ -184,11 +199,52 @@ fuzz:  ## fuzz every door for text from outside, FUZZ_SECONDS=20 each (clang's l
 demo: all  ## prove the demo models under several plans and PE counts, show the traffic, generate
 	@sh configs/demo/demo.sh $(PROG)
 
-install: all  ## install program, library and headers below PREFIX (/usr/local), DESTDIR in front
-	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/omnibus
-	@install -m 755 $(PROG) $(DESTDIR)$(PREFIX)/bin/omnibus
-	@install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libomnibus.a
-	@install -m 644 include/omnibus/*.h $(DESTDIR)$(PREFIX)/include/omnibus
+# Everything that is installed, as it lies below PREFIX. The program prints its manual pages and its completion.
+STAGE   := $(BUILD)/stage
+CONFIGS := $(wildcard configs/arrays/*.ini configs/models/*.json configs/experiments/*.ini configs/demo/*/*)
+MAN_OF   = $(shell COLUMNS=80 $(PROG) help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+stage: $(PROG) $(LIB) $(SHARED)
+	@rm -rf $(STAGE)
+	@install -D -m 755 -t $(STAGE)/bin $(PROG)
+	@install -D -m 644 -t $(STAGE)/lib $(LIB) $(SHARED)
+	@ln -s $(notdir $(SHARED)) $(STAGE)/lib/$(SONAME)
+	@ln -s $(SONAME) $(STAGE)/lib/libomnibus.so
+	@install -D -m 644 -t $(STAGE)/include/omnibus include/omnibus/*.h
+	@for f in $(CONFIGS); do install -D -m 644 $$f $(STAGE)/share/omnibus/$$f; done
+	@install -D -m 644 -t $(STAGE)/share/doc/omnibus README.md LICENSE
+	@install -d $(STAGE)/lib/pkgconfig $(STAGE)/share/man/man1 $(STAGE)/share/bash-completion/completions
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: omnibus' \
+	  'Description: transformers on an emulated array with one broadcast bus' 'Version: $(VERSION)' \
+	  'Requires.private: jansson' 'Libs: -L$${libdir} -lomnibus' 'Libs.private: $(LIBS) -pthread' \
+	  'Cflags: -I$${includedir}' >$(STAGE)/lib/pkgconfig/omnibus.pc
+	@$(PROG) help --completion >$(STAGE)/share/bash-completion/completions/omnibus
+	@$(PROG) help --man >$(STAGE)/share/man/man1/omnibus.1
+	@for c in $(MAN_OF); do $(PROG) help $$c --man >$(STAGE)/share/man/man1/omnibus-$$c.1 || exit 1; done
+
+# The manifest lists what was placed, and with a '/' behind it each directory that was not there before.
+ROOT     = $(DESTDIR)$(PREFIX)
+MANIFEST = $(ROOT)/share/omnibus/manifest
+install: deps  ## install program, libraries, headers, configs, manual, completion: PREFIX=/usr/local, DESTDIR in front
+	@$(SUBMAKE) stage
+	@install -d "$(ROOT)"
+	@{ cat "$(MANIFEST)" 2>/dev/null; echo share/omnibus/manifest; \
+	  (cd $(STAGE) && find . -mindepth 1 -type d -printf '%P/\n' -o -printf '%P\n') | while read -r f; do \
+	    case $$f in */) [ -d "$(ROOT)/$$f" ] || echo "$$f" ;; *) echo "$$f" ;; esac; done; \
+	} | LC_ALL=C sort -u >$(BUILD)/manifest
+	@tar -C $(STAGE) -cf - . | tar -C "$(ROOT)" -xpf - --no-same-owner --no-overwrite-dir
+	@install -m 644 $(BUILD)/manifest "$(MANIFEST)"
+	@[ -n "$(DESTDIR)" ] || ldconfig 2>/dev/null || true
+	@echo "omnibus $(VERSION): $$(grep -vc '/$$' "$(MANIFEST)") files below $(ROOT)"
+
+uninstall:  ## remove exactly what install placed there
+	@[ -f "$(MANIFEST)" ] || { echo "$(MANIFEST): not there (expected the PREFIX and DESTDIR of make install)" >&2; exit 2; }
+	@LC_ALL=C sort -r "$(MANIFEST)" | while read -r f; do \
+	  case $$f in */) rmdir "$(ROOT)/$$f" 2>/dev/null || true ;; *) rm -f "$(ROOT)/$$f" ;; esac; done
+
+dist:  ## the committed tree as build/omnibus-VERSION.tar.gz, which builds without git
+	@mkdir -p build
+	@git archive --prefix=omnibus-$(VERSION)/ -o build/omnibus-$(VERSION).tar.gz HEAD
+	@echo build/omnibus-$(VERSION).tar.gz
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'

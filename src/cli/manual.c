@@ -71,7 +71,7 @@ static void add_options(omni_text *t, omni_command command) {
         add_escaped(t, o->name, strlen(o->name));
         omni_text_add(t, name ? " Ns = Ns Ar %s\n" : "\n", name);
         add_paragraph(t, o->help);
-        if (value) omni_text_add(t, "The default is\n.Li %s .\n", value);
+        if (value) omni_text_add(t, ".Pq default Li %s\n", value);
     }
     omni_text_add(t, ".El\n");
 }
