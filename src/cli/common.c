@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -57,8 +58,20 @@ static omni_status find_compute(cli *c, omni_error *err) {
                           omni_settings_where(c->settings, OMNI_OPT_COMPUTE), name);
 }
 
+/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for it. */
+static omni_status check_weights_dir(const char *path, omni_error *err) {
+    struct stat there;
+    if (stat(path, &there) != 0 || S_ISDIR(there.st_mode)) return OMNI_OK;
+    return omni_error_set(
+        err, OMNI_BAD_INPUT,
+        "%.200s: not a directory (expected a checkpoint directory, as 'omnibus synth %.200s "
+        "--out DIR' makes one)",
+        path, path);
+}
+
 omni_status cli_open_weights(cli *c, omni_error *err) {
     omni_status status = find_compute(c, err);
+    if (!status) status = check_weights_dir(c->operand, err);
     if (!status) status = omni_weights_open_dir(c->operand, &c->weights, err);
     if (!status) omni_bind_heads(c->model, c->weights);
     if (!status) status = omni_bind_all(c->model, c->weights, err);
