@@ -58,6 +58,7 @@ typedef struct omni_engine_options {
     size_t max_tokens;      /* most tokens in one forward */
     size_t max_marks;       /* most marked tokens in one encode */
     bool taps;              /* keep layer states and logits for omni_engine_tap, _logits */
+    bool logits;            /* keep logits alone */
     bool profile;           /* for omni_engine_profile: a clock is read after every step */
     uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */

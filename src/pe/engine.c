@@ -26,7 +26,7 @@ static uint64_t shared_bytes(const omni_engine *e) {
     add_product(&sum, o->max_tokens, s->hidden, sizeof(float));
     if (s->rope_theta > 0) add_product(&sum, longest, s->head_dim, sizeof(float));
     if (o->taps) add_product(&sum, o->max_tokens, (s->layers + 1) * s->hidden, sizeof(float));
-    if (o->taps) add_product(&sum, tap_logit_rows(o), s->vocab, sizeof(float));
+    if (o->taps || o->logits) add_product(&sum, tap_logit_rows(o), s->vocab, sizeof(float));
     add_product(&sum, e->workers, 1, worker_scratch_bytes(e));
     for (size_t f = 0; f < e->forms; f++)
         add_product(&sum, omni_mesh_pieces(&e->form[f].o.plan->mesh), 2 * RING_SLOTS, RING_SLOT_BYTES);

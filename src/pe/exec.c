@@ -134,7 +134,7 @@ static void run_argmax(worker *w, pe *x, const omni_step *s, const omni_part *pa
         omni_best best = omni_argmax(in.data + i * in.ld, in.ld, first);
         memcpy(y.data + i * y.ld, &best, sizeof best);
     }
-    if (e->o.taps) tap_logits(e, x, s, part);
+    if (e->logits) tap_logits(e, x, s, part);
 }
 
 static void run_tap(worker *w, pe *x, const omni_step *s, const omni_part *part) {

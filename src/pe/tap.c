@@ -26,14 +26,18 @@ size_t tap_logit_rows(const omni_engine_options *o) {
 omni_status taps_create(omni_engine *e, omni_error *err) {
     const omni_shape *s = &e->o.model->shape;
     size_t layers = s->layers + 1, state;
+    bool logits = e->o.taps || e->o.logits;
+    if (logits) e->logits = omni_alloc_array(tap_logit_rows(&e->o), s->vocab * sizeof *e->logits);
+    if (logits && !e->logits)
+        return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the logits of %zu rows",
+                              tap_logit_rows(&e->o));
     if (!e->o.taps) return OMNI_OK;
     bool ok = omni_size_mul(e->o.max_tokens, s->hidden, &state);
     e->tap = omni_alloc_array(layers, sizeof *e->tap);
     e->tap_hash = omni_alloc_array(layers * e->pes, sizeof *e->tap_hash);
-    e->logits = omni_alloc_array(tap_logit_rows(&e->o), s->vocab * sizeof *e->logits);
     e->final_weight = omni_alloc_array(s->hidden, sizeof *e->final_weight);
     e->final_bias = omni_alloc_array(s->hidden, sizeof *e->final_bias);
-    ok = ok && e->tap && e->tap_hash && e->logits && e->final_weight && e->final_bias;
+    ok = ok && e->tap && e->tap_hash && e->final_weight && e->final_bias;
     for (size_t l = 0; ok && l < layers; l++)
         ok = (e->tap[l] = omni_alloc_array(state, sizeof(float))) != NULL;
     if (!ok)
