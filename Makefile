@@ -14,7 +14,8 @@ RELEASED := November 23, 2026
 PREFIX  ?= /usr/local
 
 # --- what must be on the machine (Debian 12 names) ---------------------------------------------
-DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libjansson-dev libinih-dev gnuplot-nox
+DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libjansson-dev libinih-dev libpcre2-dev \
+        libutf8proc-dev gnuplot-nox
 TEST_DEPS := libcriterion-dev mandoc pkg-config
 
 # --- compiler and variants ---------------------------------------------------------------------
@@ -37,13 +38,13 @@ CFLAGS := -std=c11 -D_GNU_SOURCE -g $(OPT_$(VARIANT)) -fno-omit-frame-pointer -f
           -Iinclude -Isrc -pthread -DOMNI_VERSION='"$(VERSION)"'
 # System headers are not ours to warn about.
 SYS    := -isystem /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null || echo x86_64-linux-gnu)/blis-pthread
-LIBS   := -lblis -lhwloc -ljansson -linih -lm
+LIBS   := -lblis -lhwloc -ljansson -linih -lpcre2-8 -lutf8proc -lm
 LDFLAGS := -pthread $(filter -fsanitize%,$(OPT_$(VARIANT)))
 
 # --- files -------------------------------------------------------------------------------------
 LIB_SRC   := $(sort $(wildcard src/base/*.c src/config/*.c src/model/*.c src/weights/*.c src/kernel/*.c \
              src/plan/*.c src/topo/*.c src/rates/*.c src/array/*.c src/sync/*.c src/host/*.c src/fabric/*.c \
-             src/pe/*.c src/calibrate/*.c src/verify/*.c src/report/*.c src/picture/*.c))
+             src/pe/*.c src/text/*.c src/calibrate/*.c src/verify/*.c src/report/*.c src/picture/*.c))
 CLI_SRC   := src/main.c $(sort $(wildcard src/cli/*.c))
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))

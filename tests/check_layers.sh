@@ -1,12 +1,12 @@
 #!/bin/sh
 # Includes point downward only. A room has a level; a file may include the headers of its own room and of lower levels.
-# Only two files reach for hwloc.h and blis.h: their rooms.
+# Only their rooms reach for hwloc.h, blis.h, pcre2.h and utf8proc.h.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 awk '
 function level(room) { return room in L ? L[room] : -1 }
 BEGIN {
-    n = split("base counters:0 sync model weights kernel topo:1 plan fabric host rates:2 array pe:3 verify calibrate report config:4 picture:5 cli:6", w, " ")
+    n = split("base counters:0 sync model weights kernel topo text:1 plan fabric host rates:2 array pe:3 verify calibrate report config:4 picture:5 cli:6", w, " ")
     for (i = 1; i <= n; ) {                      # "a b c:1" gives a, b, c level 1
         for (j = i; w[j] !~ /:/; j++) ;
         split(w[j], last, ":"); w[j] = last[1]
@@ -22,6 +22,7 @@ FNR == 1 {
 }
 /^[ \t]*#[ \t]*include/ {
     if ($0 ~ /<hwloc/ && room != "topo") { print FILENAME ":" FNR ": only topo includes hwloc.h"; bad = 1 }
+    if ($0 ~ /<pcre2|<utf8proc/ && room != "text") { print FILENAME ":" FNR ": only text includes pcre2.h, utf8proc.h"; bad = 1 }
     if ($0 ~ /[<"]blis/ && room != "kernel") { print FILENAME ":" FNR ": only kernel includes blis.h"; bad = 1 }
     if (!match($0, /"[^"]+"/)) next
     inc = substr($0, RSTART + 1, RLENGTH - 2)

@@ -13,6 +13,7 @@
 #include "omnibus/model.h"
 #include "omnibus/pe.h"
 #include "omnibus/plan.h"
+#include "omnibus/text.h"
 #include "omnibus/weights.h"
 #include "topo/internal.h"
 
@@ -245,6 +246,43 @@ static void cpus(const uint8_t *data, size_t bytes) {
     free(text);
 }
 
+/* --- text ------------------------------------------------------------------------------------- */
+
+/* Up to a NUL a tokenizer.json, behind it a text to encode. What comes back can be decoded, all at once or not. */
+static void say(const omni_tokenizer *t, const char *text, size_t bytes) {
+    omni_encoding e;
+    omni_error err = {0};
+    char *back;
+    const char *piece;
+    size_t length;
+    omni_status status = omni_tokenizer_encode(t, text, bytes, NULL, 0, &e, &err);
+    require((status == OMNI_OK) == (e.ids != NULL) && (status == OMNI_OK || err.text[0]));
+    if (status) return;
+    status = omni_tokenizer_decode(t, e.ids, e.count, true, &back, &length, &err);
+    require((status == OMNI_OK) == (back != NULL));
+    require(!back || back[length] == '\0');
+    free(back);
+    omni_stream *s = omni_stream_create(t, e.ids, e.count / 2);
+    require(s != NULL);
+    for (size_t i = e.count / 2; i < e.count && status == OMNI_OK; i++)
+        status = omni_stream_push(s, e.ids[i], &piece, &err);
+    omni_stream_end(s, &piece, &err);
+    omni_stream_free(s);
+    omni_encoding_free(&e);
+}
+
+static void tokenizer(const uint8_t *data, size_t bytes) {
+    omni_tokenizer *t = NULL;
+    omni_error err = {0};
+    char *text = text_of(data, bytes);
+    size_t json = strlen(text), rest = json < bytes ? bytes - json - 1 : 0;
+    omni_status status = omni_tokenizer_parse(text, json, "fuzz", &t, &err);
+    require_contract(status, &err, t);
+    if (t) say(t, text + bytes - rest, rest < 256 ? rest : 256);
+    omni_tokenizer_free(t);
+    free(text);
+}
+
 const fuzz_target fuzz_targets[] = {
     {"safetensors", safetensors},
     {"index", shard_index},
@@ -255,6 +293,7 @@ const fuzz_target fuzz_targets[] = {
     {"numbers", numbers},
     {"ids", ids},
     {"cpus", cpus},
+    {"tokenizer", tokenizer},
 };
 const size_t fuzz_target_count = sizeof fuzz_targets / sizeof *fuzz_targets;
 
