@@ -70,8 +70,8 @@ at() { flat "$T/out" | awk -v path="$1" '$1 == path { sub(/^[^ ]* /, ""); print 
 column() { awk -v name="$1" -f "$here/csv.awk" "${2:-$T/out}"; } # cells of $T/out, CSV
 same() { [ "$1" = "$2" ]; }
 
-for part in usage settings tokens run change files model check plan array experiments encode machine stop \
-    calibrate verify bench install plot; do
+for part in usage settings tokens text run change files model check plan array experiments encode machine \
+    stop calibrate verify bench install plot; do
     # shellcheck source=/dev/null
     . "$here/$part.sh"
 done

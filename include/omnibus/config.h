@@ -29,12 +29,17 @@ typedef enum omni_option_id {
     OMNI_OPT_PLAN,
     OMNI_OPT_DECODE_PLAN,
     OMNI_OPT_RESIDENT,
+    OMNI_OPT_TEXT, /* --prompt of run */
+    OMNI_OPT_PROMPT_FILE,
     OMNI_OPT_PROMPT_IDS,
     OMNI_OPT_IDS_FILE,
     OMNI_OPT_TOKEN_TYPES,
     OMNI_OPT_MASK_ID,
     OMNI_OPT_GEN,
     OMNI_OPT_STOP_EOS,
+    OMNI_OPT_TEMPERATURE,
+    OMNI_OPT_TOP_K,
+    OMNI_OPT_TOP_P,
     OMNI_OPT_DUMP,
     OMNI_OPT_GOLDEN,
     OMNI_OPT_SEED,
@@ -78,7 +83,9 @@ typedef struct omni_option {
     const char *help;
 } omni_option;
 const omni_option *omni_option_at(omni_option_id id);
-const omni_option *omni_option_find(const char *name); /* NULL: none */
+/* The option of that name that one of these commands (bits) takes; NULL: none. A name may be another option for another
+ * command. */
+const omni_option *omni_option_find(const char *name, unsigned takers);
 /* The command's option that was probably meant by `name`; NULL when none is near. */
 const char *omni_option_suggest(const char *name, omni_command command);
 /* False for options that are about settings and not one: --config, --print-config. A file cannot have them. */

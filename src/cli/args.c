@@ -167,7 +167,7 @@ static const struct argp_option *completions(const parser *p, const char *name, 
 
 static omni_status unknown_option(parser *p, const char *name) {
     const char *command = omni_command_name(p->c->command), *near = omni_option_suggest(name, p->c->command);
-    const omni_option *elsewhere = omni_option_find(name);
+    const omni_option *elsewhere = omni_option_find(name, ~0u);
     if (elsewhere)
         return omni_error_set(p->err, OMNI_BAD_INPUT, "--%s: not an option of %s (see omnibus %s --help)",
                               name, command, command);

@@ -13,8 +13,12 @@
 
 static const cli_page pages[] = {
     {OMNI_CMD_RUN, "MODEL_DIR", "generate tokens with a model distributed over PEs",
-     "Distributes the checkpoint in MODEL_DIR over PEs by a plan, feeds it prompts of token ids, generates "
-     "greedily, and reports tokens, times, what moved over the bus, and memory.",
+     "Distributes the checkpoint in MODEL_DIR over PEs by a plan, feeds it prompts, text or token ids, "
+     "generates, the likeliest token or one that is drawn, and reports text or tokens, times, what moved "
+     "over "
+     "the bus, and memory. Text appears as it is generated.",
+     "  omnibus run llama --pes 4 --prompt ROMEO: --gen 64 --temperature 0.8 --seed 7\n"
+     "  omnibus run bert --pes 4 --prompt \"Long live the [MASK]!\"\n"
      "  omnibus run llama --pes 4 --prompt-ids 1,2,3 --gen 8\n"
      "  omnibus run llama --pes 4 --prompt-ids 1,2,3 --format json --output run.json\n"
      "  omnibus run --config run.json\n"
@@ -31,8 +35,10 @@ static const cli_page pages[] = {
      "Shows what plans move in prefill and in a decode step, without running anything; with --explain, one "
      "plan op by "
      "op; with --diff, two side by side. A config.json is enough; memory per PE needs the weights. With "
-     "--array, prices them on modelled arrays (a bus, a ring, a mesh), or searches for the best. With --verify, "
-     "prices them as wall time on this host, by the file that calibrate writes, and runs them (a config.json's "
+     "--array, prices them on modelled arrays (a bus, a ring, a mesh), or searches for the best. With "
+     "--verify, "
+     "prices them as wall time on this host, by the file that calibrate writes, and runs them (a "
+     "config.json's "
      "with random weights), round by round: is the planner's choice the fastest?",
      "  omnibus plan llama --pes 2,4,8 --batch 1,8 --prompt 128\n"
      "  omnibus plan llama --explain workflow2 --pes 4\n"
@@ -60,14 +66,18 @@ static const cli_page pages[] = {
      "  omnibus bench llama --pg 64,16 --prompt 0 --gen 0 --no-limits --format jsonl\n"
      "  omnibus bench llama --pes 4 --plan auto,megatron --array seed-64pe --no-limits\n"},
     {OMNI_CMD_CALIBRATE, NULL, "measure this host as an array to price plans on",
-     "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array file of "
-     "kind host, by which plans are priced as wall time here (--array FILE). Then shows such predictions beside "
-     "the clock, for shapes that were not measured before: collectives, ops, and blocks of a model, also with more "
+     "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array "
+     "file of "
+     "kind host, by which plans are priced as wall time here (--array FILE). Then shows such predictions "
+     "beside "
+     "the clock, for shapes that were not measured before: collectives, ops, and blocks of a model, also "
+     "with more "
      "PEs than cores.",
      "  omnibus calibrate --out host.ini\n"
      "  omnibus calibrate --format csv --output errors.csv\n"},
     {OMNI_CMD_PLOT, "RESULT...", "draw a picture from results",
-     "Draws one picture from results that bench, plan, run and calibrate wrote with --format json (or jsonl): "
+     "Draws one picture from results that bench, plan, run and calibrate wrote with --format json (or "
+     "jsonl): "
      "speed-up over PEs, where the time goes, time by op, the best plan over batch and sequence, bytes that "
      "move, prediction against measurement. gnuplot draws.",
      "  omnibus bench llama --pes 1,2 --no-limits --format json --output bench.json\n"
@@ -196,10 +206,11 @@ omni_text *cli_front_page(void) {
     size_t columns = cli_columns() - 1;
     omni_text *t = omni_text_create();
     omni_text_add(t, "usage: omnibus COMMAND [OPTION...]\n\n");
-    cli_add_wrapped(t,
-                    "Runs Llama, GPT-2 and BERT checkpoints, really sharded, on an emulated array of processing "
-                    "elements (PEs) that share one broadcast bus and reduce over a tree.",
-                    0, columns);
+    cli_add_wrapped(
+        t,
+        "Runs Llama, GPT-2 and BERT checkpoints, really sharded, on an emulated array of processing "
+        "elements (PEs) that share one broadcast bus and reduce over a tree.",
+        0, columns);
     omni_text_add(t, "\ncommands:\n");
     for (size_t i = 0; i < PAGES; i++) {
         omni_text_add(t, "  %-*s", NAME - 2, omni_command_name(pages[i].command));
@@ -208,9 +219,10 @@ omni_text *cli_front_page(void) {
     omni_text_add(t, "\nexample:\n  ");
     cli_add_wrapped(t, "omnibus check configs/demo/llama --plan megatron,alternate --pes 1-4", 2, columns);
     omni_text_add(t, "\n");
-    cli_add_wrapped(t,
-                    "'omnibus COMMAND --help' shows a command's options, 'omnibus --version' the version, 'man omnibus' "
-                    "the manual where it is installed.",
-                    0, columns);
+    cli_add_wrapped(
+        t,
+        "'omnibus COMMAND --help' shows a command's options, 'omnibus --version' the version, 'man omnibus' "
+        "the manual where it is installed.",
+        0, columns);
     return t;
 }

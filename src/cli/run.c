@@ -1,4 +1,4 @@
-/* run.c: `omnibus run`: one plan, one batch of prompts, greedy tokens.
+/* run.c: `omnibus run`: one plan, one batch of prompts, tokens or text.
  *
  *   settings -> prompts, plan: everything that can be wrong is found before weights are read
  *   load     -> engine: workers pack their shards
@@ -8,7 +8,8 @@
  * An encoder has one pass and no tokens: run_encode.c.
  *
  * All sequences take part in every pass, so one that has ended keeps stepping silently; its tokens end there.
- * The report is run_report.c, the file of --dump is run_dump.c.
+ * The report is run_report.c, text is run_text.c, which token follows
+ * run_sample.c, the file of --dump run_dump.c.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -55,7 +56,8 @@ static omni_status parse(run *r, omni_error *err) {
     if (!status && r->c->model->shape.encoder) r->gen = 0;
     if (!status) status = parse_plans(r, err);
     if (!status) status = parse_dump(r, err);
-    if (!status) status = prompts_read(r->c, r->gen, &r->prompts, err);
+    if (!status) status = prompts_read(r->c, r->gen, &r->prompts, &r->spoken.tokenizer, err);
+    if (!status) status = sample_open(r, err);
     if (!status) status = cli_open_weights(r->c, err); /* they decide an encoder's heads */
     if (!status) status = encode_prepare(r, err);
     if (!status) status = modelled_open(r, err);
@@ -102,6 +104,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .max_tokens = r->prompts.tokens,
                              .max_marks = r->encoded.marks,
                              .taps = r->dump.path != NULL,
+                             .logits = r->sampler || (r->spoken.tokenizer && r->encoded.marks),
                              .beside_bytes = dump_bytes(r),
                              .stop = &cli_stop};
     omni_status status = omni_engine_create(&o, &r->engine, err);
@@ -115,6 +118,7 @@ static omni_status load(run *r, omni_error *err) {
     if (!status) status = allocate(r, err);
     if (!status) status = create_engine(r, err);
     if (!status) status = dump_prepare(r, err);
+    if (!status) status = text_prepare(r, err);
     if (!status && omni_engine_warning(r->engine)) cli_note(r->c, "%s", omni_engine_warning(r->engine));
     r->load_ns = omni_clock_ns() - start;
     return status;
@@ -128,16 +132,19 @@ static bool is_end(const omni_model *model, int32_t id) {
     return false;
 }
 
-/* Keeps the tokens that a pass decided; false when all sequences have ended. */
-static bool keep_tokens(run *r, bool stop_at_end) {
-    bool going = false;
-    for (size_t i = 0; i < r->prompts.count; i++) {
+/* Keeps the tokens that a pass decided, *going: unless all sequences have ended. */
+static omni_status keep_tokens(run *r, bool *going, omni_error *err) {
+    bool stop_at_end = omni_settings_flag(r->c->settings, OMNI_OPT_STOP_EOS);
+    omni_status status = sample_next(r, err);
+    *going = false;
+    for (size_t i = 0; !status && i < r->prompts.count; i++) {
         if (r->ended[i]) continue;
         r->token[i * r->gen + r->generated[i]++] = r->next[i];
         r->ended[i] = stop_at_end && is_end(r->c->model, r->next[i]);
-        going |= !r->ended[i];
+        *going |= !r->ended[i];
+        status = text_token(r, i, err);
     }
-    return going;
+    return status ? status : text_shown(r, err);
 }
 
 static omni_status prefill(run *r, omni_error *err) {
@@ -184,12 +191,12 @@ static omni_status decode_step(run *r, size_t step, omni_error *err) {
 }
 
 static omni_status generate(run *r, omni_error *err) {
-    bool stop_at_end = omni_settings_flag(r->c->settings, OMNI_OPT_STOP_EOS);
+    bool going = false;
     omni_status status = prefill(r, err);
-    bool going = !status && r->gen && keep_tokens(r, stop_at_end);
-    for (size_t step = 1; going && step < r->gen; step++) {
+    if (!status && r->gen) status = keep_tokens(r, &going, err);
+    for (size_t step = 1; !status && going && step < r->gen; step++) {
         status = decode_step(r, step, err);
-        going = !status && keep_tokens(r, stop_at_end);
+        if (!status) status = keep_tokens(r, &going, err);
     }
     if (status) return status;
     omni_engine_counters(r->engine, &r->total);
@@ -207,6 +214,8 @@ static void close_run(run *r) {
     dump_free(r);
     modelled_free(r);
     encode_free(r);
+    text_free(r);
+    omni_sampler_free(r->sampler);
     prompts_free(&r->prompts);
     omni_free(r->counts);
     omni_free(r->feed);

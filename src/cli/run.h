@@ -4,17 +4,38 @@
 
 #include "cli/cli.h"
 #include "omnibus/array.h"
+#include "omnibus/text.h"
 
 typedef struct prompts {
     size_t count, tokens; /* tokens: of all */
     int32_t **ids;        /* [count][length] */
     size_t *length;       /* [count] */
     int32_t **types;      /* [count][length] token types; NULL: all 0 */
+    char **text;          /* [count] as given, a pair's two joined by " | "; NULL: given as ids */
 } prompts;
 
-/* From --prompt-ids and then --ids-file, the n-th --token-types belonging to the n-th of them; each checked against
- * the model: ids, types, and positions with gen tokens more. */
-omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_error *err);
+/* A sequence from elsewhere, as the reader below has it; `where` names it in errors. Takes nothing. */
+typedef struct prompt {
+    const int32_t *ids, *types; /* [length] types NULL: all 0 */
+    size_t length;
+    const char *text; /* NULL: none */
+    const char *where;
+} prompt;
+typedef struct reader {
+    const cli *c;
+    const omni_model *model;
+    size_t gen;
+    prompts *out;
+    omni_tokenizer **tokenizer; /* opened when the first text comes */
+    omni_error *err;
+} reader;
+omni_status prompts_add(const reader *r, const prompt *p);
+omni_status prompts_read_text(const reader *r); /* run_text.c: --prompt and --prompt-file */
+
+/* From --prompt-ids, --ids-file, --prompt and --prompt-file in this order, the n-th --token-types belonging to the n-th
+ * of them; each checked against the model: ids, types, and positions with gen tokens more. *tokenizer: NULL while there
+ * is no text; free it. */
+omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_tokenizer **tokenizer, omni_error *err);
 void prompts_free(prompts *p);
 
 /* Copies of the states of each prompt, for --dump. */
@@ -38,6 +59,17 @@ typedef struct encoded {
     float *pooled;      /* [count, hidden] */
     int32_t *predicted; /* [marks] */
 } encoded;
+
+/* What is said, where there is a tokenizer: run_text.c. */
+typedef struct spoken {
+    omni_tokenizer *tokenizer; /* NULL: all prompts were ids, and nothing is decoded */
+    omni_stream **stream;      /* [count] */
+    omni_text **text;          /* [count] generated so far */
+    size_t *shown;             /* [count] bytes of it on stdout */
+    size_t current;            /* the sequence that is being shown */
+    bool live;                 /* text goes to stdout as it is generated */
+    bool open;                 /* in the middle of a sequence's text */
+} spoken;
 
 /* What the passes cost on the array of --array: run_price.c. */
 typedef struct modelled {
@@ -73,6 +105,8 @@ typedef struct run {
     size_t *generated; /* [count] */
     bool *ended;       /* [count] at end-of-text */
     size_t decoded;    /* tokens of the decode phase, without those of ended sequences */
+    spoken spoken;
+    omni_sampler *sampler; /* NULL: greedy */
     encoded encoded;
     modelled modelled;
     const omni_plan *now; /* the plan of the next pass */
@@ -96,6 +130,19 @@ void encode_json(const run *r, json_t **root);
 void encode_draw(const run *r, omni_text *page);
 void encode_free(run *r);
 
+/* run_text.c: nothing is done without a tokenizer. */
+omni_status text_prepare(run *r, omni_error *err);
+omni_status text_token(run *r, size_t i, omni_error *err); /* sequence i's newest token */
+omni_status text_shown(run *r, omni_error *err); /* after each pass: what can be seen now goes out */
+void text_json(const run *r, json_t **root);
+void text_draw(const run *r, omni_text *page); /* all sequences' texts, unless they were shown already */
+void text_free(run *r);
+
+/* run_sample.c */
+omni_status sample_open(run *r, omni_error *err);
+omni_status sample_next(run *r,
+                        omni_error *err); /* r->next from the logits of the last pass; greedy: as it is */
+
 /* run_price.c: with --array; without, nothing is done. */
 omni_status modelled_open(run *r,
                           omni_error *err); /* reads the array, and chooses the plan for --plan auto */
@@ -107,6 +154,7 @@ void modelled_json(const run *r, json_t **root);
 void modelled_draw(const run *r, omni_text *page);
 void modelled_free(run *r);
 
+void run_draw_head(const run *r, omni_text *page); /* model, array, plan */
 omni_status run_report(run *r, omni_error *err);
 
 #endif

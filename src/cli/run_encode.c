@@ -12,7 +12,7 @@
 
 #include "run.h"
 
-enum { MOST_TOKENIZER_BYTES = 64 << 20 };
+enum { MOST_TOKENIZER_BYTES = 64 << 20, TOP = 5 };
 static const char mask_token[] = "[MASK]";
 
 /* --- which token is masked -------------------------------------------------------------------- */
@@ -87,7 +87,8 @@ static omni_status find_mask(const cli *c, int32_t *id, omni_error *err) {
 /* --- what makes no sense ---------------------------------------------------------------------- */
 
 omni_status encode_check_options(const cli *c, omni_error *err) {
-    static const omni_option_id decoders[] = {OMNI_OPT_GEN, OMNI_OPT_DECODE_PLAN, OMNI_OPT_STOP_EOS};
+    static const omni_option_id decoders[] = {OMNI_OPT_GEN,         OMNI_OPT_DECODE_PLAN, OMNI_OPT_STOP_EOS,
+                                              OMNI_OPT_TEMPERATURE, OMNI_OPT_TOP_K,       OMNI_OPT_TOP_P};
     static const omni_option_id encoders[] = {OMNI_OPT_TOKEN_TYPES, OMNI_OPT_MASK_ID};
     bool encoder = c->model->shape.encoder;
     const omni_option_id *wrong = encoder ? decoders : encoders;
@@ -163,6 +164,25 @@ static omni_range marks_of(const run *r, size_t i, size_t row) {
     return range;
 }
 
+static size_t likeliest(const run *r, size_t mark, omni_likely top[TOP]) {
+    size_t vocab = r->c->model->shape.vocab;
+    return omni_top(omni_engine_logits(r->engine) + mark * vocab, vocab, TOP, top);
+}
+
+static json_t *top_json(const run *r, size_t mark) {
+    json_t *list = json_array();
+    omni_likely top[TOP];
+    size_t count = likeliest(r, mark, top);
+    for (size_t i = 0; i < count; i++) {
+        json_t *one = json_object();
+        cli_set(&one, "id", json_integer(top[i].id));
+        cli_set(&one, "token", omni_json_string(omni_tokenizer_token(r->spoken.tokenizer, top[i].id)));
+        cli_set(&one, "probability", omni_json_number(top[i].probability));
+        cli_append(&list, one);
+    }
+    return list;
+}
+
 static json_t *pooled_json(const run *r, size_t i) {
     size_t D = r->c->model->shape.hidden;
     json_t *list = json_array();
@@ -185,6 +205,7 @@ void encode_json(const run *r, json_t **root) {
             json_t *one = json_object();
             cli_set(&one, "position", cli_size(r->encoded.mark[m] - row));
             cli_set(&one, "id", json_integer(r->encoded.predicted[m]));
+            if (r->spoken.tokenizer) cli_set(&one, "top", top_json(r, m));
             cli_append(&list, one);
         }
         cli_append(&predictions, list);
@@ -197,23 +218,46 @@ void encode_json(const run *r, json_t **root) {
         json_decref(predictions);
 }
 
-static void draw_predictions(const run *r, size_t i, size_t row, omni_text *page) {
-    omni_range marks = marks_of(r, i, row);
-    for (size_t m = marks.start; m < marks.start + marks.count; m++)
-        omni_text_add(page, "sequence %zu, position %zu, masked: %d\n", i, r->encoded.mark[m] - row,
-                      (int)r->encoded.predicted[m]);
+static void draw_top(const run *r, size_t mark, omni_text *page) {
+    omni_likely top[TOP];
+    size_t count = likeliest(r, mark, top);
+    for (size_t i = 0; i < count; i++) {
+        const char *token = omni_tokenizer_token(r->spoken.tokenizer, top[i].id);
+        omni_text_add(page, "%s %s %.1f%%", i ? "," : "", token ? token : "?", 100 * top[i].probability);
+    }
 }
 
-void encode_draw(const run *r, omni_text *page) {
-    size_t D = r->c->model->shape.hidden, row = 0;
-    bool pooler = r->c->model->heads & OMNI_HEAD_POOLER;
-    for (size_t i = 0; i < r->prompts.count; i++) {
-        omni_text_add(page, "sequence %zu, %zu tokens, hidden states [%zu, %zu], %s [%zu]:", i,
-                      r->prompts.length[i], r->prompts.length[i], D,
-                      pooler ? "pooled" : "no pooler: state of the first token", D);
-        for (size_t j = 0; j < D; j++) omni_text_add(page, " %.6g", (double)r->encoded.pooled[i * D + j]);
+static void draw_predictions(const run *r, size_t i, size_t row, omni_text *page) {
+    omni_range marks = marks_of(r, i, row);
+    for (size_t m = marks.start; m < marks.start + marks.count; m++) {
+        omni_text_add(page, "sequence %zu, position %zu, masked:", i, r->encoded.mark[m] - row);
+        if (r->spoken.tokenizer)
+            draw_top(r, m, page);
+        else
+            omni_text_add(page, " %d", (int)r->encoded.predicted[m]);
         omni_text_add(page, "\n");
     }
+}
+
+static void draw_pooled(const run *r, size_t i, omni_text *page) {
+    size_t D = r->c->model->shape.hidden;
+    bool pooler = r->c->model->heads & OMNI_HEAD_POOLER;
+    omni_text_add(page, "sequence %zu, %zu tokens, hidden states [%zu, %zu], %s [%zu]:", i,
+                  r->prompts.length[i], r->prompts.length[i], D,
+                  pooler ? "pooled" : "no pooler: state of the first token", D);
+    for (size_t j = 0; j < D; j++) omni_text_add(page, " %.6g", (double)r->encoded.pooled[i * D + j]);
+    omni_text_add(page, "\n");
+}
+
+/* Of a text with a masked word the words are the answer, of any other the vector. */
+void encode_draw(const run *r, omni_text *page) {
+    size_t row = 0;
+    for (size_t i = 0; i < r->prompts.count; row += r->prompts.length[i++]) {
+        const char *text = r->prompts.text[i];
+        if (text) omni_text_add(page, "sequence %zu, %zu tokens: %s\n", i, r->prompts.length[i], text);
+        if (!text || !marks_of(r, i, row).count) draw_pooled(r, i, page);
+    }
+    row = 0;
     for (size_t i = 0; i < r->prompts.count; row += r->prompts.length[i++]) draw_predictions(r, i, row, page);
     omni_text_add(page, "\n");
 }

@@ -1,5 +1,5 @@
 /* run_prompts.c: the prompts of `omnibus run`: token ids from --prompt-ids, then from --ids-file, one list
- * per line, empty lines skipped. Each is held against the model at once, so that the error still knows where
+ * per line, empty lines skipped; then text (run_text.c). Each is held against the model at once, so that the error still knows where
  * it stands: "ids.txt:3: ...". Then an encoder's token types.
  */
 #include <ctype.h>
@@ -9,13 +9,6 @@
 #include <string.h>
 
 #include "run.h"
-
-typedef struct reader {
-    const omni_model *model;
-    size_t gen;
-    prompts *out;
-    omni_error *err;
-} reader;
 
 static omni_status check(const reader *r, const char *where, const int32_t *ids, size_t length) {
     size_t vocab = r->model->shape.vocab, positions = r->model->shape.positions;
@@ -35,25 +28,49 @@ static omni_status check(const reader *r, const char *where, const int32_t *ids,
     return OMNI_OK;
 }
 
-static bool append(prompts *p, int32_t *ids, size_t length) {
-    int32_t **all = realloc(p->ids, (p->count + 1) * sizeof *all);
-    if (all) p->ids = all;
-    size_t *lengths = realloc(p->length, (p->count + 1) * sizeof *lengths);
-    if (lengths) p->length = lengths;
-    if (!all || !lengths) return false;
-    p->ids[p->count] = ids;
-    p->length[p->count++] = length;
-    p->tokens += length;
-    return true;
+/* Room for one more in each list. */
+static bool widen(prompts *p) {
+    int32_t **ids = realloc(p->ids, (p->count + 1) * sizeof *ids);
+    if (ids) p->ids = ids;
+    int32_t **types = realloc(p->types, (p->count + 1) * sizeof *types);
+    if (types) p->types = types;
+    size_t *length = realloc(p->length, (p->count + 1) * sizeof *length);
+    if (length) p->length = length;
+    char **text = realloc(p->text, (p->count + 1) * sizeof *text);
+    if (text) p->text = text;
+    return ids && types && length && text;
+}
+
+static int32_t *copy(const int32_t *from, size_t count) {
+    int32_t *to = omni_alloc_array(count, sizeof *to);
+    if (to) memcpy(to, from, count * sizeof *to);
+    return to;
+}
+
+static bool append(prompts *p, const prompt *x) {
+    if (!widen(p)) return false;
+    size_t i = p->count++; /* prompts_free sees it from here on */
+    p->length[i] = x->length;
+    p->ids[i] = copy(x->ids, x->length);
+    p->types[i] = x->types ? copy(x->types, x->length) : NULL;
+    p->text[i] = x->text ? strdup(x->text) : NULL;
+    p->tokens += x->length;
+    return p->ids[i] && (!x->types || p->types[i]) && (!x->text || p->text[i]);
+}
+
+omni_status prompts_add(const reader *r, const prompt *p) {
+    omni_status status = check(r, p->where, p->ids, p->length);
+    if (!status && !append(r->out, p))
+        status = omni_error_set(r->err, OMNI_RUN_FAILED, "%s: out of memory", p->where);
+    return status;
 }
 
 static omni_status add(const reader *r, const char *text, const char *where) {
+    prompt p = {.where = where};
     int32_t *ids = NULL;
-    size_t length;
-    omni_status status = omni_id_list(text, where, &ids, &length, r->err);
-    if (!status) status = check(r, where, ids, length);
-    if (!status && append(r->out, ids, length)) return OMNI_OK;
-    if (!status) status = omni_error_set(r->err, OMNI_RUN_FAILED, "%s: out of memory", where);
+    omni_status status = omni_id_list(text, where, &ids, &p.length, r->err);
+    p.ids = ids;
+    if (!status) status = prompts_add(r, &p);
     omni_free(ids);
     return status;
 }
@@ -91,6 +108,8 @@ static omni_status add_types(const reader *r, const cli *c, size_t i, const char
     if (i >= r->out->count)
         return omni_error_set(r->err, OMNI_BAD_INPUT, "%s: more lists than sequences (expected at most %zu)",
                               where, r->out->count);
+    omni_free(r->out->types[i]); /* a pair's */
+    r->out->types[i] = NULL;
     omni_status status = omni_id_list(text, where, &r->out->types[i], &length, r->err);
     if (status) return status;
     if (length != r->out->length[i])
@@ -107,31 +126,37 @@ static omni_status add_types(const reader *r, const cli *c, size_t i, const char
 static omni_status read_types(const reader *r, const cli *c) {
     const char *text;
     omni_status status = OMNI_OK;
-    r->out->types = omni_alloc_array(r->out->count, sizeof *r->out->types);
-    if (!r->out->types) return omni_error_set(r->err, OMNI_RUN_FAILED, "run: out of memory");
     for (size_t i = 0; !status && (text = omni_settings_nth(c->settings, OMNI_OPT_TOKEN_TYPES, i)); i++)
         status = add_types(r, c, i, text);
     return status;
 }
 
-omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_error *err) {
-    reader r = {.model = c->model, .gen = gen, .out = out, .err = err};
+omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_tokenizer **tokenizer,
+                         omni_error *err) {
+    reader r = {.c = c, .model = c->model, .gen = gen, .out = out, .tokenizer = tokenizer, .err = err};
     const char *path = omni_settings_get(c->settings, OMNI_OPT_IDS_FILE), *text;
     omni_status status = OMNI_OK;
     for (size_t i = 0; !status && (text = omni_settings_nth(c->settings, OMNI_OPT_PROMPT_IDS, i)); i++)
         status = add(&r, text, omni_settings_where(c->settings, OMNI_OPT_PROMPT_IDS));
     if (!status && path) status = add_file(&r, path);
+    if (!status && path && out->count == 0)
+        status = omni_error_set(err, OMNI_BAD_INPUT, "%s: no ids (expected one list per line)", path);
+    if (!status) status = prompts_read_text(&r);
     if (!status && out->count == 0)
-        status = path ? omni_error_set(err, OMNI_BAD_INPUT, "%s: no ids (expected one list per line)", path)
-                      : omni_error_set(err, OMNI_BAD_INPUT,
-                                       "run: no prompt (expected --prompt-ids or --ids-file)");
+        status =
+            omni_error_set(err, OMNI_BAD_INPUT,
+                           "run: no prompt (expected --prompt, --prompt-file, --prompt-ids or --ids-file)");
     return status ? status : read_types(&r, c);
 }
 
 void prompts_free(prompts *p) {
-    for (size_t i = 0; i < p->count; i++) omni_free(p->ids[i]);
-    for (size_t i = 0; p->types && i < p->count; i++) omni_free(p->types[i]);
-    omni_free(p->types);
+    for (size_t i = 0; i < p->count; i++) {
+        omni_free(p->ids[i]);
+        omni_free(p->types[i]);
+        free(p->text[i]);
+    }
     free(p->ids);
+    free(p->types);
     free(p->length);
+    free(p->text);
 }

@@ -86,6 +86,7 @@ static json_t *build(const run *r) {
     cli_set(&root, "plan", plan_json(r));
     cli_set(&root, "prompts", given);
     cli_set(&root, "tokens", tokens);
+    text_json(r, &root);
     if (r->c->model->shape.encoder) encode_json(r, &root);
     cli_set(&root, "timing", timing_json(r));
     modelled_json(r, &root);
@@ -96,7 +97,7 @@ static json_t *build(const run *r) {
 
 /* --- page ------------------------------------------------------------------------------------- */
 
-static void draw_head(const run *r, omni_text *page) {
+void run_draw_head(const run *r, omni_text *page) {
     const omni_shape *s = &r->c->model->shape;
     size_t workers = omni_engine_workers(r->engine);
     char methods[512];
@@ -134,6 +135,14 @@ static void draw_tokens(const run *r, omni_text *page) {
     omni_table_draw(t, page);
     omni_table_free(t);
     omni_text_add(page, "\n");
+}
+
+/* Text speaks for itself; ids are for who gave ids. */
+static void draw_generated(const run *r, omni_text *page) {
+    if (r->spoken.tokenizer)
+        text_draw(r, page);
+    else
+        draw_tokens(r, page);
 }
 
 /* A time without tokens is a load's, and has no rate. */
@@ -188,11 +197,11 @@ static void draw_memory(const run *r, omni_text *page) {
 omni_status run_report(run *r, omni_error *err) {
     json_t *root = build(r);
     omni_text *page = omni_text_create();
-    draw_head(r, page);
+    if (!r->spoken.live) run_draw_head(r, page);
     if (r->c->model->shape.encoder)
         encode_draw(r, page);
     else
-        draw_tokens(r, page);
+        draw_generated(r, page);
     draw_timing(r, page);
     modelled_draw(r, page);
     draw_fabric(r, page);

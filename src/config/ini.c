@@ -176,7 +176,8 @@ static omni_status take_setting(void *user, const omni_ini_line *line, omni_erro
         return omni_error_set(err, OMNI_BAD_INPUT, "unknown section [%.40s] (%s)", line->section,
                               omni_command_suggest(line->section, hint, sizeof hint));
     if (command != (unsigned)config_command_of(s)) return OMNI_OK;
-    const omni_option *o = omni_option_find(line->key);
+    const omni_option *o = omni_option_find(line->key, command);
+    if (!o) o = omni_option_find(line->key, ~0u); /* another command's: says so below */
     if (!o) return unknown_key(s, line->key, err);
     if (o->id == OMNI_OPT_CONFIG)
         return omni_error_set(err, OMNI_BAD_INPUT,

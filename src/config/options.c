@@ -38,6 +38,11 @@ static const omni_option options[OMNI_OPTIONS] = {
      "another plan for the decode phase, or a schedule: P,Q@2048 is Q from position 2048 on (as --plan unless given)"},
     {OMNI_OPT_RESIDENT,    "resident",    NULL,      RUN | CHECK | BENCH, false, NULL,
      "with --decode-plan: every PE keeps its weights for all plans; else they move over the bus when the plan changes"},
+    {OMNI_OPT_TEXT,        "prompt",      "TEXT",    RUN,                true,  NULL,
+     "a prompt; give it once for each sequence. Text by the checkpoint's tokenizer.json (or vocab.json with merges.txt, "
+     "or vocab.txt)"},
+    {OMNI_OPT_PROMPT_FILE, "prompt-file", "FILE",    RUN,                false, NULL,
+     "prompts, one a line; or a JSON list of texts, for an encoder also of pairs [\"a\", \"b\"]"},
     {OMNI_OPT_PROMPT_IDS,  "prompt-ids",  "1,2,3",   RUN,                true,  NULL,
      "token ids of one sequence; give it once for each sequence"},
     {OMNI_OPT_IDS_FILE,    "ids-file",    "FILE",    RUN,                false, NULL,
@@ -50,12 +55,18 @@ static const omni_option options[OMNI_OPTIONS] = {
      "tokens to generate for each sequence; plan takes a LIST, and so does bench: a test tgK for each (0: none)"},
     {OMNI_OPT_STOP_EOS,    "stop-eos",    NULL,      RUN,                false, NULL,
      "end a sequence early at the model's end-of-text token"},
+    {OMNI_OPT_TEMPERATURE, "temperature", "T",       RUN,                false, NULL,
+     "draw tokens by their probabilities at this temperature; 0: always the likeliest (0; 1 with --top-k or --top-p)"},
+    {OMNI_OPT_TOP_K,       "top-k",       "K",       RUN,                false, NULL,
+     "draw among the K likeliest (all)"},
+    {OMNI_OPT_TOP_P,       "top-p",       "P",       RUN,                false, NULL,
+     "draw among the fewest likeliest whose probabilities reach P in sum (1)"},
     {OMNI_OPT_DUMP,        "dump",        "FILE",    RUN,                false, NULL,
      "write hidden states and logits as safetensors"},
     {OMNI_OPT_GOLDEN,      "golden",      "FILE",    CHECK,              false, NULL,
      "float64 truth (MODEL_DIR/golden.safetensors if it is there, else the built-in reference)"},
-    {OMNI_OPT_SEED,        "seed",        "S",       CHECK | SYNTH | BENCH, false, "1",
-     "seed of what is made: the prompts when there is no golden file (check), or always (bench), the weights (synth)"},
+    {OMNI_OPT_SEED,        "seed",        "S",       RUN | CHECK | SYNTH | BENCH, false, "1",
+     "seed of what is made: the prompts when there is no golden file (check), or always (bench), the weights (synth), what is drawn (run)"},
     {OMNI_OPT_EXPLAIN,     "explain",     "P",       PLAN,               false, NULL,
      "show one plan op by op: placements, what moves, on which route, and the notes' claims"},
     {OMNI_OPT_DIFF,        "diff",        "P,Q",     PLAN,               true,  NULL,
@@ -155,9 +166,9 @@ const omni_option *omni_option_at(omni_option_id id) {
     return &options[id];
 }
 
-const omni_option *omni_option_find(const char *name) {
+const omni_option *omni_option_find(const char *name, unsigned takers) {
     for (size_t i = 0; i < OMNI_OPTIONS; i++)
-        if (strcmp(options[i].name, name) == 0) return &options[i];
+        if (options[i].commands & takers && strcmp(options[i].name, name) == 0) return &options[i];
     return NULL;
 }
 
@@ -165,7 +176,7 @@ const char *omni_option_suggest(const char *name, omni_command command) {
     omni_guess g = omni_guess_start(name);
     for (size_t i = 0; i < OMNI_OPTIONS; i++)
         if (options[i].commands & (unsigned)command) omni_guess_try(&g, options[i].name);
-    const omni_option *o = omni_option_find(g.nearest);
+    const omni_option *o = omni_option_find(g.nearest, (unsigned)command);
     return o ? o->name : NULL;
 }
 

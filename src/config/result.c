@@ -30,7 +30,7 @@ static omni_status take_key(omni_settings *s, const char *path, const char *key,
     snprintf(name, sizeof name, "%.39s", key);
     for (char *c = name; *c; c++)
         if (*c == '_') *c = '-';
-    const omni_option *o = omni_option_find(name);
+    const omni_option *o = omni_option_find(name, (unsigned)config_command_of(s));
     snprintf(where, sizeof where, "%.300s: settings.%.60s", path, key);
     if (!o || !omni_option_is_setting(o->id))
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: no option (expected a result of this version, %s)",

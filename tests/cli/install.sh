@@ -120,16 +120,15 @@ install_tests() {
     fi
 
     # Examples of all commands' help, in their order. Those that would take minutes are only read.
-    for name in run check plan bench calibrate topo synth; do
+    for name in run check plan bench calibrate plot report topo synth; do
         COLUMNS=80 "$installed" help $name | sed '1,/^Examples:/d' >"$T/examples"
         command="omnibus help $name"
         hold "examples, each on a line" eval '[ -s "$T/examples" ] && ! grep -qv "^  omnibus [a-z]* " "$T/examples"'
         while read -r _ line; do
             case $line in
-            "calibrate "* | *" llama-2-7b "*" --out "*) line="$line --print-config" ;;
+            "calibrate "* | *" --verify "* | *" llama-2-7b "*" --out "*) line="$line --print-config" ;;
             esac
-            # shellcheck disable=SC2086
-            run_it "$installed" $line
+            eval "run_it \"\$installed\" $line"
             hold "the example to work" eval '[ $status -eq 0 ]'
         done <"$T/examples"
     done

@@ -71,7 +71,7 @@ refused 2 'unknown option --wheels .*see omnibus run --help' run "$llama" --whee
 refused 2 'unknown option -x' run "$llama" -x
 refused 2 'ambiguous' run "$llama" --p 2
 refused 2 'prompt-ids: not an option of check' check "$llama" --prompt-ids 1
-refused 2 'seed: not an option of run' run "$llama" --seed 1
+refused 2 'batch: not an option of run' run "$llama" --batch 1
 refused 2 'gen: no value' run "$llama" --gen
 refused 2 'gen: no value' run "$llama" --gen=
 refused 2 'gen: no value' run "$llama" --gen ''
