@@ -142,8 +142,8 @@ Test(config_values, what_put_refuses) {
     cr_assert_eq(type(OMNI_OPT_PES, "3"), OMNI_OK);
     cr_expect_eq(type(OMNI_OPT_PES, "3"), OMNI_BAD_INPUT);
     cr_expect_str_eq(err.text, "--pes: given twice");
-    cr_expect_eq(type(OMNI_OPT_SEED, "3"), OMNI_BAD_INPUT);
-    cr_expect_str_eq(err.text, "--seed: not an option of run");
+    cr_expect_eq(type(OMNI_OPT_REPS, "3"), OMNI_BAD_INPUT);
+    cr_expect_str_eq(err.text, "--reps: not an option of run");
     cr_expect_eq(type(OMNI_OPT_OUTPUT, ""), OMNI_BAD_INPUT);
     cr_expect_str_eq(err.text, "--output: no value (expected FILE)");
     cr_expect_eq(type(OMNI_OPT_PLAN, NULL), OMNI_BAD_INPUT);
@@ -190,12 +190,12 @@ Test(config_values, errors_name_file_and_line) {
         {"wheels = 4\n", ":1: unknown key 'wheels' (expected an option of omnibus run)"},
         {"dump = a\n[run]\ndump = b\n", ":3: dump: given twice"},
         {"ids-file =\n", ":1: ids-file: no value (expected FILE)"},
-        {"seed = 4\n", ":1: seed: not an option of run"},
+        {"reps = 4\n", ":1: reps: not an option of run"},
         {"config = other.ini\n",
          ":1: a file cannot include another (expected config on the command line only)"},
         {"[rum]\n\npes = 1\n", ":3: unknown section [rum] (did you mean 'run'?)"},
-        {"[drive]\npes = 1\n",
-         ":2: unknown section [drive] (expected run, check, plan, bench, calibrate, topo or synth)"},
+        {"[drive]\npes = 1\n", ":2: unknown section [drive] (expected run, check, plan, bench, calibrate, "
+                               "plot, report, topo or synth)"},
         {"print-config = yes\n", ":1: print-config is no setting (expected it on the command line only)"},
         {"\njust words\nplam = 3\n", ":2: expected 'key = value' or '[section]'"},
         {"plam = 3\njust words\n", ":1: unknown key 'plam' (did you mean 'plan'?)"},
@@ -257,15 +257,17 @@ Test(config_values, values_in_quotes_are_taken_as_they_are) {
 }
 
 Test(config_values, a_result_has_its_settings) {
-    cr_assert_eq(load("\n {\"schema\": \"omnibus.run/1\", \"settings\": {\"model_dir\": \"dir\", \"pes\": 4,"
-                      " \"prompt_ids\": [\"1,2\", \"3\"], \"gen\": null, \"quiet\": true, \"stop_eos\": false,"
-                      " \"output\": \"same.json\"}, \"more\": []}\n{\"schema\": \"the next line\"}\n"),
-                 OMNI_OK, "%s", err.text);
+    cr_assert_eq(
+        load("\n {\"schema\": \"omnibus.run/1\", \"settings\": {\"model_dir\": \"dir\", \"pes\": 4,"
+             " \"prompt_ids\": [\"1,2\", \"3\"], \"gen\": null, \"quiet\": true, \"stop_eos\": false,"
+             " \"output\": \"same.json\"}, \"more\": []}\n{\"schema\": \"the next line\"}\n"),
+        OMNI_OK, "%s", err.text);
     cr_expect_str_eq(omni_settings_get(settings, OMNI_OPT_MODEL_DIR), "dir");
     cr_expect_str_eq(omni_settings_get(settings, OMNI_OPT_PES), "4");
     cr_expect_str_eq(omni_settings_nth(settings, OMNI_OPT_PROMPT_IDS, 1), "3");
     cr_expect_null(omni_settings_get(settings, OMNI_OPT_GEN));
-    cr_expect(omni_settings_flag(settings, OMNI_OPT_QUIET) && !omni_settings_flag(settings, OMNI_OPT_STOP_EOS));
+    cr_expect(omni_settings_flag(settings, OMNI_OPT_QUIET) &&
+              !omni_settings_flag(settings, OMNI_OPT_STOP_EOS));
     cr_expect_null(omni_settings_get(settings, OMNI_OPT_OUTPUT), "where the result is");
 }
 
@@ -275,12 +277,16 @@ Test(config_values, what_is_no_result) {
     } files[] = {
         {"{\n\"schema\": ", ":2: "},
         {"{}", ": schema is '' (expected omnibus.run/1, a result of omnibus run)"},
-        {"{\"schema\": \"omnibus.check/1\", \"settings\": {}}", ": schema is 'omnibus.check/1' (expected omnibus.run/1"},
+        {"{\"schema\": \"omnibus.check/1\", \"settings\": {}}",
+         ": schema is 'omnibus.check/1' (expected omnibus.run/1"},
         {"{\"schema\": \"omnibus.run/1\", \"settings\": []}", ": no settings (expected an object)"},
         {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"wheels\": 4}}", ": settings.wheels: no option"},
-        {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"config\": \"x\"}}", ": settings.config: no option"},
-        {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"pes\": 1.5}}", ": settings.pes: expected a string, "},
-        {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"seed\": 1}}", ": settings.seed: not an option of run"},
+        {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"config\": \"x\"}}",
+         ": settings.config: no option"},
+        {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"pes\": 1.5}}",
+         ": settings.pes: expected a string, "},
+        {"{\"schema\": \"omnibus.run/1\", \"settings\": {\"reps\": 1}}",
+         ": settings.reps: not an option of run"},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         err = (omni_error){0};

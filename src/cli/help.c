@@ -17,7 +17,7 @@ static const cli_page pages[] = {
      "generates, the likeliest token or one that is drawn, and reports text or tokens, times, what moved "
      "over "
      "the bus, and memory. Text appears as it is generated.",
-     "  omnibus run llama --pes 4 --prompt ROMEO: --gen 64 --temperature 0.8 --seed 7\n"
+     "  omnibus run llama --pes 4 --prompt ROMEO: --gen 64 --temperature 0.8\n"
      "  omnibus run bert --pes 4 --prompt \"Long live the [MASK]!\"\n"
      "  omnibus run llama --pes 4 --prompt-ids 1,2,3 --gen 8\n"
      "  omnibus run llama --pes 4 --prompt-ids 1,2,3 --format json --output run.json\n"
@@ -64,7 +64,7 @@ static const cli_page pages[] = {
      "  omnibus bench llama --pes 1,2 --prompt 128 --gen 32\n"
      "  omnibus bench llama --batch 1,8 --prompt 0 --depth 0,64 --gen 8 --no-limits\n"
      "  omnibus bench llama --pg 64,16 --prompt 0 --gen 0 --no-limits --format jsonl\n"
-     "  omnibus bench llama --pes 4 --plan auto,megatron --array seed-64pe --no-limits\n"},
+     "  omnibus bench llama --pes 4 --plan auto --array ideal --no-limits\n"},
     {OMNI_CMD_CALIBRATE, NULL, "measure this host as an array to price plans on",
      "Measures what messages and kernels take on this host, in a minute or two, and writes it as an array "
      "file of "

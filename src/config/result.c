@@ -31,6 +31,7 @@ static omni_status take_key(omni_settings *s, const char *path, const char *key,
     for (char *c = name; *c; c++)
         if (*c == '_') *c = '-';
     const omni_option *o = omni_option_find(name, (unsigned)config_command_of(s));
+    if (!o) o = omni_option_find(name, ~0u); /* another command's: config_store says so */
     snprintf(where, sizeof where, "%.300s: settings.%.60s", path, key);
     if (!o || !omni_option_is_setting(o->id))
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: no option (expected a result of this version, %s)",

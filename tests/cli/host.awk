@@ -25,12 +25,14 @@ BEGIN {
     print "call_ns = 50\ncached_bytes = 1000\nstreamed_bytes = 3000"
     split("f32_cached f32_streamed bf16_cached bf16_streamed", set)
     for (s = 1; s <= 4; s++)
-        for (w = 1; w <= 2; w++)
+        for (w = 1; w <= 2; w++) {
             list(set[s] "_workers_" w "_ps_per_weight", 9, 10, 2)
+            list(set[s] "_workers_" w "_ps_per_output", 9, 1, 1)
+        }
     print "[attention]"
     split("prefill decode", pass)
     for (p = 1; p <= 2; p++)
-        print pass[p] "_head_ns = 0\n" pass[p] "_mac_ps = 20\n" pass[p] "_byte_ps = 0"
+        print pass[p] "_head_ns = 0\n" pass[p] "_pair_ps = 0\n" pass[p] "_mac_ps = 20\n" pass[p] "_byte_ps = 0"
     print "[op]"
     op("rms_norm"); op("layer_norm"); op("swiglu"); op("gelu"); op("add"); op("append"); op("argmax"); op("copy")
 }

@@ -113,7 +113,7 @@ install_tests() {
         hold "options of the command" same "$(complete_it omnibus run --de)" --decode-plan
         hold "plans" same "$(complete_it omnibus run --plan work)" "workflow1 workflow2"
         hold "plans behind '='" same "$(complete_it omnibus check --plan = alt)" alternate
-        hold "arrays" same "$(complete_it omnibus plan --array seed)" seed-64pe
+        hold "arrays" same "$(complete_it omnibus plan --array segm)" segmented-256pe
         hold "no names for a file" same "$(complete_it omnibus run --output a)" ""
     else
         skip "completion: no bash here"

@@ -30,7 +30,7 @@ hold "a config, with random weights" says '^ran +2 of the 2 '
 fine plan configs/demo/bert --verify --array "$T/host.ini" --reps 1 --quiet --prompt 4 --pes 2 --top 1
 hold "an encoder; one round says nothing of noise" eval 'says "^planner.s choice .* it is the best$"'
 
-refused 2 'configs/arrays/absent\.ini: cannot open' plan "$llama" --verify --array absent
+refused 2 "array 'absent': cannot open" plan "$llama" --verify --array absent
 refused 2 '--verify: seed-64pe is modelled \(expected this host' plan "$llama" --verify --array seed-64pe
 refused 2 '--top without --verify' plan "$llama" --top 3
 refused 2 '--verify with --explain or --diff' plan "$llama" --verify --explain megatron
@@ -38,7 +38,7 @@ refused 2 'reps: ' plan "$llama" --verify --array "$T/host.ini" --reps 0
 refused 2 'the model.s 256 positions' plan "$llama" --verify --array "$T/host.ini" --prompt 300
 refused 2 'expected an array to vary' plan "$llama" --verify --array "$T/host.ini" --set bus.width=3
 if [ ! -f configs/arrays/host.ini ]; then
-    refused 2 'host\.ini: cannot open.*; first run omnibus calibrate --out' plan "$llama" --verify
+    refused 2 "array 'host': cannot open.*; first run omnibus calibrate --out" plan "$llama" --verify
 fi
 if [ -d /proc/self ] && env --default-signal=INT true 2>/dev/null; then
     interrupt INT RSD plan "$llama" --verify --array "$T/host.ini" --pes 8 --reps 1000 --output "$T/w/result"
