@@ -77,7 +77,8 @@ const char *omni_picture_needs(omni_picture p);
 /* What gnuplot is told, without a terminal; NULL-safe as omni_text is. */
 void omni_picture_script(const omni_results *r, omni_picture p, omni_text *out);
 
-typedef enum omni_image { OMNI_IMAGE_SVG, OMNI_IMAGE_PNG } omni_image;
+/* Inline: SVG without a background, for a page that has its own. */
+typedef enum omni_image { OMNI_IMAGE_SVG, OMNI_IMAGE_PNG, OMNI_IMAGE_INLINE } omni_image;
 /* The picture's bytes onto `out`. Starts gnuplot and waits for it: OMNI_RUN_FAILED when there is none, or it fails;
  * OMNI_BAD_INPUT without points for it. */
 omni_status omni_picture_draw(const omni_results *r, omni_picture p, omni_image image, omni_text *out,

@@ -41,6 +41,12 @@ static double longest_bar(const stack *s, const panel *of) {
     return largest;
 }
 
+static bool is_seen(const stack *s, const panel *of, size_t piece) {
+    for (size_t i = 0; i < of->count; i++)
+        if (s->size(s, of->point[i], piece) > 0) return true;
+    return false;
+}
+
 static void draw_panel(const stack *s, const panel *of, unit u, omni_text *out) {
     const omni_point *first = of->point[0];
     char a[96], b[96], c[96];
@@ -68,8 +74,9 @@ static void draw_panel(const stack *s, const panel *of, unit u, omni_text *out) 
     omni_text_add(out,
                   "plot $bars using 1:3:1:2:($3-0.38):($3+0.38):4 with boxxyerror lc rgb variable notitle");
     for (size_t k = 0; k < s->count; k++)
-        omni_text_add(out, ", keyentry with boxes fs solid lc rgb \"%s\" title \"%s\"", picture_colours[k],
-                      script_label(s->name[k], a, sizeof a));
+        if (is_seen(s, of, k))
+            omni_text_add(out, ", keyentry with boxes fs solid lc rgb \"%s\" title \"%s\"",
+                          picture_colours[k], script_label(s->name[k], a, sizeof a));
     omni_text_add(out, "\n");
 }
 

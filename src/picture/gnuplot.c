@@ -111,11 +111,12 @@ omni_status omni_picture_draw(const omni_results *r, omni_picture p, omni_image 
                               omni_picture_name(p), omni_picture_needs(p));
     omni_text *script = omni_text_create();
     size_t height = picture_height(r, p);
-    omni_text_add(script,
-                  image == OMNI_IMAGE_SVG
-                      ? "set terminal svg size 900,%zu dynamic noenhanced font \"sans-serif,13\"\n"
-                      : "set terminal pngcairo size 1350,%zu noenhanced font \"sans-serif,14\"\n",
-                  image == OMNI_IMAGE_SVG ? height : height * 3 / 2);
+    if (image == OMNI_IMAGE_PNG)
+        omni_text_add(script, "set terminal pngcairo size 1350,%zu noenhanced font \"sans-serif,14\"\n",
+                      height * 3 / 2);
+    else
+        omni_text_add(script, "set terminal svg size 900,%zu dynamic noenhanced font \"sans-serif,13\"%s\n",
+                      height, image == OMNI_IMAGE_SVG ? " background rgb \"white\"" : "");
     omni_text_add(script, "set encoding utf8\n");
     omni_picture_script(r, p, script);
     omni_status status = draw(omni_text_string(script), out, err);

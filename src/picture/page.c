@@ -140,7 +140,7 @@ static void add_file(omni_text *out, const json_t *file, const json_t *before) {
 
 static omni_status add_picture(const omni_results *r, omni_picture p, omni_text *out, omni_error *err) {
     omni_text *svg = omni_text_create();
-    omni_status status = omni_picture_draw(r, p, OMNI_IMAGE_SVG, svg, err);
+    omni_status status = omni_picture_draw(r, p, OMNI_IMAGE_INLINE, svg, err);
     const char *image = strstr(omni_text_string(svg), "<svg"); /* no prolog within a page */
     if (!status)
         omni_text_add(out, "<section id=\"%s\"><h2>%s</h2>\n<figure class=\"wide\">%s</figure></section>\n",
