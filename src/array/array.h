@@ -100,13 +100,29 @@ typedef struct machine {
 } machine;
 void machine_set(machine *m, const omni_array *array); /* borrows the array's faults */
 
-/* Saturating, so that an absurd plan costs "forever" instead of nothing. */
-uint64_t sat_add(uint64_t a, uint64_t b);
-uint64_t sat_mul(uint64_t a, uint64_t b);
-uint64_t ceil_div(uint64_t a, uint64_t b); /* b > 0 */
+/* Saturating, so that an absurd plan costs "forever" instead of nothing. Here, because prices are made of them. */
+static inline uint64_t sat_add(uint64_t a, uint64_t b) {
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static inline uint64_t sat_mul(uint64_t a, uint64_t b) {
+    uint64_t product;
+    return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
+static inline uint64_t ceil_div(uint64_t a, uint64_t b) { /* b > 0 */
+    return a / b + (a % b != 0);
+}
 
 /* n things of `as` attoseconds each, in picoseconds, rounded up. */
-uint64_t picoseconds(uint64_t n, uint64_t as);
+static inline uint64_t picoseconds(uint64_t n, uint64_t as) {
+    enum { AS_PER_PS = 1000000 };
+    uint64_t product;
+    if (!__builtin_mul_overflow(n, as, &product)) return ceil_div(product, AS_PER_PS);
+    unsigned __int128 wide = ((unsigned __int128)n * as + (AS_PER_PS - 1)) / AS_PER_PS;
+    return wide > UINT64_MAX ? UINT64_MAX : (uint64_t)wide;
+}
 
 /* One message of m bytes on a piece that spans p PEs: arbitration, a header for each burst, whole cycles of data,
  * distance. */

@@ -8,29 +8,6 @@
 
 #include "array/array.h"
 
-typedef unsigned __int128 wide; /* products of two 64-bit numbers */
-
-static uint64_t narrow(wide w) {
-    return w > UINT64_MAX ? UINT64_MAX : (uint64_t)w;
-}
-
-uint64_t sat_add(uint64_t a, uint64_t b) {
-    return narrow((wide)a + b);
-}
-
-uint64_t sat_mul(uint64_t a, uint64_t b) {
-    return narrow((wide)a * b);
-}
-
-uint64_t ceil_div(uint64_t a, uint64_t b) {
-    return a / b + (a % b != 0);
-}
-
-uint64_t picoseconds(uint64_t n, uint64_t as) {
-    enum { AS_PER_PS = 1000000 };
-    return narrow(((wide)n * as + (AS_PER_PS - 1)) / AS_PER_PS);
-}
-
 /* --- the array in integers -------------------------------------------------------------------- */
 
 /* 10^18 attoseconds over `per_second`. */
