@@ -28,7 +28,8 @@ static bool same_value(const omni_plan *plan, int a, int b) {
 bool steps_alike(const omni_plan *plan, const omni_step *a, const omni_step *b) {
     bool same = a->kind == b->kind && a->op == b->op && a->root_only == b->root_only && a->cut == b->cut &&
                 a->root == b->root && a->parts == b->parts && a->strips == b->strips &&
-                a->train == b->train && (a->weight == OMNI_NO_WEIGHT) == (b->weight == OMNI_NO_WEIGHT) &&
+                a->train == b->train && a->features == b->features &&
+                (a->weight == OMNI_NO_WEIGHT) == (b->weight == OMNI_NO_WEIGHT) &&
                 same_value(plan, a->in[0], b->in[0]) && same_value(plan, a->in[1], b->in[1]) &&
                 same_value(plan, a->out, b->out);
     if (same && a->layer >= 0 && b->layer >= 0) same = plan->kv[a->layer] == plan->kv[b->layer];
