@@ -113,6 +113,8 @@ static const char *const meshes[] = {
     "megatron:overlap=2",
     "alternate:gather=bus:edge=scatter:overlap=3",
     "o=out:ffn=out+out:groups=2:stages=2:chunk=5:overlap=4",
+    /* Strips of features only in the last layer, where nothing is scattered. */
+    "qkv=in:o=out:edge=scatter:overlap=4",
 };
 
 Test(array, classes_are_exact_on_every_array) {
@@ -198,7 +200,8 @@ Test(array, skipped_layers_are_exact) {
 /* Keys and values by tokens go round: groups whose sequences begin at different PEs are no class. A prefill of
  * fewer tokens than PEs has a PE with two keys where another group's has none. */
 Test(array, sequences_that_begin_elsewhere_are_no_class) {
-    static const char *const plans[] = {"workflow2:groups=2", "workflow2:groups=3", "attn=tokens:groups=4"};
+    static const char *const plans[] = {"workflow2:groups=2", "workflow2:groups=3", "attn=tokens:groups=4",
+                                        "qkv=in:attn=tokens:o=out:edge=scatter:groups=4:stages=2"};
     omni_array *a = array_load("seed-64pe");
     array_set(a, "pe.macs", "1");
     array_set(a, "bus.width", "infinite");

@@ -29,8 +29,7 @@ static bool keeps_tokens(const omni_plan *plan) {
 
 /* Sequences [start, start + count) of the pass look the same as those of another group. */
 static bool same_sequences(const walk *w, omni_range a, omni_range b) {
-    size_t stride = w->goes_round ? omni_plan_widest(w->plan) : 1;
-    if (a.count != b.count || a.start % stride != b.start % stride) return false;
+    if (a.count != b.count) return false;
     if (w->pass.mark) return a.count == 0;
     for (size_t i = 0; i < a.count; i++)
         if (w->pass.first[a.start + i] != w->pass.first[b.start + i] ||
@@ -41,14 +40,24 @@ static bool same_sequences(const walk *w, omni_range a, omni_range b) {
     return true;
 }
 
+/* Keys and values that go round begin at the same index in all stages: of the first, which is the widest, and of the
+ * last, which may have a rank less. */
+static bool same_turn(const walk *w, size_t group, size_t a, size_t b) {
+    const omni_mesh *mesh = &w->plan->mesh;
+    size_t most = omni_mesh_ranks(mesh, group, 0).count,
+           least = omni_mesh_ranks(mesh, group, mesh->stages - 1).count;
+    return !w->goes_round || (a % most == b % most && a % least == b % least);
+}
+
 /* Group g does what group g-1 does. */
 static bool same_group(const walk *w, size_t g) {
     const omni_plan *plan = w->plan;
     if (!faults_alike(w->m.faults, ranks_in(plan, g - 1), ranks_in(plan, g)) || shares_pieces(w))
         return false;
     if (plan->mesh.tokens) return omni_split(w->pass.tokens, plan->mesh.groups, g - 1).count == 0;
-    return same_sequences(w, omni_group_sequences(&plan->mesh, w->pass.sequences, g - 1),
-                          omni_group_sequences(&plan->mesh, w->pass.sequences, g));
+    omni_range before = omni_group_sequences(&plan->mesh, w->pass.sequences, g - 1),
+               here = omni_group_sequences(&plan->mesh, w->pass.sequences, g);
+    return same_turn(w, g, before.start, here.start) && same_sequences(w, before, here);
 }
 
 /* The first group behind g that may differ from the one before it: there are many without anything to do. */
