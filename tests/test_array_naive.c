@@ -32,9 +32,9 @@ typedef struct state {
     machine m;
     omni_extent pass;
     uint64_t clock[MOST_PES], host;
-    size_t pe[MOST_PES];    /* where each rank is */
-    uint64_t ppm[MOST_PES]; /* how slow */
-    size_t wave;
+    size_t pe[MOST_PES];        /* where each rank is */
+    uint64_t ppm[MOST_PES];     /* how slow */
+    size_t wave, step;          /* at hand: a strip is a copy */
     wires wires[MOST_PIECES];   /* a piece of the bus */
     uint64_t tree[MOST_PIECES]; /* [groups x stages] its own wires are free */
     size_t pieces;
@@ -61,10 +61,10 @@ static void find_pes(state *t, const faults *f) {
 }
 
 /* A step's work on a rank. */
-static uint64_t takes(const state *t, const work *one, const omni_step *s, size_t rank) {
+static uint64_t takes(const state *t, const work *one, size_t rank) {
     const faults *f = t->m.faults;
     uint64_t pass = ((uint64_t)t->pass.tokens << 32) + t->pass.first[0];
-    uint64_t step = faults_step(f, pass, t->wave, (size_t)(s - t->plan->step));
+    uint64_t step = faults_step(f, pass, t->wave, t->step);
     uint64_t ps = ceil_div(work_ps(&t->m, one) * t->ppm[rank], PPM);
     return ceil_div(ps * faults_jitter(f, step, t->pe[rank]), PPM);
 }
@@ -304,9 +304,9 @@ static void stream(state *t, const omni_step *s) {
                               ? omni_rows_count(t->plan->value[s->out].rows, part.extent, 1, 0)
                               : 0;
             work one = stream_work(t->plan, s, rows, outputs);
-            comp[i] = max(comp[i], at) + takes(t, &one, s, i);
+            comp[i] = max(comp[i], at) + takes(t, &one, i);
             all = max(all, comp[i]);
-            t->out.computing += takes(t, &one, s, i);
+            t->out.computing += takes(t, &one, i);
             t->out.macs += one.macs;
         }
         done[1] = done[0];
@@ -337,15 +337,17 @@ static void compute(state *t, const omni_step *s, size_t group, const omni_part 
     omni_range ranks = omni_mesh_ranks(&t->plan->mesh, group, s->stage);
     for (size_t i = 0; i < ranks.count; i++) {
         work one = step_work(t->plan, s, &part->extent, ranks.count, i);
-        t->clock[ranks.start + i] += takes(t, &one, s, ranks.start + i);
-        t->out.computing += takes(t, &one, s, ranks.start + i);
+        t->clock[ranks.start + i] += takes(t, &one, ranks.start + i);
+        t->out.computing += takes(t, &one, ranks.start + i);
         t->out.macs += one.macs;
     }
 }
 
-static void step(state *t, const omni_step *s, size_t wave) {
+/* Step `at` of the plan, or a strip of it. */
+static void step(state *t, size_t at, const omni_step *s, size_t wave) {
     omni_part part;
     t->wave = wave;
+    t->step = at;
     if (s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT) host(t, s, wave);
     if (s->kind == OMNI_STEP_STREAM) stream(t, s);
     if (s->kind == OMNI_STEP_KV_SHARE) share(t, s);
@@ -358,13 +360,14 @@ static void step(state *t, const omni_step *s, size_t wave) {
 }
 
 /* Strip by strip: messages take their time, and the PEs do not wait for them before the last. */
-static void train(state *t, const omni_step *first, size_t wave) {
+static void train(state *t, size_t at, size_t wave) {
+    const omni_step *first = &t->plan->step[at];
     uint64_t there[MOST_PES] = {0}, own[MOST_PES];
     for (size_t strip = 0; strip < first->strips; strip++) {
         for (size_t i = 0; i < 2 * first->train; i++) {
             omni_step s = omni_step_strip(&first[i % first->train], strip);
             if (i == first->train) memcpy(own, t->clock, sizeof own);
-            if (omni_step_is_message(&s) == (i >= first->train)) step(t, &s, wave);
+            if (omni_step_is_message(&s) == (i >= first->train)) step(t, at + i % first->train, &s, wave);
         }
         for (size_t i = 0; i < MOST_PES; i++) there[i] = max(there[i], t->clock[i]);
         memcpy(t->clock, own, sizeof own);
@@ -385,11 +388,17 @@ naive naive_price(const omni_array *array, const omni_plan *plan, omni_extent pa
     for (size_t wave = 0; wave < waves; wave++) {
         for (size_t s = 0; s < stages; s++)
             for (size_t i = 0, n; i < plan->block[s].count; i += n ? n : 1) {
-                n = plan->step[plan->block[s].start + i].train;
-                (n ? train : step)(&t, &plan->step[plan->block[s].start + i], wave);
+                size_t at = plan->block[s].start + i;
+                n = plan->step[at].train;
+                if (n)
+                    train(&t, at, wave);
+                else
+                    step(&t, at, &plan->step[at], wave);
             }
-        for (size_t s = 0; s + 1 < stages; s++)
-            step(&t, &plan->step[plan->step_count - stages + 1 + s], wave);
+        for (size_t s = 0; s + 1 < stages; s++) {
+            size_t at = plan->step_count - stages + 1 + s;
+            step(&t, at, &plan->step[at], wave);
+        }
     }
     t.out.ps = t.host;
     for (size_t r = 0; r < plan->mesh.used; r++) {
