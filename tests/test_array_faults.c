@@ -25,6 +25,9 @@ static const char *const plans[] = {
     "lockstep",
     "lockstep:over=token",
     "megatron:groups=each:over=token",
+    "megatron:overlap=3",
+    "alternate:gather=bus:edge=scatter:overlap=2",
+    "workflow1:groups=2:stages=2:chunk=2:overlap=4",
 };
 
 static const struct {
@@ -205,6 +208,43 @@ Test(array_faults, none_is_none) {
     omni_array_free(cured);
     omni_array_free(a);
     omni_array_free(healthy);
+}
+
+/* --- links ------------------------------------------------------------------------------------- */
+
+/* On the critical path, in the plan's activations. */
+static uint64_t activating_ps(const omni_array *a, const omni_plan *plan) {
+    omni_price price = array_price(a, plan, array_pass(1, 9, 0, false));
+    const char *op = NULL;
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->step[i].kind == OMNI_STEP_ACTIVATION) op = plan->step[i].op->name;
+    for (size_t i = 0; i < price.rows; i++)
+        if (price.row[i].kind == OMNI_PRICE_COMPUTE && strcmp(price.row[i].op, op) == 0)
+            return price.row[i].ps;
+    return 0;
+}
+
+/* Between a reduce-scatter and an all-gather each PE does its share of what the root does on a bus: the last PE's is as
+ * slow as that PE, and all wait for it. */
+Test(array_faults, a_share_of_a_sum_on_links_is_as_slow_as_its_PE) {
+    static const char *const arrays[] = {"ring-64pe", "mesh-64pe"};
+    omni_model *m = array_model("tests/golden/llama-tiny-gqa");
+    omni_plan *plan = array_plan(m, "workflow1", 4);
+    for (size_t i = 0; i < COUNT(arrays); i++) {
+        omni_array *a = array_load(arrays[i]);
+        uint64_t healthy = activating_ps(a, plan), all;
+        array_set(a, "faults.slow", "0-3:3");
+        all = activating_ps(a, plan);
+        cr_expect(healthy > 0 && all == 3 * healthy);
+        array_set(a, "faults.slow", "3:3");
+        cr_expect_eq(activating_ps(a, plan), all, "%s", arrays[i]);
+        array_set(a, "faults.slow", "none");
+        array_set(a, "faults.jitter", "2");
+        cr_expect(activating_ps(a, plan) > healthy && activating_ps(a, plan) < all, "%s", arrays[i]);
+        omni_array_free(a);
+    }
+    omni_plan_free(plan);
+    omni_model_free(m);
 }
 
 /* --- monotonicity, determinism ------------------------------------------------------------------ */

@@ -69,7 +69,7 @@ bool chain_find(const omni_plan *plan, size_t i, omni_range *out) {
         }
     const omni_step *up = &plan->step[from], *down = &plan->step[last];
     *out = (omni_range){from, last - from + 1};
-    return last >= i && comes_down(down) && down->cut == up->cut &&
+    return last >= i && comes_down(down) && down->cut == up->cut && down->strips == up->strips &&
            (up->cut != OMNI_CUT_HEAD || out->count == 2) &&
            (up->kind == OMNI_STEP_REDUCE || down->kind == OMNI_STEP_BROADCAST);
 }
@@ -104,34 +104,59 @@ static toll down_whole(const net *n, const omni_step *s, uint64_t bytes) {
     return s->kind == OMNI_STEP_BROADCAST ? net_broadcast(n, bytes) : net_gather(n, bytes);
 }
 
-/* Is step s part of a chain that goes by slices, in a piece of n's ranks? */
-static bool by_slices(const walk *w, const net *n, const cell *c, const omni_step *s, omni_range *chain) {
-    if (!chain_find(w->plan, (size_t)(s - w->plan->step), chain)) return false;
-    const omni_step *up = &w->plan->step[chain->start], *down = up + chain->count - 1;
-    uint64_t slices = sat_add(up_slices(w, n, c, up).ps, down_slices(w, n, c, up, down).ps);
-    uint64_t whole = sat_add(up_whole(n, up, cost_of(w, c, up)->whole).ps,
-                             down_whole(n, down, cost_of(w, c, down)->whole).ps);
+/* Of a step in the middle of a chain: the work of a healthy root. */
+static uint64_t middle_ps(const walk *w, const cell *c, const omni_step *s) {
+    work all = cost_of(w, c, s)->total;
+    return work_ps(&w->m, &all);
+}
+
+/* Of the strip at hand: slices of a chain, or all of it over the root. */
+static void add_strip(const walk *w, const net *n, const cell *c, omni_range chain, uint64_t *slices,
+                      uint64_t *whole) {
+    const omni_step *up = &w->plan->step[chain.start], *down = up + chain.count - 1;
+    *slices = sat_add(*slices, sat_add(up_slices(w, n, c, up).ps, down_slices(w, n, c, up, down).ps));
+    *whole = sat_add(*whole, sat_add(up_whole(n, up, cost_of(w, c, up)->whole).ps,
+                                     down_whole(n, down, cost_of(w, c, down)->whole).ps));
     for (const omni_step *k = up + 1; k < down; k++) {
-        uint64_t ps = cost_of(w, c, k)->run[0];
-        slices = sat_add(slices, ceil_div(ps, n->p));
-        whole = sat_add(whole, ps);
+        uint64_t ps = middle_ps(w, c, k);
+        *slices = sat_add(*slices, ceil_div(ps, n->p));
+        *whole = sat_add(*whole, ps);
     }
+}
+
+/* Is step s part of a chain that goes by slices, in a piece of n's ranks? All of its strips do, or none: the sum may
+ * come in strips of features, and what is done with it in one. Faults are not asked: what is chosen for healthy PEs
+ * is done by all. */
+static bool by_slices(walk *w, const net *n, const cell *c, const omni_step *s, omni_range *chain) {
+    if (!chain_find(w->plan, (size_t)(s - w->plan->step), chain)) return false;
+    size_t strip = w->strip, strips = s->strips ? s->strips : 1;
+    uint64_t slices = 0, whole = 0;
+    for (w->strip = 0; w->strip < strips; w->strip++) add_strip(w, n, c, *chain, &slices, &whole);
+    w->strip = strip;
     return slices <= whole;
 }
 
-bool linked_compute(walk *w, const omni_step *s, cell *c) {
+/* A share takes as long as its PE is slow and uneven: a run is a rank where it is. */
+bool linked_compute(walk *w, const omni_step *s, cell *c, uint64_t times) {
+    const faults *f = w->m.faults;
     omni_range chain;
     net n = net_in(w, c->p);
     if (!is_apart(s) || c->p < 2 || !by_slices(w, &n, c, s, &chain)) return false;
-    uint64_t ps = ceil_div(cost_of(w, c, s)->run[0], c->p);
-    for (size_t r = 0; r < (c->together ? 1 : c->runs.count); r++)
-        c->clock[r] = spend(w, c->clock[r], ps, s, OMNI_PRICE_COMPUTE);
+    uint64_t share = ceil_div(middle_ps(w, c, s), c->p);
+    if (faults_any(f)) cell_spread(c);
+    for (size_t r = 0; r < c->runs.count; r++) {
+        size_t rank = c->first + c->runs.start[r], ranks = c->runs.start[r + 1] - c->runs.start[r];
+        uint64_t ps = faults_stretch(share, faults_ppm(f, rank));
+        if (f->jitter_ppm) ps = faults_stretch(ps, jitter_of(w, s, rank));
+        w->computing += (wide)sat_mul(ps, ranks) * times;
+        if (r == 0 || !c->together) c->clock[r] = spend(w, c->clock[r], ps, s, OMNI_PRICE_COMPUTE);
+    }
     return true;
 }
 
 /* --- a message -------------------------------------------------------------------------------- */
 
-static toll toll_of(const walk *w, const net *n, const cell *c, const omni_step *s, bool *all_wait) {
+static toll toll_of(walk *w, const net *n, const cell *c, const omni_step *s, bool *all_wait) {
     omni_range chain;
     const step_cost *cost = cost_of(w, c, s);
     *all_wait = true;
@@ -144,12 +169,13 @@ static toll toll_of(const walk *w, const net *n, const cell *c, const omni_step 
     return (goes_up(s) ? up_whole : down_whole)(n, s, cost->whole);
 }
 
-/* Of p ranks, these runs of the cell. */
-static moment talk(walk *w, const omni_step *s, const cell *c, size_t p, omni_range of, uint64_t times) {
+/* Of p ranks, these runs of the cell, on links that are free from then on. */
+static moment talk(walk *w, const omni_step *s, const cell *c, size_t p, omni_range of, moment links,
+                   uint64_t times) {
     bool all;
     net n = net_in(w, p);
     toll t = toll_of(w, &n, c, s, &all);
-    moment at = later(cell_clock(c, of.start), c->tree);
+    moment at = later(cell_clock(c, of.start), links);
     for (size_t r = of.start; r < of.start + of.count && all; r++) at = later(at, cell_clock(c, r));
     return take(w, at, t, times, s);
 }
@@ -170,7 +196,8 @@ static void count(walk *w, const omni_step *s, const cell *c, const step_cost *c
     }
 }
 
-/* Heads are pieces of a stage, all at the same time. */
+/* Heads are pieces of a stage, all at the same time: no head waits for another's links, and its own are free when its
+ * ranks are. What the whole stage sends next waits for all. */
 static void in_heads(walk *w, const omni_step *s, cell *c, uint64_t times) {
     size_t heads = w->plan->mesh.heads, run = 0;
     moment last = c->tree;
@@ -180,7 +207,7 @@ static void in_heads(walk *w, const omni_step *s, cell *c, uint64_t times) {
         while (run < c->runs.count && c->runs.start[run] < ranks.start + ranks.count) run++;
         of.count = run - of.start;
         if (ranks.count < 2) continue;
-        moment end = talk(w, s, c, ranks.count, of, times);
+        moment end = talk(w, s, c, ranks.count, of, (moment){0}, times);
         count(w, s, c, cost_of(w, c, s), ranks.count, times);
         last = later(last, end);
         for (size_t r = of.start; r < run; r++) c->clock[r] = later(end, c->clock[r]);
@@ -193,7 +220,7 @@ void linked_message(walk *w, const omni_step *s, cell *c, uint64_t times) {
         in_heads(w, s, c, times);
         return;
     }
-    c->tree = talk(w, s, c, c->p, (omni_range){0, c->runs.count},
+    c->tree = talk(w, s, c, c->p, (omni_range){0, c->runs.count}, c->tree,
                    times); /* strips follow each other on the links */
     cell_leave(c, c->tree);
     count(w, s, c, cost_of(w, c, s), c->p, times);

@@ -11,7 +11,7 @@ bool chain_find(const omni_plan *plan, size_t i, omni_range *out);
 
 void linked_message(walk *w, const omni_step *s, cell *c, uint64_t times);
 /* A step in the middle of a chain: everyone does a share. False: it is none, or not here. */
-bool linked_compute(walk *w, const omni_step *s, cell *c);
+bool linked_compute(walk *w, const omni_step *s, cell *c, uint64_t times);
 
 /* From the root of a stage of so many ranks to the next's. */
 uint64_t linked_hand_off_ps(walk *w, size_t from, uint64_t bytes, uint64_t times);

@@ -126,10 +126,7 @@ static void add_work(walk *w, const step_cost *c, uint64_t times) {
 static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
     const step_cost *cost = cost_of(w, c, s);
     add_work(w, cost, times);
-    if (w->m.network != OMNI_NETWORK_BUS && linked_compute(w, s, c)) {
-        w->computing += cost->rank_ps * times;
-        return;
-    }
+    if (w->m.network != OMNI_NETWORK_BUS && linked_compute(w, s, c, times)) return;
     if (w->m.faults->jitter_ppm) {
         uneven_walk(w, s, c, cost);
         return;
