@@ -5,6 +5,7 @@
 #include "kernel_tools.h"
 
 #define LANES 16
+#define LANES_ISA tested
 #define LANES_TARGET
 #define LANES_FN static inline __attribute__((always_inline))
 #include "kernel/lanes_generic.h"

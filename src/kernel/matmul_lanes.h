@@ -60,16 +60,16 @@ LANES_FN void tile_run(const tile_job *job, size_t R, size_t P, bool bf16) {
 }
 
 #define TILE_DEFINE(R, P)                                                                                    \
-    static LANES_TARGET void tile_f32_##R##_wide(const tile_job *job) {                                      \
+    static LANES_TARGET void LANES_NAME(tile_f32_##R##_wide)(const tile_job *job) {                          \
         tile_run(job, R, P, false);                                                                          \
     }                                                                                                        \
-    static LANES_TARGET void tile_f32_##R##_one(const tile_job *job) {                                       \
+    static LANES_TARGET void LANES_NAME(tile_f32_##R##_one)(const tile_job *job) {                           \
         tile_run(job, R, 1, false);                                                                          \
     }                                                                                                        \
-    static LANES_TARGET void tile_bf16_##R##_wide(const tile_job *job) {                                     \
+    static LANES_TARGET void LANES_NAME(tile_bf16_##R##_wide)(const tile_job *job) {                         \
         tile_run(job, R, P, true);                                                                           \
     }                                                                                                        \
-    static LANES_TARGET void tile_bf16_##R##_one(const tile_job *job) {                                      \
+    static LANES_TARGET void LANES_NAME(tile_bf16_##R##_one)(const tile_job *job) {                          \
         tile_run(job, R, 1, true);                                                                           \
     }
 LANES_TILES(TILE_DEFINE)
@@ -82,7 +82,9 @@ static const struct {
     tile_fn *wide[2], *one[2]; /* [bf16] */
 } tiles[] = {
 #define TILE_ROW(R, P)                                                                                       \
-    {P, {tile_f32_##R##_wide, tile_bf16_##R##_wide}, {tile_f32_##R##_one, tile_bf16_##R##_one}},
+    {P,                                                                                                      \
+     {LANES_NAME(tile_f32_##R##_wide), LANES_NAME(tile_bf16_##R##_wide)},                                    \
+     {LANES_NAME(tile_f32_##R##_one), LANES_NAME(tile_bf16_##R##_one)}},
     LANES_TILES(TILE_ROW)};
 
 /* The last panel when it has fewer than NR columns: y's row ends there, so the tile works on a copy. */

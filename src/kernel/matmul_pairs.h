@@ -70,10 +70,10 @@ LANES_FN void pairs_run(const pairs_job *job, size_t R, size_t P) {
 }
 
 #define PAIRS_DEFINE(R, P)                                                                                   \
-    static LANES_TARGET void pairs_##R##_wide(const pairs_job *job) {                                        \
+    static LANES_TARGET void LANES_NAME(pairs_##R##_wide)(const pairs_job *job) {                            \
         pairs_run(job, R, P);                                                                                \
     }                                                                                                        \
-    static LANES_TARGET void pairs_##R##_one(const pairs_job *job) {                                         \
+    static LANES_TARGET void LANES_NAME(pairs_##R##_one)(const pairs_job *job) {                             \
         pairs_run(job, R, 1);                                                                                \
     }
 LANES_PAIRS(PAIRS_DEFINE)
@@ -85,7 +85,7 @@ static const struct {
     size_t panels;
     pairs_fn *wide, *one;
 } pairs_tiles[] = {
-#define PAIRS_ROW(R, P) {P, pairs_##R##_wide, pairs_##R##_one},
+#define PAIRS_ROW(R, P) {P, LANES_NAME(pairs_##R##_wide), LANES_NAME(pairs_##R##_one)},
     LANES_PAIRS(PAIRS_ROW)};
 
 /* The last panel when it has fewer than NR columns: y's row ends there, so the tile works on a copy. */

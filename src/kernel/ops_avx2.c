@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #define LANES        8
+#define LANES_ISA    avx2
 #define LANES_TARGET __attribute__((target("avx2,fma")))
 #define LANES_FN     static inline __attribute__((always_inline, target("avx2,fma")))
 #include "kernel/lanes_generic.h"

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #define LANES        16
+#define LANES_ISA    avx512
 #define LANES_TARGET __attribute__((target("avx512f,avx2,fma")))
 #define LANES_FN     static inline __attribute__((always_inline, target("avx512f,avx2,fma")))
 #include "kernel/lanes_generic.h"

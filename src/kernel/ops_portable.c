@@ -2,7 +2,8 @@
  * Multiply and add round separately here (no target is sure to have a fused one), so the bits differ from
  * AVX2's.
  */
-#define LANES 4
+#define LANES     4
+#define LANES_ISA portable
 #define LANES_TARGET
 #define LANES_FN static inline __attribute__((always_inline))
 #include "kernel/lanes_generic.h"
