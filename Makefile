@@ -15,7 +15,7 @@ PREFIX  ?= /usr/local
 
 # --- what must be on the machine (Debian 12 names) ---------------------------------------------
 DEPS := gcc libc6-dev make libblis-pthread-dev libhwloc-dev libjansson-dev libinih-dev libpcre2-dev \
-        libutf8proc-dev gnuplot-nox
+        libutf8proc-dev gnuplot-nox systemtap-sdt-dev
 TEST_DEPS := libcriterion-dev mandoc pkg-config
 
 # --- compiler and variants ---------------------------------------------------------------------

@@ -155,11 +155,11 @@ size_t flow_allocations(void) {
 }
 
 typedef struct census {
-    size_t threads, pes, workers;
+    size_t threads, workers, shares; /* shares: named for so many PEs */
 } census;
 
 /* Counts the process's threads, by name. */
-static census count_threads(void) {
+static census count_threads(const char *share) {
     census c = {0};
     DIR *d = opendir("/proc/self/task");
     for (struct dirent *t; d && (t = readdir(d));) {
@@ -168,7 +168,7 @@ static census count_threads(void) {
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", t->d_name);
         FILE *f = fopen(path, "r");
         if (f && fgets(name, sizeof name, f))
-            c.pes += strncmp(name, "pe/", 3) == 0, c.workers += strncmp(name, "worker/", 7) == 0;
+            c.workers += strncmp(name, "omni-w", 6) == 0, c.shares += strstr(name, share) != NULL;
         if (f) fclose(f);
         c.threads++;
     }
@@ -195,7 +195,8 @@ static const char *start_engine(flow *f, size_t workers, const char *fabric, siz
 
 static const char *threads_are_workers_and_the_caller(void) {
     static const size_t workers[] = {1, 2, 4, 8};
-    size_t before = count_threads().threads; /* a sanitizer may have one of its own */
+    static const char *const last[] = {"w0 pe0-7\n", "w1 pe4-7\n", "w3 pe6-7\n", "w7 pe7\n"};
+    size_t before = count_threads(" pe").threads; /* a sanitizer may have one of its own */
     flow f;
     const char *bad = flow_open(&f, "tests/golden/llama-tiny-gqa");
     for (size_t i = 0; i < COUNT(workers) && !bad; i++) {
@@ -204,13 +205,12 @@ static const char *threads_are_workers_and_the_caller(void) {
         if (!flow_plan(&f, "megatron", 8)) bad = verdict("%s", f.err.text);
         if (!bad) bad = start_engine(&f, workers[i], NULL, 1, &e, &next);
         if (bad) break;
-        census c = count_threads();
-        size_t pes = workers[i] == 8 ? 8 : 0;
-        if (c.threads != before + workers[i] || c.pes != pes || c.workers != workers[i] - pes)
-            bad = verdict("%zu workers: %zu threads before, %zu now; %zu named pe/, %zu worker/", workers[i],
-                          before, c.threads, c.pes, c.workers);
+        census c = count_threads(last[i]);
+        if (c.threads != before + workers[i] || c.workers != workers[i] || c.shares != 1)
+            bad = verdict("%zu workers: %zu threads before, %zu now; %zu named omni-w, %zu '%s'", workers[i],
+                          before, c.threads, c.workers, c.shares, last[i]);
         omni_engine_free(e);
-        if (!bad && count_threads().threads != before) bad = verdict("threads are left behind");
+        if (!bad && count_threads(" pe").threads != before) bad = verdict("threads are left behind");
     }
     return flow_close(&f, bad);
 }
@@ -278,7 +278,7 @@ static const char *stopped_in_the_middle(void) {
     for (size_t round = 0; round < 12 && !bad; round++) {
         omni_engine *e;
         int32_t id;
-        size_t one = 1, before = count_threads().threads;
+        size_t one = 1, before = count_threads(" pe").threads;
         pthread_t thread;
         memset(&f.stop, 0, sizeof f.stop);
         if (!flow_plan(&f, plans[round % COUNT(plans)], 1 + round % 7)) bad = verdict("%s", f.err.text);
@@ -299,7 +299,7 @@ static const char *stopped_in_the_middle(void) {
         pthread_join(thread, NULL);
         if (st != OMNI_INTERRUPTED) bad = verdict("round %zu ended with %d", round, (int)st);
         omni_engine_free(e);
-        if (!bad && count_threads().threads != before) bad = "threads are left behind";
+        if (!bad && count_threads(" pe").threads != before) bad = "threads are left behind";
     }
     return flow_close(&f, bad);
 }

@@ -10,6 +10,7 @@
 #include "omnibus/counters.h"
 #include "omnibus/kernel.h"
 #include "omnibus/model.h"
+#include "omnibus/perf.h"
 #include "omnibus/plan.h"
 #include "omnibus/sync.h"
 #include "omnibus/topo.h"
@@ -60,6 +61,7 @@ typedef struct omni_engine_options {
     bool taps;              /* keep layer states and logits for omni_engine_tap, _logits */
     bool logits;            /* keep logits alone */
     bool profile;           /* for omni_engine_profile: a clock is read after every step */
+    bool perf;              /* for omni_engine_perf: counts are read where a worker's pass begins and ends */
     uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */
 } omni_engine_options;
@@ -130,6 +132,11 @@ typedef struct omni_profile {
 } omni_profile;
 /* Of all passes since creation; take differences for a phase. Only between forwards. Zeros without the option. */
 void omni_engine_profile(const omni_engine *e, omni_profile *out);
+
+/* What the kernel has counted of a worker's thread in all passes and switches since creation, without its waiting
+ * between them; take differences for a phase. The worker reads its own counts; `done`, behind which the caller looks,
+ * orders them for it. Only between forwards. Zeros without the option. */
+void omni_engine_perf(const omni_engine *e, size_t worker, omni_perf_counts *out);
 
 /* One line if binding threads or memory was refused, NULL otherwise. */
 const char *omni_engine_warning(const omni_engine *e);

@@ -232,6 +232,7 @@ enum { OMNI_NO_VALUE = -1, OMNI_FINAL_LAYER = -1, OMNI_STEP_INPUTS = 2 };
 
 typedef struct omni_step {
     omni_step_kind kind;
+    size_t number;            /* which of the plan's steps; a strip's is that of the whole */
     int layer;                /* OMNI_FINAL_LAYER: after the layers */
     const omni_op *op;        /* the op it belongs to; NULL for HOST_IN and the TAP behind it */
     size_t stage;             /* whose ranks do it, in every group */
@@ -479,8 +480,11 @@ typedef struct omni_explain {
     size_t step_first, step_count; /* its steps in the plan, transforms first */
 } omni_explain;
 omni_status omni_plan_explain(const omni_plan *plan, omni_explain **rows, size_t *count,
-                              omni_error *err);  /* omni_free */
-const char *omni_step_name(omni_step_kind kind); /* "broadcast", "tree reduction", ... */
+                              omni_error *err);            /* omni_free */
+extern const char *const omni_step_names[OMNI_STEP_KINDS]; /* "broadcast", "tree reduction", ... */
+static inline const char *omni_step_name(omni_step_kind kind) {
+    return omni_step_names[kind];
+}
 
 /* --- claims ----------------------------------------------------------------------------------- */
 

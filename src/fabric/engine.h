@@ -72,6 +72,7 @@ struct omni_fabric {
     omni_wait_policy wait;
     const omni_stop *stop;
     fabric_line *lines; /* [pes + 1]; the last is the host port's */
+    size_t *carrier;    /* [workers] the first rank that each carries, for probes */
 };
 
 /* The indices within the segment that worker w carries. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/probe.h"
 #include "fabric/engine.h"
 #include "fabric/view.h"
 
@@ -83,7 +84,9 @@ static omni_status options_check(const omni_fabric_options *o, omni_error *err) 
 static bool fabric_allocate(omni_fabric *f, const omni_fabric_options *o) {
     f->lines = omni_alloc_array(f->pes + 1, sizeof *f->lines);
     f->segments = omni_alloc_array(f->segment_count, sizeof *f->segments);
-    if (!f->lines || !f->segments) return false;
+    f->carrier = omni_alloc_array(f->workers, sizeof *f->carrier);
+    if (!f->lines || !f->segments || !f->carrier) return false;
+    for (size_t w = 0; w < f->workers; w++) f->carrier[w] = omni_split(f->pes, f->workers, w).start;
     for (size_t i = 0; i < f->segment_count; i++) f->segments[i] = o->segments[i];
     return true;
 }
@@ -121,6 +124,7 @@ void omni_fabric_free(omni_fabric *f) {
     if (!f) return;
     f->engine->free(f);
     omni_free(f->segments);
+    omni_free(f->carrier);
     omni_free(f->lines);
     omni_free(f);
 }
@@ -140,6 +144,22 @@ static bool running(const omni_fabric *f) {
 
 /* --- workers ---------------------------------------------------------------------------------- */
 
+/* Where a collective begins and ends, a message or a tree. Not inlined: so each probe is at one address. */
+typedef struct collective {
+    const char *kind;
+    size_t bytes;
+    const fabric_message *message; /* one of the two */
+    const fabric_tree *tree;
+} collective;
+
+__attribute__((noinline)) static bool run(omni_fabric *f, size_t w, size_t segment, collective c) {
+    OMNI_PROBE3(collective_begin, f->carrier[w], c.kind, c.bytes);
+    bool ok =
+        c.message ? f->engine->message(f, w, segment, c.message) : f->engine->tree(f, w, segment, c.tree);
+    OMNI_PROBE3(collective_end, f->carrier[w], c.kind, c.bytes);
+    return ok;
+}
+
 /* The payload's size where this worker knows it: at the writer from src, elsewhere from any own view. */
 static size_t broadcast_bytes(const omni_fabric *f, size_t w, size_t segment, size_t writer,
                               const omni_view *src, const omni_view *own) {
@@ -153,7 +173,7 @@ bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writ
     if (!running(f)) return false;
     fabric_message m = {.writer = writer, .taker = FABRIC_ALL, .src = src, .own = own};
     m.bytes = broadcast_bytes(f, w, segment, writer, src, own);
-    return m.bytes == 0 || f->engine->message(f, w, segment, &m);
+    return m.bytes == 0 || run(f, w, segment, (collective){"broadcast", m.bytes, &m, NULL});
 }
 
 bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
@@ -161,21 +181,22 @@ bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer,
     if (!running(f)) return false;
     fabric_message m = {
         .writer = writer, .taker = FABRIC_ALL, .src = src, .own = own, .bytes = bytes, .goes_on = !first};
-    return bytes == 0 || f->engine->message(f, w, segment, &m);
+    return bytes == 0 || run(f, w, segment, (collective){"stream", bytes, &m, NULL});
 }
 
 bool omni_fabric_send(omni_fabric *f, size_t w, size_t segment, size_t from, size_t to,
                       omni_addressed_kind kind, const omni_view *src, const omni_view *dst, size_t bytes) {
     if (!running(f)) return false;
     fabric_message m = {.writer = from, .taker = to, .src = src, .own = dst, .bytes = bytes, .kind = kind};
-    return bytes == 0 || f->engine->message(f, w, segment, &m);
+    return bytes == 0 || run(f, w, segment, (collective){"addressed", bytes, &m, NULL});
 }
 
 bool omni_fabric_reduce(omni_fabric *f, size_t w, size_t segment, void *const *own, const omni_view *form,
                         const omni_fabric_operator *op) {
     if (!running(f)) return false;
     fabric_tree t = {.own = own, .form = form, .bytes = view_memory_bytes(form), .op = op};
-    return t.bytes == 0 || f->segments[segment].count == 1 || f->engine->tree(f, w, segment, &t);
+    return t.bytes == 0 || f->segments[segment].count == 1 ||
+           run(f, w, segment, (collective){"reduce", t.bytes, NULL, &t});
 }
 
 bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *own,
@@ -184,7 +205,8 @@ bool omni_fabric_gather(omni_fabric *f, size_t w, size_t segment, void *const *o
     size_t p = f->segments[segment].count;
     omni_view all = omni_sliced_view(sliced, NULL, p, 0, p);
     fabric_tree t = {.own = own, .sliced = sliced};
-    return p == 1 || omni_view_bytes(&all) == 0 || f->engine->tree(f, w, segment, &t);
+    size_t bytes = omni_view_bytes(&all);
+    return p == 1 || bytes == 0 || run(f, w, segment, (collective){"gather", bytes, NULL, &t});
 }
 
 bool omni_fabric_host_receive(omni_fabric *f, size_t w, size_t segment, const omni_view *own, size_t bytes) {

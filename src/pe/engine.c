@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/probe.h"
 #include "pe/pe.h"
 
 /* --- creation --------------------------------------------------------------------------------- */
@@ -276,8 +277,11 @@ omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err) {
                               e->forms - 1);
     e->next = plan;
     e->switching = true;
+    OMNI_PROBE2(pass_begin, "transform", 0);
     omni_word_publish(&e->go, ++e->passes);
-    if (!omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop)) {
+    bool ok = omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop);
+    OMNI_PROBE2(pass_end, "transform", 0);
+    if (!ok) {
         team_stop(e); /* errors may be read once nobody writes them */
         omni_status st = team_error(e, err);
         return st ? st : omni_error_set(err, omni_stop_get(e->o.stop), "stopped while the plan changed");
@@ -330,6 +334,10 @@ void omni_engine_counters(const omni_engine *e, omni_counters *out) {
 void omni_engine_switch_counters(const omni_engine *e, omni_counters *out) {
     *out = (omni_counters){0};
     if (e->between) omni_fabric_counters(e->between, out);
+}
+
+void omni_engine_perf(const omni_engine *e, size_t w, omni_perf_counts *out) {
+    *out = e->worker[w].perf ? *omni_perf_sums(e->worker[w].perf) : (omni_perf_counts){0};
 }
 
 const char *omni_engine_warning(const omni_engine *e) {

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/probe.h"
 #include "pe/pe.h"
 
 omni_range pe_stored(const pe *x, const omni_value *v, size_t j) {
@@ -159,14 +160,50 @@ static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *,
     [OMNI_STEP_TAP] = run_tap,
 };
 
+/* Where a step begins and ends, for a rank; in a message for all that the worker acts for, of which it is the first.
+ * Not inlined: so each probe is at one address. */
+__attribute__((noinline)) static void step_begins(const omni_step *s, size_t rank) {
+    OMNI_PROBE4(step_begin, rank, s->number, s->op ? s->op->name : "", omni_step_name(s->kind));
+}
+
+__attribute__((noinline)) static void step_ends(const omni_step *s, size_t rank) {
+    OMNI_PROBE4(step_end, rank, s->number, s->op ? s->op->name : "", omni_step_name(s->kind));
+}
+
 static bool compute_ranks(worker *w, const omni_step *s, omni_range ranks, const omni_part *part) {
     const omni_engine *e = w->engine;
     for (size_t r = ranks.start; r < ranks.start + ranks.count; r++) {
         pe *x = &e->pe[r];
         if (omni_stop_get(e->o.stop) != OMNI_OK) return false; /* many PEs of one worker take long */
-        if (!s->root_only || x->seat.index == 0) compute[s->kind](w, x, s, part);
+        if (s->root_only && x->seat.index != 0) continue;
+        step_begins(s, r);
+        compute[s->kind](w, x, s, part);
+        step_ends(s, r);
     }
     return true;
+}
+
+/* A worker acts once in a message, for all its ranks in one group and stage. */
+static bool move(worker *w, const omni_step *s, const pe_share *own, const omni_part *part) {
+    step_begins(s, own->ranks.start);
+    bool ok = exec_message(w, s, part, own);
+    step_ends(s, own->ranks.start);
+    return ok;
+}
+
+/* A message for all groups. */
+static bool move_joined(worker *w, const omni_step *s) {
+    step_begins(s, w->ranks.start);
+    bool ok = exec_joined(w, s);
+    step_ends(s, w->ranks.start);
+    return ok;
+}
+
+static bool hand_off(worker *w, const omni_step *s, const pe_share *own, const omni_part *part) {
+    step_begins(s, own->ranks.start);
+    bool ok = exec_hand_off(w, s, part, own->group);
+    step_ends(s, own->ranks.start);
+    return ok;
 }
 
 /* One step, for those of the worker's ranks that stand in one group and stage. */
@@ -174,7 +211,7 @@ static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const 
     const omni_engine *e = w->engine;
     lend_ranks lent;
     if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
-    if (omni_step_is_message(s)) return exec_message(w, s, part, own);
+    if (omni_step_is_message(s)) return move(w, s, own, part);
     if (!lend_step(w, s, own, &lent)) return compute_ranks(w, s, own->ranks, part);
     return omni_barrier_wait(lent.meet, lent.party, e->wait, e->o.stop) &&
            compute_ranks(w, s, lent.busy, part) && compute_ranks(w, s, lent.idle, part) &&
@@ -194,7 +231,7 @@ static bool exec_block(worker *w, size_t stage, size_t wave) {
     if (!carries_stage(w, stage)) return true;
     for (const omni_step *s; (s = omni_order_next(&order));) {
         if (s->cut == OMNI_CUT_ALL) {
-            if (!exec_joined(w, s)) return false;
+            if (!move_joined(w, s)) return false;
             meter_step(w, s);
             continue;
         }
@@ -219,7 +256,7 @@ static bool exec_hand_offs(worker *w, size_t stage, size_t wave) {
                      w->share[k - 1].stage == stage;
         if ((own->stage != stage && own->stage != stage + 1) || again) continue;
         const omni_part *part = pass_part(&e->pass, own->group, stage, wave);
-        if (part && !exec_hand_off(w, s, part, own->group)) return false;
+        if (part && !hand_off(w, s, own, part)) return false;
         if (part) meter_step(w, s);
     }
     return true;

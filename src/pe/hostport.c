@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/probe.h"
 #include "pe/pe.h"
 
 /* --- creation --------------------------------------------------------------------------------- */
@@ -234,6 +235,13 @@ static bool await_results(omni_engine *e, const omni_encode *io, size_t wave) {
     return true;
 }
 
+/* Decode: one more token of every sequence, each of which has some. */
+static const char *phase_of(const omni_engine *e) {
+    for (size_t q = 0; q < e->o.sequences; q++)
+        if (e->pass.counts[q] > 1 || e->pass.first[q] == 0) return "prefill";
+    return "decode";
+}
+
 /* Wave by wave, as the workers go: they may not be left with results that nobody takes. */
 static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) {
     uint64_t began = e->o.profile ? omni_clock_ns() : 0;
@@ -242,12 +250,15 @@ static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) 
     if (st != OMNI_OK) return st;
     tap_begin(e);
     e->switching = false;
+    const char *phase = phase_of(e);
+    OMNI_PROBE2(pass_begin, phase, e->pass.extent.tokens);
     uint64_t gone = e->o.profile ? omni_clock_ns() : 0;
     omni_word_publish(&e->go, ++e->passes);
     bool ok = true;
     for (size_t wave = 0; wave < e->pass.waves && ok; wave++)
         ok = send_rows(e, wave) && await_results(e, io, wave);
     ok = ok && omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop);
+    OMNI_PROBE2(pass_end, phase, e->pass.extent.tokens);
     if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
     profile_pass(e, began, gone);
     for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += io->counts[q];

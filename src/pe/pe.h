@@ -113,6 +113,7 @@ typedef struct worker {
         staging; /* twice staging_bytes: what a switch sends, and what it receives; NULL: there is one form */
     size_t staging_bytes;
     pe_meter meter;
+    omni_perf *perf; /* NULL: not asked for */
 } worker;
 
 struct omni_engine {
@@ -218,6 +219,7 @@ omni_status team_error(omni_engine *e, omni_error *err); /* of the first worker 
 void team_stop(omni_engine *e);
 omni_status worker_map(worker *w, const pe_form *f, pe *x); /* gives x its arena, zeroed; error in w->error */
 void worker_unmap(pe *x);
+void worker_name(char name[16], size_t index, omni_range ranks); /* of its thread */
 void worker_find_shares(worker *w, const omni_plan *plan);
 
 /* profile.c: each does nothing without the option. A worker's pass begins, something of it is over, it is at its end. */

@@ -124,19 +124,38 @@ static omni_status load_form(worker *w, const pe_form *f) {
     return st == OMNI_OK ? pe_load(&f->o, x, w->ranks.count, &w->error) : st;
 }
 
+/* The kernel keeps 15 characters: the first form that fits. */
+void worker_name(char name[16], size_t index, omni_range ranks) {
+    static const char *const forms[][3] = {{"omni-w%zu pe%zu-%zu", "w%zu pe%zu-%zu", "w%zu"},
+                                           {"omni-w%zu pe%zu", "w%zu pe%zu", "w%zu"}};
+    char text[80];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, forms[ranks.count == 1][i], index, ranks.start,
+                 ranks.start + ranks.count - 1);
+        if (strlen(text) < 16) break;
+    }
+    snprintf(name, 16, "%.15s", text);
+}
+
 static void set_up(worker *w) {
     omni_engine *e = w->engine;
-    char name[16]; /* the kernel keeps 15 characters */
-    if (w->ranks.count == 1)
-        snprintf(name, sizeof name, "pe/%u", (unsigned)w->ranks.start);
-    else
-        snprintf(name, sizeof name, "worker/%u", (unsigned)w->index);
+    char name[16];
+    worker_name(name, w->index, w->ranks);
     pthread_setname_np(pthread_self(), name);
     w->unbound = !omni_topo_bind_thread(e->o.topo, place_of(w));
     omni_status st = allocate_scratch(w);
+    if (e->o.perf && !(w->perf = omni_perf_open()) && st == OMNI_OK)
+        st = omni_error_set(&w->error, OMNI_RUN_FAILED, "worker %zu: no memory for its counts", w->index);
     if (st == OMNI_OK) worker_find_shares(w, e->o.plan);
     for (size_t f = 0; f < (e->o.resident ? e->forms : 1); f++)
         if (st == OMNI_OK) st = load_form(w, &e->form[f]);
+}
+
+static bool run(worker *w) {
+    if (w->perf) omni_perf_begin(w->perf);
+    bool ok = w->engine->switching ? exec_switch(w) : exec_pass(w);
+    if (w->perf) omni_perf_end(w->perf);
+    return ok;
 }
 
 static void *work(void *arg) {
@@ -147,8 +166,7 @@ static void *work(void *arg) {
     bool going = omni_barrier_wait(e->start, w->index, e->wait, stop);
     for (uint32_t pass = 1; going; pass++) {
         going = omni_word_wait(&e->go, pass, e->wait, stop) &&
-                !atomic_load_explicit(&e->quit, memory_order_relaxed) &&
-                (e->switching ? exec_switch(w) : exec_pass(w)) &&
+                !atomic_load_explicit(&e->quit, memory_order_relaxed) && run(w) &&
                 omni_barrier_wait(e->done, w->index, e->wait, stop);
     }
     return NULL;
@@ -213,7 +231,9 @@ void team_stop(omni_engine *e) {
         omni_free(w->buffers);
         omni_free(w->share);
         omni_free(w->staging);
+        omni_perf_close(w->perf);
         w->share = NULL;
+        w->perf = NULL;
         w->staging = NULL;
         w->matmul_scratch = w->attention_scratch = NULL;
         w->kv_of = NULL;

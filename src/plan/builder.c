@@ -126,6 +126,7 @@ omni_step *add_step(builder *b, omni_step_kind kind, int in, int out) {
     if (!grow(b, (void **)&b->plan->step, &b->steps, b->plan->step_count, sizeof(omni_step))) return &lost;
     omni_step *s = &b->plan->step[b->plan->step_count++];
     *s = (omni_step){.kind = kind,
+                     .number = b->plan->step_count - 1,
                      .layer = b->layer,
                      .op = b->op,
                      .stage = b->stage,

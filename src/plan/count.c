@@ -5,37 +5,34 @@ bool omni_step_is_message(const omni_step *step) {
     return step->kind >= OMNI_STEP_HOST_IN;
 }
 
-const char *omni_step_name(omni_step_kind kind) {
-    static const char *const names[OMNI_STEP_KINDS] = {
-        [OMNI_STEP_MATMUL] = "matmul",
-        [OMNI_STEP_NORM] = "norm",
-        [OMNI_STEP_NORM_STATS] = "norm statistics",
-        [OMNI_STEP_NORM_FINISH] = "norm moments",
-        [OMNI_STEP_NORM_APPLY] = "norm apply",
-        [OMNI_STEP_KV_APPEND] = "kv append",
-        [OMNI_STEP_ATTENTION] = "attention",
-        [OMNI_STEP_ATTENTION_FINISH] = "attention finish",
-        [OMNI_STEP_SCORES] = "scores",
-        [OMNI_STEP_WEIGH] = "softmax x values",
-        [OMNI_STEP_ACTIVATION] = "activation",
-        [OMNI_STEP_RESIDUAL] = "residual",
-        [OMNI_STEP_ROWS] = "rows",
-        [OMNI_STEP_ARGMAX] = "arg-max",
-        [OMNI_STEP_TAP] = "tap",
-        [OMNI_STEP_HOST_IN] = "host broadcast",
-        [OMNI_STEP_HOST_OUT] = "host result",
-        [OMNI_STEP_BROADCAST] = "broadcast",
-        [OMNI_STEP_REDUCE] = "tree reduction",
-        [OMNI_STEP_GATHER] = "tree gather",
-        [OMNI_STEP_ALL_GATHER] = "bus all-gather",
-        [OMNI_STEP_SCATTER] = "scatter",
-        [OMNI_STEP_COLLECT] = "gather on the bus",
-        [OMNI_STEP_HAND_OFF] = "hand-off",
-        [OMNI_STEP_STREAM] = "weight broadcasts",
-        [OMNI_STEP_KV_SHARE] = "k, v broadcasts",
-    };
-    return names[kind];
-}
+const char *const omni_step_names[OMNI_STEP_KINDS] = {
+    [OMNI_STEP_MATMUL] = "matmul",
+    [OMNI_STEP_NORM] = "norm",
+    [OMNI_STEP_NORM_STATS] = "norm statistics",
+    [OMNI_STEP_NORM_FINISH] = "norm moments",
+    [OMNI_STEP_NORM_APPLY] = "norm apply",
+    [OMNI_STEP_KV_APPEND] = "kv append",
+    [OMNI_STEP_ATTENTION] = "attention",
+    [OMNI_STEP_ATTENTION_FINISH] = "attention finish",
+    [OMNI_STEP_SCORES] = "scores",
+    [OMNI_STEP_WEIGH] = "softmax x values",
+    [OMNI_STEP_ACTIVATION] = "activation",
+    [OMNI_STEP_RESIDUAL] = "residual",
+    [OMNI_STEP_ROWS] = "rows",
+    [OMNI_STEP_ARGMAX] = "arg-max",
+    [OMNI_STEP_TAP] = "tap",
+    [OMNI_STEP_HOST_IN] = "host broadcast",
+    [OMNI_STEP_HOST_OUT] = "host result",
+    [OMNI_STEP_BROADCAST] = "broadcast",
+    [OMNI_STEP_REDUCE] = "tree reduction",
+    [OMNI_STEP_GATHER] = "tree gather",
+    [OMNI_STEP_ALL_GATHER] = "bus all-gather",
+    [OMNI_STEP_SCATTER] = "scatter",
+    [OMNI_STEP_COLLECT] = "gather on the bus",
+    [OMNI_STEP_HAND_OFF] = "hand-off",
+    [OMNI_STEP_STREAM] = "weight broadcasts",
+    [OMNI_STEP_KV_SHARE] = "k, v broadcasts",
+};
 
 typedef struct traffic {
     const omni_plan *plan;
