@@ -69,6 +69,8 @@ typedef enum omni_option_id {
     OMNI_OPT_FABRIC,
     OMNI_OPT_SCHEDULE,
     OMNI_OPT_COMPUTE,
+    OMNI_OPT_PERF,
+    OMNI_OPT_PERF_CTL,
     OMNI_OPT_QUIET,
     OMNI_OPTIONS
 } omni_option_id;

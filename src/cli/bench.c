@@ -39,6 +39,7 @@ static omni_status read_plans(bench *b, omni_error *err) {
 static omni_status read_lists(bench *b, omni_error *err) {
     const cli *c = b->c;
     omni_status status = cli_check_fabric(c, err);
+    if (!status) status = cli_perf_control(c, &b->control, err);
     if (!status) status = read_plans(b, err);
     if (!status) status = cli_numbers(c, OMNI_OPT_PES, 1, CLI_MOST_PES, &b->pes.value, &b->pes.count, err);
     if (!status) status = read_workers(b, err);
@@ -119,6 +120,9 @@ static void close_bench(bench *b) {
     json_decref(b->records);
     omni_table_free(b->table);
     omni_text_free(b->lines);
+    omni_table_free(b->perf_table);
+    omni_text_free(b->perf_reasons);
+    omni_perf_control_close(b->control);
     bench_free_limits(&b->limits);
     price_arrays_free(b->array, b->arrays);
     omni_free(b->test);

@@ -44,6 +44,7 @@ typedef struct bench_result {
     double transform_ns;             /* mean time of the changes of plans within it */
     omni_counters fabric, transform; /* of one repetition */
     omni_profile profile;            /* of all */
+    const cli_perf *perf;            /* of all; NULL: it was skipped */
     bench_work work;
     bench_modelled modelled; /* with --array */
 } bench_result;
@@ -67,7 +68,10 @@ typedef struct bench {
     /* the result so far */
     json_t *records;
     omni_table *table;
-    omni_text *lines; /* JSON lines that are not written yet */
+    omni_table *perf_table;     /* NULL: no --perf */
+    omni_text *perf_reasons;    /* below it, once */
+    omni_perf_control *control; /* NULL: no --perf-ctl */
+    omni_text *lines;           /* JSON lines that are not written yet */
     cli_progress bar;
     size_t total, measured, skipped;
     char reason[400]; /* of the first that was skipped */

@@ -69,13 +69,16 @@ static omni_status measure(running *r, const bench_test *t, size_t i, bench_resu
     omni_profile spent[2];
     uint64_t transform_ns = 0;
     omni_status status = runner_prepare(&r->run, t, err);
+    if (!status) status = omni_perf_control_send(r->b->control, true, &cli_stop, err);
     if (status) return status;
+    cli_perf_skip(&r->run.perf, r->run.engine);
     omni_engine_counters(r->run.engine, &moved[0]);
     omni_engine_switch_counters(r->run.engine, &changed[0]);
     omni_engine_profile(r->run.engine, &spent[0]);
     uint64_t begin = omni_clock_ns();
     status = runner_repeat(&r->run, t, t->gen, &transform_ns, err);
     uint64_t ns = omni_clock_ns() - begin;
+    if (!status) status = omni_perf_control_send(r->b->control, false, &cli_stop, err);
     if (status) return status;
     omni_engine_counters(r->run.engine, &moved[1]);
     omni_engine_switch_counters(r->run.engine, &changed[1]);
@@ -113,6 +116,7 @@ static omni_status run_test(running *r, const bench_test *t, bench_result *out, 
     if (status) return status;
     out->work = bench_work_of(r->b, &r->run.cell, t, prompt_bytes, weight_bytes(r, r->run.cell.batch));
     bench_work_measure(r->b, &r->run.cell, &out->work);
+    cli_perf_forget(&r->run.perf);
     for (size_t i = 0; i < r->b->reps && !status; i++) status = measure(r, t, i, out, err);
     bench_work_measure(r->b, &r->run.cell, &out->work);
     return status ? status
@@ -137,6 +141,7 @@ static omni_status take_test(running *r, const bench_test *t, const char *skippe
     if (!out.ns || !out.ts)
         status = omni_error_set(err, OMNI_RUN_FAILED, "bench: no memory for %zu repetitions", b->reps);
     if (!status && !out.skipped[0]) status = run_test(r, t, &out, err);
+    if (!out.skipped[0]) out.perf = &r->run.perf;
     if (!status) status = bench_report_test(b, &r->run.cell, t, &out, err);
     omni_free(out.ns);
     omni_free(out.ts);
@@ -151,7 +156,8 @@ static bool any_fits(const running *r) {
 }
 
 omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err) {
-    running r = {b, {.c = b->c, .cell = cell, .seed = b->seed, .profile = true}};
+    bool perf = omni_settings_flag(b->c->settings, OMNI_OPT_PERF);
+    running r = {b, {.c = b->c, .cell = cell, .seed = b->seed, .profile = true, .perf.wanted = perf}};
     omni_error why = {0};
     char skipped[400] = "";
     omni_status status = any_fits(&r) ? open_runner(&r, &why) : OMNI_OK;

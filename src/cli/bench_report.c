@@ -115,6 +115,7 @@ static json_t *measured_json(const bench *b, const bench_cell *cell, const bench
     cli_set(&object, "limit", limit_json(b, r));
     cli_set(&object, "fabric", omni_json_counters(&r->fabric));
     cli_set(&object, "transform", omni_json_counters(&r->transform));
+    cli_set(&object, "perf", r->perf ? cli_perf_json(r->perf) : json_null());
     if (b->array) cli_set(&object, "modelled", modelled_json(b, cell, t, r));
     return object;
 }
@@ -248,10 +249,26 @@ static void add_row(const bench *b, const bench_cell *cell, const bench_test *t,
     omni_table_cell(b->table, "%s", "");
 }
 
+/* In front of each phase: the plan, PEs, batch and test. */
+static void add_perf(bench *b, const bench_cell *cell, const bench_test *t, const bench_result *r) {
+    char what[400];
+    if (!b->perf_table || !r->perf) return;
+    snprintf(what, sizeof what, "%.200s, %zu PE%s, batch %zu, %s: ", cell->plan->name, cell->pes,
+             cell->pes == 1 ? "" : "s", cell->batch, t->name);
+    cli_perf_rows(r->perf, b->c->model->shape.encoder ? "encode" : "prefill", what, b->perf_table);
+    if (b->perf_reasons) return;
+    b->perf_reasons = omni_text_create();
+    cli_perf_reasons(r->perf, b->perf_reasons);
+}
+
 static omni_text *draw(const bench *b) {
     omni_text *page = omni_text_create();
     draw_head(b, page);
     omni_table_draw(b->table, page);
+    if (!b->perf_reasons) return page; /* not asked for, or all tests were skipped */
+    omni_text_add(page, "\n");
+    omni_table_draw(b->perf_table, page);
+    omni_text_add(page, "%s", omni_text_string(b->perf_reasons));
     return page;
 }
 
@@ -272,6 +289,7 @@ void bench_report_begin(bench *b) {
     }
     b->records = json_array();
     b->table = omni_table_create(used, n);
+    if (omni_settings_flag(b->c->settings, OMNI_OPT_PERF)) b->perf_table = cli_perf_table();
     b->lines = omni_text_create();
 }
 
@@ -294,6 +312,7 @@ omni_status bench_report_test(bench *b, const bench_cell *cell, const bench_test
     omni_status status = b->c->format == OMNI_FORMAT_JSONL ? add_line(b, record, err) : OMNI_OK;
     cli_append(&b->records, record);
     add_row(b, cell, t, r);
+    add_perf(b, cell, t, r);
     ++*(r->skipped[0] ? &b->skipped : &b->measured);
     if (r->skipped[0] && !b->reason[0]) snprintf(b->reason, sizeof b->reason, "%s", r->skipped);
     return status;

@@ -51,6 +51,7 @@ static omni_status parse(run *r, omni_error *err) {
     omni_status status = cli_number(r->c, OMNI_OPT_PES, 1, CLI_MOST_PES, &r->pes, err);
     if (!status) status = cli_number(r->c, OMNI_OPT_GEN, 1, INT32_MAX, &r->gen, err);
     if (!status) status = cli_check_fabric(r->c, err);
+    if (!status) status = cli_perf_control(r->c, &r->control, err);
     if (!status) status = cli_open_model(r->c, err);
     if (!status) status = encode_check_options(r->c, err);
     if (!status && r->c->model->shape.encoder) r->gen = 0;
@@ -105,6 +106,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .max_marks = r->encoded.marks,
                              .taps = r->dump.path != NULL,
                              .logits = r->sampler || (r->spoken.tokenizer && r->encoded.marks),
+                             .perf = r->perf.wanted,
                              .beside_bytes = dump_bytes(r),
                              .stop = &cli_stop};
     omni_status status = omni_engine_create(&o, &r->engine, err);
@@ -117,6 +119,7 @@ static omni_status load(run *r, omni_error *err) {
     omni_status status = cli_open_topo(r->c, err);
     if (!status) status = allocate(r, err);
     if (!status) status = create_engine(r, err);
+    if (!status) status = cli_perf_open(&r->perf, r->engine, r->pes, err);
     if (!status) status = dump_prepare(r, err);
     if (!status) status = text_prepare(r, err);
     if (!status && omni_engine_warning(r->engine)) cli_note(r->c, "%s", omni_engine_warning(r->engine));
@@ -160,6 +163,7 @@ static omni_status prefill(run *r, omni_error *err) {
                              : omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
     r->prefill_ns = omni_clock_ns() - start;
     if (status) return status;
+    cli_perf_take(&r->perf, r->engine, CLI_PREFILL);
     omni_engine_counters(r->engine, &r->prefill);
     dump_prefill(r);
     return modelled_pass(r, true, err);
@@ -172,6 +176,7 @@ static omni_status change_plan(run *r, omni_error *err) {
     omni_status status = omni_engine_switch(r->engine, due, err);
     r->now = due ? r->later[due - 1] : r->plan;
     r->transform_ns += omni_clock_ns() - start;
+    if (!status) cli_perf_take(&r->perf, r->engine, CLI_TRANSFORM);
     return status || r->now == before ? status : modelled_change(r, before, err);
 }
 
@@ -186,18 +191,21 @@ static omni_status decode_step(run *r, size_t step, omni_error *err) {
     uint64_t start = omni_clock_ns();
     omni_status status = omni_engine_forward(r->engine, r->feed, r->counts, r->next, err);
     r->decode_ns += omni_clock_ns() - start;
+    if (!status) cli_perf_take(&r->perf, r->engine, CLI_DECODE);
     if (!status) dump_step(r, step);
     return status ? status : modelled_pass(r, false, err);
 }
 
 static omni_status generate(run *r, omni_error *err) {
     bool going = false;
-    omni_status status = prefill(r, err);
+    omni_status status = omni_perf_control_send(r->control, true, &cli_stop, err);
+    if (!status) status = prefill(r, err);
     if (!status && r->gen) status = keep_tokens(r, &going, err);
     for (size_t step = 1; !status && going && step < r->gen; step++) {
         status = decode_step(r, step, err);
         if (!status) status = keep_tokens(r, &going, err);
     }
+    if (!status) status = omni_perf_control_send(r->control, false, &cli_stop, err);
     if (status) return status;
     omni_engine_counters(r->engine, &r->total);
     r->decode = omni_counters_between(&r->prefill, &r->total);
@@ -217,6 +225,8 @@ static void close_run(run *r) {
     text_free(r);
     omni_sampler_free(r->sampler);
     prompts_free(&r->prompts);
+    cli_perf_free(&r->perf);
+    omni_perf_control_close(r->control);
     omni_free(r->counts);
     omni_free(r->feed);
     omni_free(r->next);
@@ -226,7 +236,7 @@ static void close_run(run *r) {
 }
 
 omni_status cli_run(cli *c, omni_error *err) {
-    run r = {.c = c};
+    run r = {.c = c, .perf.wanted = omni_settings_flag(c->settings, OMNI_OPT_PERF)};
     omni_status status = parse(&r, err);
     if (!status) status = load(&r, err);
     if (!status) status = generate(&r, err);

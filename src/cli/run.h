@@ -3,6 +3,7 @@
 #define OMNIBUS_CLI_RUN_H
 
 #include "cli/cli.h"
+#include "cli/perf.h"
 #include "omnibus/array.h"
 #include "omnibus/text.h"
 
@@ -113,6 +114,8 @@ typedef struct run {
     dump dump;
     uint64_t load_ns, prefill_ns, transform_ns, decode_ns;
     omni_counters prefill, decode, transform, total;
+    cli_perf perf;
+    omni_perf_control *control; /* NULL: no --perf-ctl */
 } run;
 
 uint64_t dump_bytes(const run *r); /* what dump_prepare will allocate: the engine's memory check counts it */

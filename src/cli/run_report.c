@@ -92,6 +92,7 @@ static json_t *build(const run *r) {
     modelled_json(r, &root);
     cli_set(&root, "fabric", fabric_json(r));
     cli_set(&root, "memory", memory_json(r));
+    cli_set(&root, "perf", cli_perf_json(&r->perf));
     return root;
 }
 
@@ -194,6 +195,16 @@ static void draw_memory(const run *r, omni_text *page) {
     omni_free(ranks);
 }
 
+static void draw_perf(const run *r, omni_text *page) {
+    if (r->perf.workers == 0) return;
+    omni_table *t = cli_perf_table();
+    cli_perf_rows(&r->perf, r->c->model->shape.encoder ? "encode" : "prefill", "", t);
+    omni_text_add(page, "\n");
+    omni_table_draw(t, page);
+    cli_perf_reasons(&r->perf, page);
+    omni_table_free(t);
+}
+
 omni_status run_report(run *r, omni_error *err) {
     json_t *root = build(r);
     omni_text *page = omni_text_create();
@@ -206,5 +217,6 @@ omni_status run_report(run *r, omni_error *err) {
     modelled_draw(r, page);
     draw_fabric(r, page);
     draw_memory(r, page);
+    draw_perf(r, page);
     return cli_emit(r->c, root, root, page, err);
 }

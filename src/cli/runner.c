@@ -40,6 +40,7 @@ static omni_status create_engine(runner *r, size_t positions, omni_error *err) {
                              .capacity = capacity,
                              .max_tokens = r->max_tokens,
                              .profile = r->profile,
+                             .perf = r->perf.wanted,
                              .stop = &cli_stop};
     omni_status status = omni_engine_create(&o, &r->engine, err);
     omni_free(capacity); /* the engine has a copy */
@@ -54,6 +55,7 @@ omni_status runner_open(runner *r, size_t positions, size_t tokens, omni_error *
     r->max_tokens = tokens * r->cell.batch; /* 2^24 x 2^16 at most */
     if (!status) status = create_engine(r, positions, err);
     if (!status) status = allocate(r, err);
+    if (!status) status = cli_perf_open(&r->perf, r->engine, r->cell.pes, err);
     if (!status) r->cell.workers = omni_engine_workers(r->engine);
     return status;
 }
@@ -72,6 +74,7 @@ void runner_close(runner *r) {
     omni_free(r->ids);
     omni_free(r->next);
     omni_free(r->pooled);
+    cli_perf_free(&r->perf);
 }
 
 /* --- passes ----------------------------------------------------------------------------------- */
@@ -115,12 +118,15 @@ omni_status runner_prepare(runner *r, const bench_test *t, omni_error *err) {
 omni_status runner_repeat(runner *r, const bench_test *t, size_t gen, uint64_t *transform_ns,
                           omni_error *err) {
     omni_status status = t->prompt ? pass(r, t->prompt, err) : OMNI_OK;
+    cli_perf_take(&r->perf, r->engine, CLI_PREFILL);
     for (size_t i = 0; i < gen && !status; i++) {
         size_t due = omni_engine_due(r->engine);
         uint64_t begin = due == r->now ? 0 : omni_clock_ns();
         status = due == r->now ? OMNI_OK : use_plan(r, due, err);
         if (begin) *transform_ns += omni_clock_ns() - begin;
+        cli_perf_take(&r->perf, r->engine, CLI_TRANSFORM);
         if (!status) status = pass(r, 1, err);
+        cli_perf_take(&r->perf, r->engine, CLI_DECODE);
     }
     return status;
 }

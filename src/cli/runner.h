@@ -8,6 +8,7 @@
 #define OMNIBUS_CLI_RUNNER_H
 
 #include "cli/cli.h"
+#include "cli/perf.h"
 
 enum { RUNNER_FILL = 512 }; /* tokens of a sequence in a pass that fills the caches */
 
@@ -30,12 +31,13 @@ static inline size_t bench_positions(const bench_test *t) {
     return t->depth + t->prompt + t->gen;
 }
 
-/* c, cell, seed and profile are the caller's. */
+/* c, cell, seed, profile and perf.wanted are the caller's. */
 typedef struct runner {
     cli *c; /* model, weights and places are open */
     bench_cell cell;
     size_t seed;
     bool profile; /* for omni_engine_profile */
+    cli_perf perf;
     omni_plan *plan;
     const omni_plan **later; /* of the decode plan */
     omni_engine *engine;

@@ -125,6 +125,10 @@ static const omni_option options[OMNI_OPTIONS] = {
     {OMNI_OPT_COMPUTE,     "compute",     "T",       RUN | CHECK | BENCH, false, "f32",
      "what matrix products are computed in: f32; bf16: activations are rounded too, for BF16 weights "
      "(only fast where the CPU has AVX512-BF16)"},
+    {OMNI_OPT_PERF,        "perf",        NULL,      RUN | BENCH,        false, NULL,
+     "what the kernel counts of each worker in each phase: cycles, instructions, cache misses, stalls, CPU time, switches"},
+    {OMNI_OPT_PERF_CTL,    "perf-ctl",    "CTL,ACK", RUN | BENCH,        false, NULL,
+     "fifos of perf's --control=fifo:CTL,ACK (,ACK may be left out): tells perf to count only what is timed"},
     {OMNI_OPT_QUIET,       "quiet",       NULL,      EVERY | PLOT | REPORT,              false, NULL,
      "no progress and no notes on stderr"},
 };
