@@ -71,8 +71,8 @@ MPIS  := $(foreach m,openmpi mpich,$(if $(shell command -v mpicc.$(m) && command
 CK    := $(wildcard /usr/include/ck_barrier.h)
 PEERS := $(patsubst bench/peer_%.c,$(BUILD)/peer-%,$(filter-out bench/peer_mpi.c,$(PEER_SRC)))
 
-.PHONY: all deps deps-test demo test check-asan check-tsan stress fuzz bench bench-peers install uninstall stage dist help \
-        clean programs
+.PHONY: all deps deps-test demo test check-asan check-tsan stress fuzz bench bench-peers profile install uninstall stage dist \
+        help clean programs
 .DELETE_ON_ERROR:
 
 # Recursive makes use all CPUs unless the user said otherwise.
@@ -259,6 +259,11 @@ clean:  ## remove build/
 bench: deps  ## measure fabric, kernels and models against limits of the same run (wants a quiet machine)
 	@$(SUBMAKE) $(BENCH)
 	@for b in $(BENCH); do $$b --json $$b.json || exit 1; echo; done
+
+# What runs, after the program's name: any `bench` or `run`.
+PROFILE ?= bench configs/demo/llama --pes 2 --prompt 128 --gen 64 --reps 40 --no-limits
+profile: all  ## where the time goes, by perf record with call graphs (PROFILE='bench DIR ...')
+	@sh bench/profile.sh $(PROG) $(PROFILE)
 
 bench-peers: deps  ## measure beside the peers that are installed (MPIs, Concurrency Kit; LLAMA_BENCH=path)
 	@$(SUBMAKE) $(PEERS) $(addprefix $(BUILD)/peer-mpi-,$(MPIS))

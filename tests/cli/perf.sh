@@ -92,6 +92,11 @@ hold "each is answered" same "$(tr '\n' ' ' <"$T/ctl/said")" 'enable disable ena
 refused 3 'no answer within 5000 ms .expected .ack.' run "$llama" --prompt-ids 1 --perf-ctl "$T/ctl/ctl,$T/ctl/ack" --quiet
 exec 7>&- 8>&-
 
+# make profile without perf: /bin/sh needs no PATH
+command="bench/profile.sh, without perf" status=0
+PATH=/nowhere /bin/sh bench/profile.sh "$program" bench "$llama" >"$T/out" 2>"$T/err" || status=$?
+hold "what to install" eval '[ $status -eq 2 ] && silent && complains "apt-get install linux-perf"'
+
 # perf itself, where it may count: nothing but the timed part
 if perf stat -e task-clock true >/dev/null 2>&1 && [ "$sanitized" = no ]; then
     command="perf stat --control, omnibus bench"
