@@ -24,10 +24,11 @@ static omni_status open_random(flow *f, uint64_t seed) {
 
 const char *flow_random(flow *f, const char *config, uint64_t seed) {
     memset(f, 0, sizeof *f);
-    bool ok = omni_kernel_init(&f->err) == OMNI_OK &&
-              omni_model_parse(config, strlen(config), "random", &f->model, &f->err) == OMNI_OK &&
-              open_random(f, seed) == OMNI_OK && omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
-              omni_truth_random(f->model, f->weights, seed, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
+    bool ok =
+        omni_kernel_init(&f->err) == OMNI_OK &&
+        omni_model_parse(config, strlen(config), "random", &f->model, &f->err) == OMNI_OK &&
+        open_random(f, seed) == OMNI_OK && omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK &&
+        omni_truth_random(f->model, f->weights, seed, 3, 5, &f->stop, NULL, &f->truth, &f->err) == OMNI_OK;
     return ok ? NULL : verdict("%s: %s", config, f->err.text);
 }
 
@@ -231,7 +232,8 @@ static const char *open_copy(flow *f, copy *c, const char *dir, const respelling
               omni_weights_open_dir(c->dir, &f->weights, &f->err) == OMNI_OK &&
               omni_topo_open(NULL, NULL, &f->topo, &f->err) == OMNI_OK;
     if (ok) omni_bind_heads(f->model, f->weights);
-    ok = ok && omni_truth_random(f->model, f->weights, 5, 3, 5, &f->stop, &f->truth, &f->err) == OMNI_OK;
+    ok =
+        ok && omni_truth_random(f->model, f->weights, 5, 3, 5, &f->stop, NULL, &f->truth, &f->err) == OMNI_OK;
     return ok ? NULL : verdict("%s: %s", dir, f->err.text);
 }
 
@@ -310,12 +312,13 @@ static const char *cut_and_use(flow *f, const char *path) {
     omni_truth *t = NULL;
     err = (omni_error){0};
     if (!bad)
-        bad = expect_failure(omni_truth_random(f->model, f->weights, 1, 1, 1, NULL, &t, &err), &err,
+        bad = expect_failure(omni_truth_random(f->model, f->weights, 1, 1, 1, NULL, NULL, &t, &err), &err,
                              "reference");
     char not_finite[OMNI_NOT_FINITE];
     err = (omni_error){0};
     if (!bad)
-        bad = expect_failure(omni_check_finite(f->model, f->weights, NULL, not_finite, &err), &err, "finite");
+        bad = expect_failure(omni_check_finite(f->model, f->weights, NULL, NULL, not_finite, &err), &err,
+                             "finite");
     return bad;
 }
 
@@ -356,7 +359,7 @@ static const char *run_and_check(flow *f, const char *want) {
         counts[0] = 1;
     }
     omni_engine_free(e);
-    if (!bad && omni_check_finite(f->model, f->weights, NULL, not_finite, &err) != OMNI_OK)
+    if (!bad && omni_check_finite(f->model, f->weights, NULL, NULL, not_finite, &err) != OMNI_OK)
         bad = verdict("%s", err.text);
     return bad || strstr(not_finite, want) ? bad : verdict("'%s' (expected '%s')", not_finite, want);
 }

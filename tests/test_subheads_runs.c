@@ -209,7 +209,7 @@ static void check_model(const char *json, size_t least) {
     bench b = bench_open(json);
     omni_error err = {0};
     size_t ran = 0;
-    cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 3, 4, &b.stop, &b.truth, &err), OMNI_OK, "%s",
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 3, 4, &b.stop, NULL, &b.truth, &err), OMNI_OK, "%s",
                  err.text);
     for (size_t i = 0; i < COUNT(PLANS) * COUNT(pes); i += STEP) {
         size_t n = pes[i % COUNT(pes)], w = workers[i % COUNT(workers)];

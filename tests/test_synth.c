@@ -362,7 +362,7 @@ static void check_plans(void) {
     cr_assert_eq(omni_model_load(in_dir("x"), &m, &err), OMNI_OK, "%s", err.text);
     cr_assert_eq(omni_weights_open_dir(in_dir("x"), &w, &err), OMNI_OK, "%s", err.text);
     cr_assert_eq(omni_topo_open(NULL, NULL, &topo, &err), OMNI_OK, "%s", err.text);
-    cr_assert_eq(omni_truth_random(m, w, 1, 1, 2, &stop, &truth, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_truth_random(m, w, 1, 1, 2, &stop, NULL, &truth, &err), OMNI_OK, "%s", err.text);
     for (size_t i = 0; i < COUNT(cases); i++) {
         omni_plan_spec spec;
         omni_plan *plan;
@@ -419,7 +419,7 @@ Test(synth, activations_stay_sane_over_80_layers, .timeout = 300) {
                      err.text);
         cr_assert_eq(omni_random_specs(m, OMNI_F32, &spec, &count, &err), OMNI_OK);
         cr_assert_eq(omni_weights_open_random(spec, count, 1, &w, &err), OMNI_OK);
-        cr_assert_eq(omni_truth_random(m, w, 1, 1, 2, &stop, &truth, &err), OMNI_OK, "%s", err.text);
+        cr_assert_eq(omni_truth_random(m, w, 1, 1, 2, &stop, NULL, &truth, &err), OMNI_OK, "%s", err.text);
         const omni_prompt_truth *p = omni_truth_prompt(truth, 0);
         for (size_t l = 1; l <= layers; l++) {
             double squares = 0;

@@ -308,8 +308,8 @@ Test(verify, random_truth_depends_on_its_seed_alone) {
     omni_error err = {0};
     const uint64_t seeds[] = {1, 1, 2};
     for (size_t i = 0; i < 3; i++)
-        cr_assert_eq(omni_truth_random(b.model, b.weights, seeds[i], 4, 3, NULL, &t[i], &err), OMNI_OK, "%s",
-                     err.text);
+        cr_assert_eq(omni_truth_random(b.model, b.weights, seeds[i], 4, 3, NULL, NULL, &t[i], &err), OMNI_OK,
+                     "%s", err.text);
     cr_assert_str_eq(omni_truth_source(t[2]), "reference (seed 2)");
     cr_assert_eq(omni_truth_prompts(t[0]), 4);
     bool same = true;
@@ -334,7 +334,8 @@ Test(verify, prompts_do_not_see_each_other) {
     bundle b = open_bundle("tests/golden/gpt2-tiny");
     omni_truth *all, *one;
     omni_error err = {0};
-    cr_assert_eq(omni_truth_random(b.model, b.weights, 7, 3, 4, NULL, &all, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 7, 3, 4, NULL, NULL, &all, &err), OMNI_OK, "%s",
+                 err.text);
     for (size_t i = 0; i < 3; i++) {
         const omni_prompt_truth *p = omni_truth_prompt(all, i), *q;
         cr_assert_eq(omni_truth_compute(b.model, b.weights, &p->ids, &p->tokens, 1, 4, NULL, &one, &err),
@@ -355,14 +356,14 @@ Test(verify, lengths_fit_the_positions) {
     omni_error err = {0};
     const size_t steps[] = {0, 1, 127, 128, 129, SIZE_MAX}; /* of 128 positions */
     for (size_t i = 0; i < COUNT(steps); i++) {
-        cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 2, steps[i], NULL, &t, &err), OMNI_OK, "%s",
-                     err.text);
+        cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 2, steps[i], NULL, NULL, &t, &err), OMNI_OK,
+                     "%s", err.text);
         const omni_prompt_truth *p = omni_truth_prompt(t, 0);
         cr_assert(p->steps == (steps[i] < 128 ? steps[i] : 128) && p->tokens + p->steps <= 129);
         cr_assert(p->logits_last && (p->next != NULL) == (steps[i] > 0));
         omni_truth_free(t);
     }
-    cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 0, 1, NULL, &t, NULL), OMNI_BAD_INPUT);
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 3, 0, 1, NULL, NULL, &t, NULL), OMNI_BAD_INPUT);
     const int32_t outside[] = {V}, *prompt = outside;
     const size_t length = 1, none = 0;
     cr_assert_eq(omni_truth_compute(b.model, b.weights, &prompt, &length, 1, 1, NULL, &t, NULL),
@@ -379,7 +380,7 @@ Test(verify, reference_stops_when_told) {
     atomic_store(&stop.reason, OMNI_INTERRUPTED);
     omni_truth *t;
     omni_error err = {0};
-    cr_assert_eq(omni_truth_random(b.model, b.weights, 1, 2, 2, &stop, &t, &err), OMNI_INTERRUPTED);
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 1, 2, 2, &stop, NULL, &t, &err), OMNI_INTERRUPTED);
     cr_assert_null(t);
     close_bundle(&b);
 }
@@ -388,7 +389,7 @@ Test(verify, reference_refuses_a_checkpoint_that_is_not_this_model) {
     bundle gqa = open_bundle("tests/golden/llama-tiny-gqa"), gpt2 = open_bundle("tests/golden/gpt2-tiny");
     omni_truth *t;
     omni_error err = {0};
-    cr_assert_eq(omni_truth_random(gqa.model, gpt2.weights, 1, 2, 2, NULL, &t, &err), OMNI_BAD_INPUT);
+    cr_assert_eq(omni_truth_random(gqa.model, gpt2.weights, 1, 2, 2, NULL, NULL, &t, &err), OMNI_BAD_INPUT);
     cr_assert(strstr(err.text, "no tensor"), "%s", err.text);
     close_bundle(&gqa);
     close_bundle(&gpt2);
@@ -432,9 +433,10 @@ Test(verify, reference_reads_the_spellings_of_real_checkpoints) {
         omni_weights *other = respelled(b.weights, s.path, cases[i].drop, cases[i].add);
         omni_truth *t[2];
         omni_error err = {0};
-        cr_assert_eq(omni_truth_random(b.model, b.weights, 1, 1, 2, NULL, &t[0], &err), OMNI_OK, "%s",
+        cr_assert_eq(omni_truth_random(b.model, b.weights, 1, 1, 2, NULL, NULL, &t[0], &err), OMNI_OK, "%s",
                      err.text);
-        cr_assert_eq(omni_truth_random(b.model, other, 1, 1, 2, NULL, &t[1], &err), OMNI_OK, "%s", err.text);
+        cr_assert_eq(omni_truth_random(b.model, other, 1, 1, 2, NULL, NULL, &t[1], &err), OMNI_OK, "%s",
+                     err.text);
         const double *x = omni_truth_prompt(t[0], 0)->decode_logits,
                      *y = omni_truth_prompt(t[1], 0)->decode_logits;
         cr_assert_eq(memcmp(x, y, 2 * b.model->shape.vocab * sizeof *x), 0, "%s", cases[i].dir);

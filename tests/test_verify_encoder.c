@@ -40,8 +40,8 @@ static void reference_agrees(const char *dir, size_t marks) {
     omni_error err = {0};
     cr_assert_eq(omni_truth_prompts(b.golden), COUNT(in));
     for (size_t i = 0; i < COUNT(in); i++) in[i] = input_of(omni_truth_prompt(b.golden, i));
-    cr_assert_eq(truth_compute("test", b.model, b.weights, in, COUNT(in), 0, NULL, &t, &err), OMNI_OK, "%s",
-                 err.text);
+    cr_assert_eq(truth_compute("test", b.model, b.weights, in, COUNT(in), 0, NULL, NULL, &t, &err), OMNI_OK,
+                 "%s", err.text);
     for (size_t i = 0; i < COUNT(in); i++) {
         const omni_prompt_truth *x = omni_truth_prompt(t, i), *ref = omni_truth_prompt(b.golden, i);
         size_t each = ref->tokens * s->hidden;
@@ -79,8 +79,10 @@ Test(verify_encoder, random_truth_has_types_and_marks) {
     omni_truth *t, *same;
     omni_error err = {0};
     size_t vocab = b.model->shape.vocab;
-    cr_assert_eq(omni_truth_random(b.model, b.weights, 5, 4, 3, NULL, &t, &err), OMNI_OK, "%s", err.text);
-    cr_assert_eq(omni_truth_random(b.model, b.weights, 5, 4, 0, NULL, &same, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 5, 4, 3, NULL, NULL, &t, &err), OMNI_OK, "%s",
+                 err.text);
+    cr_assert_eq(omni_truth_random(b.model, b.weights, 5, 4, 0, NULL, NULL, &same, &err), OMNI_OK, "%s",
+                 err.text);
     for (size_t i = 0; i < 4; i++) {
         const omni_prompt_truth *p = omni_truth_prompt(t, i), *q = omni_truth_prompt(same, i);
         bool type_1 = false;

@@ -63,6 +63,7 @@ typedef struct omni_engine_options {
     bool profile;           /* for omni_engine_profile: a clock is read after every step */
     bool perf;              /* for omni_engine_perf: counts are read where a worker's pass begins and ends */
     uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
+    omni_meter *loading;    /* of omni_engine_create: bytes that PEs have packed, as stored */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */
 } omni_engine_options;
 

@@ -26,6 +26,31 @@ typedef struct omni_stop {
 void omni_stop_set(omni_stop *stop, omni_status reason); /* any thread, also a signal handler */
 omni_status omni_stop_get(const omni_stop *stop);        /* OMNI_OK: go on */
 
+/* --- meter ------------------------------------------------------------------------------------ */
+
+/* How much of something is done, for whoever shows it. Any thread adds, and not after every little thing; any looks.
+ * Nothing is published by it, so all is relaxed. Zero-initialize. Functions that take one take NULL for none. */
+typedef struct omni_meter {
+    _Alignas(OMNI_CACHE_LINE) _Atomic uint64_t done;
+    _Atomic uint64_t total;
+} omni_meter;
+
+static inline void omni_meter_add(omni_meter *m, uint64_t done) {
+    if (m) atomic_fetch_add_explicit(&m->done, done, memory_order_relaxed);
+}
+static inline void omni_meter_set(omni_meter *m, uint64_t done) {
+    atomic_store_explicit(&m->done, done, memory_order_relaxed);
+}
+static inline void omni_meter_expect(omni_meter *m, uint64_t more) { /* the total grows */
+    if (m) atomic_fetch_add_explicit(&m->total, more, memory_order_relaxed);
+}
+static inline uint64_t omni_meter_done(const omni_meter *m) {
+    return atomic_load_explicit(&m->done, memory_order_relaxed);
+}
+static inline uint64_t omni_meter_total(const omni_meter *m) {
+    return atomic_load_explicit(&m->total, memory_order_relaxed);
+}
+
 /* --- words ------------------------------------------------------------------------------------ */
 
 typedef struct omni_word {

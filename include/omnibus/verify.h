@@ -47,17 +47,19 @@ omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, c
                                omni_truth **out, omni_error *err);
 
 /* `count` prompts of unequal lengths drawn from a seed, with token types and marks where the model takes them,
- * then the same; with fewer steps if the model has not as many positions. */
+ * then the same; with fewer steps if the model has not as many positions. The meter counts rows of layers. */
 omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count,
-                              size_t steps, const omni_stop *stop, omni_truth **out, omni_error *err);
+                              size_t steps, const omni_stop *stop, omni_meter *meter, omni_truth **out,
+                              omni_error *err);
 
 /* --- the weights themselves ------------------------------------------------------------------- */
 
 /* Looks at every element that the forward pass uses. OMNI_OK when it could look; then `bad` is empty or says
- * "weights are not finite: tensor 'x', element 5 is nan". A model runs with such weights, but is never right. */
+ * "weights are not finite: tensor 'x', element 5 is nan". A model runs with such weights, but is never right. The meter
+ * counts bytes as stored. */
 enum { OMNI_NOT_FINITE = 160 };
 omni_status omni_check_finite(const omni_model *model, const omni_weights *w, const omni_stop *stop,
-                              char bad[OMNI_NOT_FINITE], omni_error *err);
+                              omni_meter *meter, char bad[OMNI_NOT_FINITE], omni_error *err);
 
 /* --- one case: a plan on n PEs, held against the truth ---------------------------------------- */
 

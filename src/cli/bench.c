@@ -104,7 +104,7 @@ static omni_status run_cells(bench *b, omni_error *err) {
     if (!status) status = bench_measure_limits(b, err);
     if (status) return status;
     bench_report_begin(b);
-    b->bar = cli_progress_begin(b->c, b->total);
+    cli_progress_begin(&b->bar, b->c, CLI_TIMED_STEPS, "bench", b->total);
     for (size_t i = 0; i < cells && !status; i++) {
         status = cli_stopped(err);
         bench_cell cell = cell_at(b, i);

@@ -174,7 +174,7 @@ typedef struct watcher {
 
 static void show_step(void *user, size_t done, size_t total, const char *what) {
     watcher *w = user;
-    if (!w->begun) w->bar = cli_progress_begin(w->c, total);
+    if (!w->begun) cli_progress_begin(&w->bar, w->c, CLI_TIMED_STEPS, "calibrate", total);
     w->begun = true;
     cli_progress_step(&w->bar, done, what);
 }

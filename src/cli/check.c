@@ -21,7 +21,12 @@ enum { PROMPTS = 3, STEPS = 8 }; /* of the truth that is computed */
 
 static omni_status compute_truth(check *k, size_t seed, omni_error *err) {
     cli_note(k->c, "no golden file: computing the float64 reference of %d prompts (seed %zu)", PROMPTS, seed);
-    return omni_truth_random(k->c->model, k->c->weights, seed, PROMPTS, STEPS, &cli_stop, &k->truth, err);
+    cli_progress bar;
+    cli_progress_begin(&bar, k->c, CLI_SHARE, "reference", 0);
+    omni_status status = omni_truth_random(k->c->model, k->c->weights, seed, PROMPTS, STEPS, &cli_stop,
+                                           &bar.meter, &k->truth, err);
+    cli_progress_end(&bar);
+    return status;
 }
 
 static omni_status open_truth(check *k, omni_error *err) {
@@ -117,7 +122,8 @@ static omni_status run_case(check *k, check_case *x, omni_error *err) {
 
 static omni_status run_cases(check *k, omni_error *err) {
     omni_status status = OMNI_OK;
-    cli_progress bar = cli_progress_begin(k->c, k->count);
+    cli_progress bar;
+    cli_progress_begin(&bar, k->c, CLI_STEPS, "check", k->count);
     for (size_t i = 0; !status && i < k->count; i++) {
         char what[300];
         snprintf(what, sizeof what, "%s, %zu PE%s", k->cases[i].plan->name, k->cases[i].pes,
@@ -141,11 +147,20 @@ static omni_status verdict(const check *k, omni_error *err) {
     return failed ? OMNI_CHECK_FAILED : OMNI_OK;
 }
 
+static omni_status check_weights(check *k, omni_error *err) {
+    cli_progress bar;
+    cli_progress_begin(&bar, k->c, CLI_BYTES, "checking weights", 0);
+    omni_status status =
+        omni_check_finite(k->c->model, k->c->weights, &cli_stop, &bar.meter, k->not_finite, err);
+    cli_progress_end(&bar);
+    return status;
+}
+
 static omni_status open_all(check *k, omni_error *err) {
     omni_status status = cli_open_model(k->c, err);
     if (!status) status = cli_open_topo(k->c, err);
     if (!status) status = cli_open_weights(k->c, err);
-    if (!status) status = omni_check_finite(k->c->model, k->c->weights, &cli_stop, k->not_finite, err);
+    if (!status) status = check_weights(k, err);
     return status ? status : open_truth(k, err);
 }
 

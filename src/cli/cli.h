@@ -11,6 +11,7 @@
 #define OMNIBUS_CLI_CLI_H
 
 #include <jansson.h>
+#include <pthread.h>
 
 #include "omnibus/config.h"
 #include "omnibus/model.h"
@@ -27,12 +28,12 @@ enum { CLI_MOST_PES = 1 << 20 };
 typedef struct cli {
     omni_command command;
     omni_settings *settings;
-    const char *operand; /* where MODEL_DIR or CONFIG.json is; NULL for commands without one */
-    char *model_path;    /* what it points to */
+    const char *operand;   /* where MODEL_DIR or CONFIG.json is; NULL for commands without one */
+    char *model_path;      /* what it points to */
     const char **operands; /* of a command that takes several; NULL otherwise. Freed by cli_close */
     size_t operand_count;
-    bool help;           /* --help was given; nothing else counts */
-    bool print;          /* --print-config: only cli_print_config is to be called */
+    bool help;  /* --help was given; nothing else counts */
+    bool print; /* --print-config: only cli_print_config is to be called */
     omni_format format;
     const char *output; /* NULL: stdout */
     bool quiet;
@@ -158,15 +159,39 @@ omni_memory cli_fold_memory(const omni_memory *ranks, size_t count, int want);
 void cli_draw_memory(const omni_memory *ranks, size_t count,
                      omni_text *page); /* each PE, or the extremes of many */
 
-/* --- progress.c: a bar on stderr, only on a terminal ------------------------------------------ */
+/* --- progress.c: on stderr, how far something is that takes longer than a second --------------- */
 
+typedef enum cli_progress_kind {
+    CLI_STEPS,       /* "6 of 20" */
+    CLI_TIMED_STEPS, /* the same, but between the steps nothing may disturb: drawn by cli_progress_step alone */
+    CLI_BYTES,
+    CLI_SHARE /* "31%": of work that has no unit */
+} cli_progress_kind;
+
+/* The caller's, and stays where it is from begin to end; all zeros, it may be ended. On the main thread but for the
+ * meter. */
 typedef struct cli_progress {
-    bool shown;
-    size_t total;
+    omni_meter meter; /* may be given to those at work instead of steps */
+    cli_progress_kind kind;
+    const char *name; /* "check" */
+    bool shown, terminal, watched;
+    uint64_t begin_ns;
+    pthread_t watcher;
+    /* under the lock */
+    pthread_mutex_t lock;
+    pthread_cond_t end;
+    bool ended, drawn;
+    double idle_s; /* of bytes: until the first was seen; there is something to be set up before */
+    uint64_t next_ns;
+    char what[120]; /* is done now */
 } cli_progress;
-cli_progress cli_progress_begin(const cli *c, size_t total);
-void cli_progress_step(cli_progress *p, size_t done, const char *what);
+/* total 0: whoever has the meter tells. `name` is borrowed. */
+void cli_progress_begin(cli_progress *p, const cli *c, cli_progress_kind kind, const char *name,
+                        uint64_t total);
+void cli_progress_step(cli_progress *p, uint64_t done, const char *what);
 void cli_progress_end(cli_progress *p);
+/* For a terminal: of at most `columns` unless the figures alone are longer. Free with omni_text_free. */
+omni_text *cli_progress_line(const cli_progress *p, double seconds, size_t columns);
 
 /* --- the commands ----------------------------------------------------------------------------- */
 

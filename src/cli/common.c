@@ -109,9 +109,9 @@ void cli_note(const cli *c, const char *format, ...) {
     if (c->quiet) return;
     va_list args;
     va_start(args, format);
-    fputs("omnibus: note: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    char line[1000];
+    vsnprintf(line, sizeof line, format, args);
+    fprintf(stderr, "%somnibus: note: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line); /* over a bar */
     va_end(args);
 }
 

@@ -301,7 +301,8 @@ static omni_status take_all(planning *k, const lists *l, omni_error *err) {
                 omni_size_mul(total, l->prompt.count, &total) && omni_size_mul(total, l->gen.count, &total);
     if (!fits)
         return omni_error_set(err, OMNI_BAD_INPUT, "plan: too many situations (expected shorter lists)");
-    cli_progress bar = cli_progress_begin(k->c, total);
+    cli_progress bar;
+    cli_progress_begin(&bar, k->c, CLI_STEPS, "plan", total);
     for (size_t i = 0; !status && i < total; i++) {
         size_t at = i;
         situation s = {.gen = l->gen.value[at % l->gen.count], .encoder = k->c->model->shape.encoder};

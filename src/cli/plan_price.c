@@ -267,7 +267,9 @@ static omni_status take_all(pricing *k, omni_error *err) {
     k->all = omni_alloc_array(total, sizeof *k->all);
     if (!k->all) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu situations", total);
     k->total = total;
-    cli_progress bar = cli_progress_begin(k->c, k->verify.wanted ? 0 : total); /* that has its own */
+    cli_progress bar = {0};
+    if (!k->verify.wanted) /* that has its own */
+        cli_progress_begin(&bar, k->c, CLI_STEPS, "search", total);
     for (size_t i = 0; i < total && !status; i++) {
         size_t at = i;
         outcome *o = &k->all[i];
@@ -278,7 +280,7 @@ static omni_status take_all(pricing *k, omni_error *err) {
         o->array = k->array[at / sizes];
         o->pes = k->pes.count ? k->pes.value[at % sizes] : omni_array_pes(o->array);
         o->ranks = omni_array_living(o->array, o->pes);
-        cli_progress_step(&bar, i, omni_array_name(o->array));
+        if (!k->verify.wanted) cli_progress_step(&bar, i, omni_array_name(o->array));
         status = take(k, o, err);
     }
     cli_progress_end(&bar);

@@ -108,7 +108,8 @@ static omni_status run_rounds(pricing *k, const outcome *o, trial *const *who, s
                               omni_error *err) {
     omni_status status = OMNI_OK;
     size_t total = k->verify.rounds * count;
-    cli_progress bar = cli_progress_begin(k->c, total);
+    cli_progress bar;
+    cli_progress_begin(&bar, k->c, CLI_TIMED_STEPS, "verify", total);
     for (size_t i = 0; i < total && !status; i++) {
         omni_error why = {0};
         trial *t = who[(i + i / count) % count];

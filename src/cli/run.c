@@ -109,7 +109,11 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .perf = r->perf.wanted,
                              .beside_bytes = dump_bytes(r),
                              .stop = &cli_stop};
+    cli_progress bar;
+    cli_progress_begin(&bar, c, CLI_BYTES, "packing weights", 0);
+    o.loading = &bar.meter;
     omni_status status = omni_engine_create(&o, &r->engine, err);
+    cli_progress_end(&bar);
     omni_free(capacity); /* the engine has a copy */
     return status;
 }

@@ -42,7 +42,11 @@ static omni_status create_engine(runner *r, size_t positions, omni_error *err) {
                              .profile = r->profile,
                              .perf = r->perf.wanted,
                              .stop = &cli_stop};
+    cli_progress bar; /* nothing is timed yet */
+    cli_progress_begin(&bar, c, CLI_BYTES, "packing weights", 0);
+    o.loading = &bar.meter;
     omni_status status = omni_engine_create(&o, &r->engine, err);
+    cli_progress_end(&bar);
     omni_free(capacity); /* the engine has a copy */
     return status;
 }

@@ -10,8 +10,6 @@
 
 #include "cli/cli.h"
 
-enum { BAR_AFTER_NS = 300000000 };
-
 static const struct {
     const char *name;
     omni_dtype dtype;
@@ -85,14 +83,9 @@ static omni_status thin_model(synth *s, omni_error *err) {
 
 static bool watch(void *arg, uint64_t done, uint64_t total) {
     synth *s = arg;
-    uint64_t ns = omni_clock_ns() - s->begin_ns;
-    char rate[32], what[64];
     if (omni_stop_get(&cli_stop) != OMNI_OK) return false;
-    if (ns < BAR_AFTER_NS) return true;
-    if (s->bar.total == 0) s->bar = cli_progress_begin(s->c, (size_t)(total >> 20));
-    omni_format_bytes(rate, sizeof rate, (uint64_t)((double)done * 1e9 / (double)ns));
-    snprintf(what, sizeof what, "MiB, %s/s%s", rate, done == total ? ", waiting for the disk" : "");
-    cli_progress_step(&s->bar, (size_t)(done >> 20), what);
+    if (omni_meter_total(&s->bar.meter) == 0) omni_meter_expect(&s->bar.meter, total);
+    cli_progress_step(&s->bar, done, done == total ? "waiting for the disk" : "");
     return true;
 }
 
@@ -115,6 +108,7 @@ static omni_status write_all(synth *s, omni_error *err) {
                             .watch = watch,
                             .watch_arg = s};
     stay_on_cpus(s->c);
+    cli_progress_begin(&s->bar, s->c, CLI_BYTES, "writing", 0);
     s->begin_ns = omni_clock_ns();
     omni_status status = omni_synth_write(&o, &s->result, err);
     s->end_ns = omni_clock_ns();

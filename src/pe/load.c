@@ -85,7 +85,10 @@ static omni_status load_blocks(const loader *l, void *block, omni_error *err) {
                            l->rows.count - r < BLOCK_ROWS ? l->rows.count - r : BLOCK_ROWS};
         ask_ahead(l, r + BLOCKS_AHEAD * BLOCK_ROWS);
         if (!read_block(l, rows, block)) return omni_weights_read_failed(l->o->weights, l->t, err);
-        for (size_t i = 0; i < l->shards; i++) put_block(l, &l->shard[i], r, rows.count, block);
+        for (size_t i = 0; i < l->shards; i++) {
+            put_block(l, &l->shard[i], r, rows.count, block);
+            omni_meter_add(l->o->loading, rows.count * l->shard[i].cols.count * omni_dtype_bytes(l->dtype));
+        }
     }
     return OMNI_OK;
 }
@@ -212,6 +215,26 @@ static omni_status load_matrix(loader *l, size_t weight, size_t j, omni_error *e
     return st == OMNI_OK ? load_group(l, err) : st;
 }
 
+/* What load_matrix will put, for the meter. */
+static uint64_t bytes_of(const loader *l, size_t weight) {
+    const omni_weight *w = &l->o->plan->weight[weight];
+    const omni_tensor *t[OMNI_MAX_PARTS];
+    uint64_t sum = 0;
+    size_t each = omni_dtype_bytes(pe_bind_matrices(l->o, w, t));
+    for (size_t i = 0; i < l->count; i++) {
+        const pe *x = &l->x[i];
+        if (!concerns(x, w) || !x->weight[weight].matrix) continue;
+        for (size_t j = 0; j < w->op->matrices; j++)
+            sum += (uint64_t)outputs_kept(l->o, x, w, j).count * x->weight[weight].in.count * each;
+    }
+    return sum;
+}
+
+static void expect_bytes(const loader *l) {
+    for (size_t i = 0; l->o->loading && i < l->o->plan->weight_count; i++)
+        if (l->o->plan->weight[i].op->kind != OMNI_OP_NORM) omni_meter_expect(l->o->loading, bytes_of(l, i));
+}
+
 /* Biases of all matrices of a projection. */
 static omni_status load_added(const omni_engine_options *o, const pe *x, const omni_weight *w,
                               const pe_weight *mine, omni_error *err) {
@@ -264,6 +287,7 @@ omni_status pe_load(const omni_engine_options *o, pe *x, size_t count, omni_erro
     loader l = {.o = o, .x = x, .count = count, .shard = omni_alloc_array(count, sizeof *l.shard)};
     if (!l.shard) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to read the weights");
     omni_status st = OMNI_OK;
+    expect_bytes(&l);
     for (size_t i = 0; i < o->plan->weight_count && st == OMNI_OK; i++)
         st = o->plan->weight[i].op->kind == OMNI_OP_NORM ? load_norms(&l, i, err)
                                                          : load_projection(&l, i, err);

@@ -12,6 +12,7 @@ enum { BLOCK = 16384 };
 typedef struct scan {
     const omni_weights *w;
     const omni_stop *stop;
+    omni_meter *meter;
     float *block; /* [BLOCK] */
     char *bad;
     omni_status status;
@@ -45,6 +46,7 @@ static void scan_tensor(scan *s, const omni_tensor *t) {
             s->status = omni_weights_read_failed(s->w, t, s->err);
             return;
         }
+        omni_meter_add(s->meter, n * omni_dtype_bytes(t->dtype));
         size_t i = find_bad(s->block, n);
         if (i < n)
             snprintf(s->bad, OMNI_NOT_FINITE, "weights are not finite: tensor '%.80s', element %zu is %g",
@@ -62,8 +64,8 @@ static const omni_tensor *stored(const omni_weights *w, const omni_model_tensor 
 }
 
 omni_status omni_check_finite(const omni_model *m, const omni_weights *w, const omni_stop *stop,
-                              char bad[OMNI_NOT_FINITE], omni_error *err) {
-    scan s = {.w = w, .stop = stop, .bad = bad, .err = err};
+                              omni_meter *meter, char bad[OMNI_NOT_FINITE], omni_error *err) {
+    scan s = {.w = w, .stop = stop, .meter = meter, .bad = bad, .err = err};
     omni_model_tensor *list;
     size_t count;
     bad[0] = '\0';
@@ -71,6 +73,10 @@ omni_status omni_check_finite(const omni_model *m, const omni_weights *w, const 
     if (status) return status;
     s.block = omni_alloc_array(BLOCK, sizeof *s.block);
     if (!s.block) s.status = omni_error_set(err, OMNI_RUN_FAILED, "check: no memory to look at the weights");
+    for (size_t i = 0; i < count; i++) {
+        const omni_tensor *t = stored(w, &list[i]);
+        if (t) omni_meter_expect(meter, t->elements * omni_dtype_bytes(t->dtype));
+    }
     for (size_t i = 0; i < count && !done(&s); i++) {
         const omni_tensor *t = stored(w, &list[i]);
         if (t) scan_tensor(&s, t);

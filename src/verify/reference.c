@@ -76,8 +76,8 @@ void reference_free(reference *ref) {
 }
 
 omni_status reference_create(const omni_model *model, const omni_weights *w, size_t sequences,
-                             size_t capacity, size_t rows, const omni_stop *stop, reference **out,
-                             omni_error *err) {
+                             size_t capacity, size_t rows, const omni_stop *stop, omni_meter *meter,
+                             reference **out, omni_error *err) {
     *out = NULL;
     const char *source = omni_weights_source(w);
     const reference_family *family = find_family(model->family);
@@ -90,6 +90,7 @@ omni_status reference_create(const omni_model *model, const omni_weights *w, siz
                        .shape = model->shape,
                        .w = w,
                        .stop = stop,
+                       .meter = meter,
                        .sequences = sequences,
                        .capacity = capacity};
     omni_status status = bind_tables(ref, model, err);

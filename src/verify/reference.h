@@ -26,10 +26,10 @@ typedef struct reference_row {
 
 typedef struct reference reference;
 
-/* Room for `sequences` of up to `capacity` positions, and `rows` rows in a call. */
+/* Room for `sequences` of up to `capacity` positions, and `rows` rows in a call. The meter counts rows of layers. */
 omni_status reference_create(const omni_model *model, const omni_weights *w, size_t sequences,
-                             size_t capacity, size_t rows, const omni_stop *stop, reference **out,
-                             omni_error *err);
+                             size_t capacity, size_t rows, const omni_stop *stop, omni_meter *meter,
+                             reference **out, omni_error *err);
 void reference_free(reference *ref);
 omni_status reference_forward(reference *ref, const reference_row *row, size_t rows, omni_error *err);
 

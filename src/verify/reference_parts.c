@@ -297,6 +297,7 @@ void ref_add(const reference *ref, double *y, const double *x, size_t n) {
 
 void ref_tap(const reference *ref, size_t layer, const reference_row *row, size_t rows) {
     size_t D = ref->shape.hidden;
+    omni_meter_add(ref->meter, rows);
     for (size_t r = 0; !ref->status && r < rows; r++)
         if (row[r].hidden) memcpy(row[r].hidden + layer * row[r].stride, ref->x + r * D, D * sizeof *ref->x);
 }

@@ -37,6 +37,7 @@ struct reference {
     omni_shape shape;
     const omni_weights *w;
     const omni_stop *stop;
+    omni_meter *meter; /* NULL: none */
     omni_status status;
     omni_error *err;
     const char *prefix;

@@ -59,7 +59,8 @@ static truth_input random_input(const omni_model *model, uint64_t *state, size_t
 }
 
 omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count,
-                              size_t steps, const omni_stop *stop, omni_truth **out, omni_error *err) {
+                              size_t steps, const omni_stop *stop, omni_meter *meter, omni_truth **out,
+                              omni_error *err) {
     char source[64];
     snprintf(source, sizeof source, "reference (seed %llu)", (unsigned long long)seed);
     *out = NULL;
@@ -75,7 +76,7 @@ omni_status omni_truth_random(const omni_model *model, const omni_weights *w, ui
         size_t tokens = random_length(&seed, i, count, most - last);
         in[i] = random_input(model, &seed, i, tokens, &prompt[i]);
     }
-    if (!status) status = truth_compute(source, model, w, in, count, steps, stop, out, err);
+    if (!status) status = truth_compute(source, model, w, in, count, steps, stop, meter, out, err);
     omni_free(prompt);
     omni_free(in);
     return status;

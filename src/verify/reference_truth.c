@@ -23,6 +23,7 @@ typedef struct computation {
     const omni_model *model;
     const omni_weights *weights;
     const omni_stop *stop;
+    omni_meter *meter;
     size_t steps;
     omni_truth *truth;
     draft *draft;       /* [prompts] */
@@ -163,6 +164,12 @@ static omni_status check_inputs(const computation *c, const truth_input *in, siz
     return OMNI_OK;
 }
 
+/* Each pass has a row of every prompt but the first, which has all `tokens`; of the states before and after each layer. */
+static void expect(const computation *c, size_t tokens) {
+    uint64_t later = c->steps > 1 ? (c->steps - 1) * (uint64_t)c->truth->count : 0;
+    omni_meter_expect(c->meter, (tokens + later) * (c->model->shape.layers + 1));
+}
+
 static omni_status compute(computation *c, const truth_input *in) {
     size_t tokens, longest, count = c->truth->count;
     omni_status status = check_inputs(c, in, &tokens, &longest);
@@ -175,7 +182,8 @@ static omni_status compute(computation *c, const truth_input *in) {
     for (size_t i = 0; !status && i < count; i++) status = draft_prompt(c, &in[i], i);
     if (!status)
         status = reference_create(c->model, c->weights, count, truth_positions(longest, c->steps), tokens,
-                                  c->stop, &c->ref, c->err);
+                                  c->stop, c->meter, &c->ref, c->err);
+    expect(c, tokens);
     if (!status) status = compute_prompts(c);
     if (!status) status = compute_decode(c);
     reference_free(c->ref);
@@ -186,8 +194,8 @@ static omni_status compute(computation *c, const truth_input *in) {
 
 omni_status truth_compute(const char *source, const omni_model *model, const omni_weights *w,
                           const truth_input *in, size_t count, size_t steps, const omni_stop *stop,
-                          omni_truth **out, omni_error *err) {
-    computation c = {.model = model, .weights = w, .stop = stop, .err = err};
+                          omni_meter *meter, omni_truth **out, omni_error *err) {
+    computation c = {.model = model, .weights = w, .stop = stop, .meter = meter, .err = err};
     *out = NULL;
     c.steps = model->shape.encoder ? 0 : steps;
     if (count == 0) return omni_error_set(err, OMNI_BAD_INPUT, "%s: no prompts", source);
@@ -218,7 +226,7 @@ omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, c
     for (size_t i = 0; !status && i < count; i++)
         in[i] = (truth_input){
             .ids = prompts[i], .tokens = lengths[i], .mark = every, .marks = predicts ? lengths[i] : 0};
-    if (!status) status = truth_compute("reference", model, w, in, count, steps, stop, out, err);
+    if (!status) status = truth_compute("reference", model, w, in, count, steps, stop, NULL, out, err);
     omni_free(in);
     omni_free(every);
     return status;

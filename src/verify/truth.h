@@ -38,7 +38,7 @@ typedef struct truth_input {
 /* The reference's outputs for them; all is copied. An encoder takes no steps. */
 omni_status truth_compute(const char *source, const omni_model *model, const omni_weights *w,
                           const truth_input *in, size_t count, size_t steps, const omni_stop *stop,
-                          omni_truth **out, omni_error *err);
+                          omni_meter *meter, omni_truth **out, omni_error *err);
 
 /* Most positions that a prompt reaches: the last of the greedy tokens is never fed back. */
 static inline size_t truth_positions(size_t tokens, size_t steps) {
