@@ -101,6 +101,22 @@ Test(picture, what_is_no_result_is_refused) {
     }
 }
 
+Test(picture, too_many_points_are_refused) {
+    omni_text *all = omni_text_create();
+    omni_text_add(all, "{\"schema\":\"omnibus.bench/1\",\"tests\":[");
+    for (size_t i = 0; i < 4097; i++)
+        omni_text_add(all, "%s{\"plan\":\"p%zu\",\"pes\":%zu,\"skipped\":null,\"avg_ns\":1}", i ? "," : "",
+                      i / 2, 1 + i % 2);
+    omni_text_add(all, "]}");
+    omni_results *r = omni_results_create();
+    omni_error err = {0};
+    cr_expect_eq(add_text(r, omni_text_string(all), &err), OMNI_BAD_INPUT);
+    cr_expect(strstr(err.text, "more than 4096 points"), "%s", err.text);
+    for (size_t p = 0; p < OMNI_PICTURES; p++) (void)omni_picture_has(r, (omni_picture)p); /* in no time */
+    omni_text_free(all);
+    omni_results_free(r);
+}
+
 /* Fields of another type leave the point out, or the number. */
 Test(picture, odd_fields) {
     omni_results *r =

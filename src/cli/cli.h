@@ -95,6 +95,7 @@ const char *cli_argument_name(const omni_option *o, omni_command command, char b
 /* Set by SIGINT and SIGTERM; a second one ends the process. */
 extern omni_stop cli_stop;
 void cli_catch_signals(void);
+void cli_release_signals(void); /* of a command that nobody needs to ask to stop: a signal ends it */
 omni_status cli_stopped(omni_error *err); /* OMNI_OK: go on */
 
 omni_status cli_open_model(cli *c, omni_error *err);

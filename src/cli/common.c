@@ -35,6 +35,11 @@ void cli_catch_signals(void) {
     sigaction(SIGXFSZ, &ignore, NULL); /* a file larger than ulimit -f: an error of write */
 }
 
+void cli_release_signals(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 omni_status cli_stopped(omni_error *err) {
     omni_status reason = omni_stop_get(&cli_stop);
     return reason ? omni_error_set(err, reason, "stopped") : OMNI_OK;

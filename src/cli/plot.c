@@ -8,6 +8,7 @@
 static omni_status open_results(const cli *c, omni_results **out, omni_error *err) {
     omni_status status = OMNI_OK;
     omni_results *r = *out = omni_results_create();
+    cli_release_signals();
     if (!r) return omni_error_set(err, OMNI_RUN_FAILED, "out of memory");
     for (size_t i = 0; i < c->operand_count && !status; i++)
         status = omni_results_add(r, c->operands[i], err);

@@ -11,13 +11,14 @@
 
 #include "picture/internal.h"
 
-enum { MOST_BYTES = 256 << 20 };
+enum { MOST_BYTES = 256 << 20, MOST_POINTS = 4096 }; /* points are compared with each other */
 
 struct omni_results {
     omni_point *point;
     size_t count, capacity;
     json_t *files;
     bool failed; /* no memory */
+    bool full;   /* more than MOST_POINTS */
 };
 
 /* --- fields ----------------------------------------------------------------------------------- */
@@ -54,7 +55,8 @@ static bool is_known(const omni_results *r, const omni_point *p) {
 }
 
 static void add(omni_results *r, const omni_point *p) {
-    if (p->modelled && is_known(r, p)) return;
+    r->full = r->full || r->count == MOST_POINTS;
+    if (r->full || (p->modelled && is_known(r, p))) return;
     if (r->count == r->capacity) {
         size_t wanted = r->capacity ? 2 * r->capacity : 64;
         omni_point *more = realloc(r->point, wanted * sizeof *more);
@@ -290,6 +292,10 @@ omni_status omni_results_add(omni_results *r, const char *path, omni_error *err)
         at += (size_t)bad.position;
         values++;
         status = read_result(r, root, path, err);
+        if (!status && r->full)
+            status = omni_error_set(err, OMNI_BAD_INPUT,
+                                    "%s: more than %d points (expected fewer results at a time)", path,
+                                    MOST_POINTS);
         json_decref(root);
     }
     free(bytes);
