@@ -36,6 +36,16 @@ const char *omni_text_string(const omni_text *t); /* so far; owned by t, until t
  * not get through. */
 omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err);
 
+/* The same bit by bit, for what is large: what has failed is remembered, and omni_output_close says it. With keep it is
+ * all there afterwards, under its name; otherwise, and after a failure, nothing is (but what a device or a pipe has got). */
+typedef struct omni_output omni_output;
+omni_status omni_output_open(const char *path, omni_output **out, omni_error *err);
+void omni_output_append(omni_output *o, const char *bytes, size_t count);
+void omni_output_add(omni_output *o, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));     /* at most some 4000 bytes at a time */
+bool omni_output_failed(const omni_output *o); /* so far: the rest need not be made */
+omni_status omni_output_close(omni_output *o, bool keep, omni_error *err); /* NULL is fine */
+
 /* OMNI_OK when `path` could be written: its directory exists and is writable, it is not a directory.
  * OMNI_BAD_INPUT otherwise. Creates and changes nothing; NULL (stdout) is fine. Call before a long run. */
 omni_status omni_output_check(const char *path, omni_error *err);

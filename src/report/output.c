@@ -1,4 +1,4 @@
-/* output.c: where a finished text goes.
+/* output.c: where a finished text goes, or one that is written bit by bit because it is large.
  *
  *     no path, or stdout's own file             write to descriptor 1
  *     exists and is no regular file             write to it: /dev/null, a fifo, /dev/full
@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,14 +58,14 @@ static int output_write_all(int fd, const char *data, size_t bytes) {
 
 /* With SIGPIPE held back; the one that our own write raised is taken away, one that was pending before stays.
  */
-static int output_write(int fd, const omni_text *t) {
+static int output_write(int fd, const char *data, size_t bytes) {
     sigset_t pipe_signal, before, pending;
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
     sigemptyset(&pending);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    int reason = output_write_all(fd, omni_text_string(t), text_length(t));
+    int reason = output_write_all(fd, data, bytes);
     if (reason == EPIPE && !sigismember(&pending, SIGPIPE)) {
         struct timespec now = {0};
         while (sigtimedwait(&pipe_signal, NULL, &now) < 0 && errno == EINTR)
@@ -76,18 +77,17 @@ static int output_write(int fd, const omni_text *t) {
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-static int output_to_stdout(const omni_text *t) {
-    if (fflush(stdout) != 0) return errno; /* what others printed comes first */
-    return output_write(STDOUT_FILENO, t);
-}
+enum { BUFFER_BYTES = 1 << 16 };
 
-static int output_direct(const char *path, const omni_text *t) {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return errno;
-    int reason = output_write(fd, t);
-    if (close(fd) != 0 && reason == 0) reason = errno;
-    return reason;
-}
+struct omni_output {
+    char name[PATH_MAX]; /* as the caller said, for messages */
+    int fd;
+    bool owned;                                 /* close it */
+    char temporary[PATH_MAX], target[PATH_MAX]; /* to rename at the end; empty: there is nothing to rename */
+    int reason;                                 /* errno of the first failure; 0: none */
+    size_t used;
+    char buffer[BUFFER_BYTES];
+};
 
 /* The directory of a path, "." when it names none, into dir[PATH_MAX]. */
 static bool output_directory(const char *path, char dir[PATH_MAX]) {
@@ -115,45 +115,123 @@ static int output_create_beside(const char *path, char temporary[PATH_MAX]) {
     return -1;
 }
 
-/* old: what is there now, NULL if nothing is; its mode is kept. */
-static int output_replace(const char *path, const struct stat *old, const omni_text *t) {
-    char temporary[PATH_MAX];
-    int fd = output_create_beside(path, temporary);
-    if (fd < 0) return errno;
-    if (old) (void)!fchmod(fd, old->st_mode & 0777);
-    int reason = output_write(fd, t);
-    if (reason == 0 && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) reason = errno;
-    if (close(fd) != 0 && reason == 0) reason = errno;
-    if (reason == 0 && rename(temporary, path) != 0) reason = errno;
-    if (reason != 0) unlink(temporary);
-    return reason;
+/* old: what is there now, NULL if nothing is; its mode is kept. 0, or the errno. */
+static int open_beside(omni_output *o, const char *path, const struct stat *old) {
+    if (strlen(path) >= sizeof o->target) return ENAMETOOLONG;
+    o->fd = output_create_beside(path, o->temporary);
+    if (o->fd < 0) {
+        int reason = errno;
+        o->temporary[0] = '\0';
+        return reason;
+    }
+    o->owned = true;
+    strcpy(o->target, path);
+    if (old) (void)!fchmod(o->fd, old->st_mode & 0777);
+    return 0;
 }
 
-static int output_to_path(const char *path, const omni_text *t) {
+static int open_stdout(omni_output *o) {
+    o->fd = STDOUT_FILENO;
+    return fflush(stdout) == 0 ? 0 : errno; /* what others printed comes first */
+}
+
+static int open_path(omni_output *o, const char *path) {
     struct stat old, out;
-    if (stat(path, &old) != 0) return errno == ENOENT ? output_replace(path, NULL, t) : errno;
+    if (stat(path, &old) != 0) return errno == ENOENT ? open_beside(o, path, NULL) : errno;
     if (fstat(STDOUT_FILENO, &out) == 0 && out.st_dev == old.st_dev && out.st_ino == old.st_ino)
-        return output_to_stdout(t); /* /dev/stdout, perhaps in the middle of a file */
-    if (!S_ISREG(old.st_mode)) return output_direct(path, t);
+        return open_stdout(o); /* /dev/stdout, perhaps in the middle of a file */
+    if (!S_ISREG(old.st_mode)) {
+        o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        o->owned = o->fd >= 0;
+        return o->owned ? 0 : errno;
+    }
     char *target = realpath(path, NULL);
     if (!target) return errno;
-    int reason = output_replace(target, &old, t);
+    int reason = open_beside(o, target, &old);
     free(target);
     return reason;
 }
 
-omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err) {
-    const char *name = path ? path : "stdout";
-    if (text_failed(t)) return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory for the report", name);
-    int reason = path ? output_to_path(path, t) : output_to_stdout(t);
-    if (reason == EPIPE && !path)
+static omni_status failed(const omni_output *o, omni_error *err) {
+    if (o->reason == EPIPE && o->fd == STDOUT_FILENO)
         return omni_error_set(err, OMNI_RUN_FAILED, "%s", ""); /* head has seen enough */
-    if (reason != 0)
-        return omni_error_set(err, OMNI_RUN_FAILED, "%s: cannot write (%s)", name, strerror(reason));
-    return OMNI_OK;
+    return omni_error_set(err, OMNI_RUN_FAILED, "%s: cannot write (%s)", o->name, strerror(o->reason));
 }
 
-/* 0, or the errno that output_to_path would likely meet. */
+omni_status omni_output_open(const char *path, omni_output **out, omni_error *err) {
+    omni_output *o = *out = omni_alloc(sizeof *o);
+    if (!o)
+        return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory for the report",
+                              path ? path : "stdout");
+    snprintf(o->name, sizeof o->name, "%s", path ? path : "stdout");
+    o->reason = path ? open_path(o, path) : open_stdout(o);
+    if (o->reason == 0) return OMNI_OK;
+    failed(o, err);
+    omni_free(o);
+    *out = NULL;
+    return OMNI_RUN_FAILED;
+}
+
+static void flush(omni_output *o) {
+    if (o->reason == 0) o->reason = output_write(o->fd, o->buffer, o->used);
+    o->used = 0;
+}
+
+void omni_output_append(omni_output *o, const char *bytes, size_t count) {
+    while (count && o->reason == 0) {
+        size_t n = sizeof o->buffer - o->used < count ? sizeof o->buffer - o->used : count;
+        memcpy(o->buffer + o->used, bytes, n);
+        o->used += n;
+        bytes += n;
+        count -= n;
+        if (o->used == sizeof o->buffer) flush(o);
+    }
+}
+
+void omni_output_add(omni_output *o, const char *format, ...) {
+    enum { LONGEST = 4096 };
+    if (sizeof o->buffer - o->used < LONGEST) flush(o);
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(o->buffer + o->used, LONGEST, format, args);
+    va_end(args);
+    if (length < 0 || length >= LONGEST) {
+        o->reason = o->reason ? o->reason : EOVERFLOW;
+        return;
+    }
+    o->used += (size_t)length;
+}
+
+bool omni_output_failed(const omni_output *o) {
+    return o->reason != 0;
+}
+
+omni_status omni_output_close(omni_output *o, bool keep, omni_error *err) {
+    if (!o) return OMNI_OK;
+    bool replaces = o->temporary[0];
+    if (keep) flush(o);
+    if (keep && replaces && o->reason == 0 && fsync(o->fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+        o->reason = errno;
+    if (o->owned && close(o->fd) != 0 && o->reason == 0) o->reason = errno;
+    if (keep && replaces && o->reason == 0 && rename(o->temporary, o->target) != 0) o->reason = errno;
+    if (replaces && (!keep || o->reason)) unlink(o->temporary);
+    omni_status status = keep && o->reason ? failed(o, err) : OMNI_OK;
+    omni_free(o);
+    return status;
+}
+
+omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err) {
+    omni_output *o;
+    if (text_failed(t))
+        return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory for the report",
+                              path ? path : "stdout");
+    omni_status status = omni_output_open(path, &o, err);
+    if (status) return status;
+    omni_output_append(o, omni_text_string(t), text_length(t));
+    return omni_output_close(o, true, err);
+}
+
+/* 0, or the errno that open_path would likely meet. */
 static int output_obstacle(const char *path) {
     struct stat old;
     char dir[PATH_MAX];
