@@ -144,6 +144,7 @@ static const char *meet(void *arg, size_t party) {
 
 static const char *threads_meter_what_they_wait(void) {
     const char *bad = NULL;
+    omni_ticks_start();
     for (size_t parties = 2; parties <= MOST_PARTIES && !bad; parties++) { /* few, and many */
         meeting m = {.barrier = omni_barrier_create(parties)};
         bad = m.barrier ? crew_run(parties, meet, &m) : "no memory";

@@ -116,7 +116,13 @@ void omni_free(void *p);
 
 /* --- clock and statistics --------------------------------------------------------------------- */
 
-uint64_t omni_clock_ns(void);                     /* monotonic */
+uint64_t omni_clock_ns(void); /* monotonic */
+/* A clock that is cheaper to read, in ticks of its own; the same on all threads. `start` before any of them reads it, by the
+ * main thread; again does nothing. `ns`: nanoseconds in a tick, as measured from the start until now: the better the more
+ * time has gone by. */
+void omni_ticks_start(void);
+uint64_t omni_ticks(void);
+double omni_ticks_ns(void);
 double omni_median(double *values, size_t n);     /* sorts values; NaN for n = 0 */
 double omni_mean(const double *values, size_t n); /* NaN for n = 0 */
 /* Of a sample: sqrt(sum (x - mean)^2 / (n - 1)). 0 for n = 1, NaN for n = 0. */

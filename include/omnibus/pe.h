@@ -62,6 +62,7 @@ typedef struct omni_engine_options {
     bool logits;            /* keep logits alone */
     bool profile;           /* for omni_engine_profile: a clock is read after every step */
     bool perf;              /* for omni_engine_perf: counts are read where a worker's pass begins and ends */
+    size_t trace_events;    /* for omni_engine_recording: room for so many of all workers; 0: none. With a profile */
     uint64_t beside_bytes;  /* what the caller will allocate beside the engine: part of the memory check */
     omni_meter *loading;    /* of omni_engine_create: bytes that PEs have packed, as stored */
     omni_stop *stop;        /* shared with the signal handler; outlives the engine */
@@ -138,6 +139,49 @@ void omni_engine_profile(const omni_engine *e, omni_profile *out);
  * between them; take differences for a phase. The worker reads its own counts; `done`, behind which the caller looks,
  * orders them for it. Only between forwards. Zeros without the option. */
 void omni_engine_perf(const omni_engine *e, size_t worker, omni_perf_counts *out);
+
+/* What the workers did and when, with the option trace_events: compute steps PE by PE, messages as each worker takes part
+ * in them, and waits. Each worker writes what it did itself, into room of its own that is there before it starts. */
+typedef enum omni_event_kind {
+    OMNI_EVENT_COMPUTE,
+    OMNI_EVENT_MESSAGE,
+    OMNI_EVENT_WAIT,    /* for a word that is not published yet; within a message, or between two steps */
+    OMNI_EVENT_WEIGHTS, /* the last two: a message of a change of plans, at the worker that carries its writer */
+    OMNI_EVENT_KV
+} omni_event_kind;
+
+enum { OMNI_EVENT_WAVES = 1 << 24 };
+#define OMNI_EVENT_ALL UINT32_MAX
+
+typedef struct omni_event {
+    uint64_t begin, end; /* of omni_ticks */
+    uint64_t
+        bytes; /* messages: what the counters count, at the worker that carries the writer (of a tree, the root; of
+                       the host port's, the first rank); 0 at the others */
+    uint32_t step;                /* of the plan; WEIGHTS: which entry of plan->weight; KV: which layer */
+    uint32_t rank;                /* COMPUTE: whose; messages: who writes, of a tree the root */
+    uint32_t to;                  /* messages: the one who reads, or OMNI_EVENT_ALL */
+    uint32_t wave : 24, kind : 8; /* wave: modulo OMNI_EVENT_WAVES */
+} omni_event;
+
+typedef struct omni_pass_record {
+    uint64_t began, gone, ended; /* the caller: in hand, the workers were sent off, they were done */
+    size_t plan;                 /* 0 or 1, 2, ... of `later` */
+    size_t next;                 /* another one: this was no pass but the change to it */
+    size_t tokens;
+} omni_pass_record;
+
+typedef struct omni_recording {
+    const omni_pass_record *pass; /* [passes] those that were recorded whole: events of no other count */
+    const size_t *length;         /* [passes][sequences] positions at the end of each */
+    size_t passes, all_passes;    /* all: with those behind the first for which there was no room */
+    size_t sequences, workers;
+    double tick_ns; /* of all the times: nanoseconds in a tick */
+} omni_recording;
+/* Only between forwards. Zeros without the option. What it points at lives until the next forward. */
+void omni_engine_recording(const omni_engine *e, omni_recording *out);
+/* Of worker w, in the order of their ends. */
+const omni_event *omni_engine_events(const omni_engine *e, size_t w, size_t *count);
 
 /* One line if binding threads or memory was refused, NULL otherwise. */
 const char *omni_engine_warning(const omni_engine *e);

@@ -70,9 +70,13 @@ uint32_t omni_word_peek(const omni_word *w);          /* acquire; the epoch */
  * before the publish is visible after true. */
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop);
 
-/* From now on the calling thread adds the nanoseconds that it waits in words, barriers and rings to *ns, which is its
- * own; NULL, as threads begin: it does not, and no clock is read. */
-void omni_word_meter(uint64_t *ns);
+/* From now on the calling thread adds the ticks (omni_ticks, which has been started) that it waits in words, barriers and
+ * rings to *ticks, which is its own; NULL, as threads begin: it does not, and no clock is read. */
+void omni_word_meter(uint64_t *ticks);
+/* With a meter: each of these waits is also told to `watch`, on the waiting thread, when it is over; NULL, as threads
+ * begin: nobody is told. */
+typedef void omni_wait_watch(void *user, uint64_t begin, uint64_t end);
+void omni_word_watch(omni_wait_watch *watch, void *user);
 
 /* --- barrier ---------------------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ static uint64_t shared_bytes(const omni_engine *e) {
     for (size_t f = 0; f < e->forms; f++)
         add_product(&sum, omni_mesh_pieces(&e->form[f].o.plan->mesh), 2 * RING_SLOTS, RING_SLOT_BYTES);
     if (e->forms > 1) add_product(&sum, 1, 2 * RING_SLOTS, RING_SLOT_BYTES);
+    add_product(&sum, o->trace_events, 1, sizeof(omni_event));
     return sum;
 }
 
@@ -220,6 +221,8 @@ omni_status omni_engine_create(const omni_engine_options *o, omni_engine **out, 
     omni_engine *e = omni_alloc(sizeof *e);
     if (!e) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for the engine");
     e->o = *o;
+    e->o.profile = o->profile || o->trace_events;
+    if (e->o.profile) omni_ticks_start();
     e->pes = o->plan->mesh.pes;
     e->moves_nothing = o->fabric && strcmp(o->fabric, "null") == 0;
     size_t places = omni_topo_cpus(o->topo), parallel = omni_topo_parallel(o->topo);
@@ -261,6 +264,7 @@ void omni_engine_free(omni_engine *e) {
     omni_barrier_free(e->start);
     omni_barrier_free(e->done);
     taps_free(e);
+    trace_free(e);
     omni_free(e->form);
     omni_free(e->worker);
     omni_free(e->capacity);
@@ -275,6 +279,7 @@ omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err) {
     if (plan >= e->forms)
         return omni_error_set(err, OMNI_BAD_INPUT, "no plan %zu to switch to (expected 0 to %zu)", plan,
                               e->forms - 1);
+    uint64_t began = e->o.trace_events ? omni_ticks() : 0;
     e->next = plan;
     e->switching = true;
     OMNI_PROBE2(pass_begin, "transform", 0);
@@ -286,6 +291,7 @@ omni_status omni_engine_switch(omni_engine *e, size_t plan, omni_error *err) {
         omni_status st = team_error(e, err);
         return st ? st : omni_error_set(err, omni_stop_get(e->o.stop), "stopped while the plan changed");
     }
+    if (began) trace_pass(e, began, began, omni_ticks(), plan);
     for (size_t r = 0; r < e->pes && !e->o.resident; r++) {
         omni_memory *to = &e->form[plan].pe[r].memory, *from = &e->pe[r].memory;
         uint64_t both = from->resident_bytes + to->resident_bytes;

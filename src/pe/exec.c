@@ -179,6 +179,7 @@ static bool compute_ranks(worker *w, const omni_step *s, omni_range ranks, const
         step_begins(s, r);
         compute[s->kind](w, x, s, part);
         step_ends(s, r);
+        trace_compute(w, s, r);
     }
     return true;
 }
@@ -206,6 +207,12 @@ static bool hand_off(worker *w, const omni_step *s, const pe_share *own, const o
     return ok;
 }
 
+static bool meet(worker *w, const lend_ranks *lent) {
+    bool met = omni_barrier_wait(lent->meet, lent->party, w->engine->wait, w->engine->o.stop);
+    trace_lap(w);
+    return met;
+}
+
 /* One step, for those of the worker's ranks that stand in one group and stage. */
 static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const omni_part *part) {
     const omni_engine *e = w->engine;
@@ -213,9 +220,8 @@ static bool exec_step(worker *w, const omni_step *s, const pe_share *own, const 
     if (omni_stop_get(e->o.stop) != OMNI_OK) return false;
     if (omni_step_is_message(s)) return move(w, s, own, part);
     if (!lend_step(w, s, own, &lent)) return compute_ranks(w, s, own->ranks, part);
-    return omni_barrier_wait(lent.meet, lent.party, e->wait, e->o.stop) &&
-           compute_ranks(w, s, lent.busy, part) && compute_ranks(w, s, lent.idle, part) &&
-           omni_barrier_wait(lent.meet, lent.party, e->wait, e->o.stop);
+    return meet(w, &lent) && compute_ranks(w, s, lent.busy, part) && compute_ranks(w, s, lent.idle, part) &&
+           meet(w, &lent);
 }
 
 static bool carries_stage(const worker *w, size_t stage) {
@@ -267,6 +273,7 @@ bool exec_pass(worker *w) {
     size_t stages = e->o.plan->mesh.stages;
     meter_begin(w);
     for (size_t wave = 0; wave < e->pass.waves; wave++) {
+        w->trace.wave = wave;
         for (size_t s = 0; s < stages; s++)
             if (!exec_block(w, s, wave)) return false;
         for (size_t s = 0; s + 1 < stages; s++)

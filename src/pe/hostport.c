@@ -244,7 +244,7 @@ static const char *phase_of(const omni_engine *e) {
 
 /* Wave by wave, as the workers go: they may not be left with results that nobody takes. */
 static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) {
-    uint64_t began = e->o.profile ? omni_clock_ns() : 0;
+    uint64_t began = e->o.profile ? omni_ticks() : 0;
     omni_status st = set_pass(e, io, err);
     if (st == OMNI_OK) st = embed(e, io, err);
     if (st != OMNI_OK) return st;
@@ -252,7 +252,7 @@ static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) 
     e->switching = false;
     const char *phase = phase_of(e);
     OMNI_PROBE2(pass_begin, phase, e->pass.extent.tokens);
-    uint64_t gone = e->o.profile ? omni_clock_ns() : 0;
+    uint64_t gone = e->o.profile ? omni_ticks() : 0;
     omni_word_publish(&e->go, ++e->passes);
     bool ok = true;
     for (size_t wave = 0; wave < e->pass.waves && ok; wave++)
@@ -260,8 +260,8 @@ static omni_status pass(omni_engine *e, const omni_encode *io, omni_error *err) 
     ok = ok && omni_barrier_wait(e->done, e->workers, e->host_wait, e->o.stop);
     OMNI_PROBE2(pass_end, phase, e->pass.extent.tokens);
     if (!ok) return omni_error_set(err, omni_stop_get(e->o.stop), "stopped in the middle of a pass");
-    profile_pass(e, began, gone);
     for (size_t q = 0; q < e->o.sequences; q++) e->length[q] += io->counts[q];
+    profile_pass(e, began, gone);
     return OMNI_OK;
 }
 

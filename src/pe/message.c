@@ -73,6 +73,11 @@ static pe *own_pe(const move *m, size_t k) {
     return &m->e->pe[m->own.start + k];
 }
 
+/* A message begins: `bytes` as they are counted, from rank to rank. */
+static void begins(const move *m, size_t writer, size_t to, uint64_t bytes) {
+    trace_message(m->w, m->s, writer, to, m->p > 1 ? bytes : 0, omni_range_has(m->own, writer));
+}
+
 static bool send_broadcast(const move *m) {
     worker *w = m->w;
     omni_view src;
@@ -81,6 +86,7 @@ static bool send_broadcast(const move *m) {
         src = w->views[root_of(m) - m->own.start];
     else
         src = w->views[0]; /* its size only */
+    begins(m, root_of(m), OMNI_EVENT_ALL, omni_view_bytes(&src));
     return omni_fabric_broadcast(m->e->fabric, w->index, m->piece, m->s->root, &src, w->views);
 }
 
@@ -96,6 +102,7 @@ static bool send_reduce(const move *m) {
         [OMNI_COMBINE_LSE] = {omni_combine_lse, &lse, lse.heads * (lse.head_dim + 2) * sizeof(float)},
         [OMNI_COMBINE_ARGMAX] = {omni_combine_argmax, NULL, sizeof(omni_best)},
     };
+    begins(m, m->first, m->first, (m->p - 1) * omni_view_bytes(&form));
     return omni_fabric_reduce(e->fabric, m->w->index, m->piece, m->w->buffers, &form, &op[v->combine]);
 }
 
@@ -117,6 +124,16 @@ static void place_slices(const move *m, const pe *x) {
     }
 }
 
+/* Of all pairs: a rank's slice travels as often as its number has bits. */
+static uint64_t gathered_bytes(const move *m, const omni_sliced *sliced) {
+    uint64_t sum = 0;
+    for (size_t i = 1; i < m->p; i++) {
+        omni_view slice = omni_sliced_view(sliced, NULL, m->p, i, i + 1);
+        sum += (uint64_t)__builtin_popcountll(i) * omni_view_bytes(&slice);
+    }
+    return sum;
+}
+
 static bool send_gather(const move *m) {
     const omni_value *from = engine_value(m->e, m->s->in[0]), *to = engine_value(m->e, m->s->out);
     omni_sliced sliced = {.rows = rows_at(m, to, 0), .stride = omni_value_width(to, m->p, 0) * sizeof(float)};
@@ -133,6 +150,7 @@ static bool send_gather(const move *m) {
         place_slices(m, own_pe(m, k));
         m->w->buffers[k] = buffer_at(m, own_pe(m, k), to);
     }
+    if (m->w->trace.recording) begins(m, m->first, m->first, gathered_bytes(m, &sliced));
     return omni_fabric_gather(m->e->fabric, m->w->index, m->piece, m->w->buffers, &sliced);
 }
 
@@ -147,6 +165,7 @@ static bool send_all_gather(const move *m) {
         omni_view src = omni_range_has(m->own, m->first + i)
                             ? view_stored(m, &m->e->pe[m->first + i], m->s->in[0])
                             : views[0];
+        begins(m, m->first + i, OMNI_EVENT_ALL, omni_view_bytes(&src));
         if (!omni_fabric_broadcast(m->e->fabric, m->w->index, m->piece, i, &src, views)) return false;
     }
     return true;
@@ -209,6 +228,7 @@ static bool send_scatter(const move *m) {
             src = to->rows == OMNI_ROWS_TOKEN_SHARE ? pack_tokens(m, root, i)
                                                     : view_columns(m, root, m->s->in[0], to, i);
         if (omni_range_has(m->own, m->first + i)) dst = view_stored(m, &m->e->pe[m->first + i], m->s->out);
+        begins(m, root->rank, m->first + i, slice_bytes(m, to, i));
         if (!omni_fabric_send(m->e->fabric, m->w->index, m->piece, m->s->root, i, OMNI_ADDRESSED_SCATTER,
                               &src, &dst, slice_bytes(m, to, i)))
             return false;
@@ -224,6 +244,7 @@ static bool send_collect(const move *m) {
         omni_view src = {0}, dst = {0};
         if (omni_range_has(m->own, m->first + i)) src = view_stored(m, &m->e->pe[m->first + i], m->s->in[0]);
         if (omni_range_has(m->own, root->rank)) dst = view_columns(m, root, m->s->out, from, i);
+        begins(m, m->first + i, root->rank, slice_bytes(m, from, i));
         if (!omni_fabric_send(m->e->fabric, m->w->index, m->piece, i, m->s->root, OMNI_ADDRESSED_GATHER, &src,
                               &dst, slice_bytes(m, from, i)))
             return false;
@@ -235,9 +256,15 @@ static bool send_collect(const move *m) {
     return true;
 }
 
+/* Of the host port: a message also where there is one rank. */
+static void host_begins(const move *m, uint64_t bytes) {
+    trace_message(m->w, m->s, m->first, OMNI_EVENT_ALL, bytes, omni_range_has(m->own, m->first));
+}
+
 static bool receive_rows(const move *m) {
     omni_view *views = m->w->views;
     for (size_t k = 0; k < m->own.count; k++) views[k] = view_stored(m, own_pe(m, k), m->s->out);
+    host_begins(m, omni_view_bytes(&views[0]));
     return omni_fabric_host_receive(m->e->fabric, m->w->index, m->piece, views, omni_view_bytes(&views[0]));
 }
 
@@ -253,6 +280,7 @@ static bool return_tokens(const move *m) {
         memcpy(&b, best + i * omni_value_width(v, m->p, 0), sizeof b);
         w->tokens[i] = b.index < vocab ? (int32_t)b.index : 0;
     }
+    host_begins(m, rows * sizeof *w->tokens);
     return omni_fabric_host_return(m->e->fabric, w->index, m->piece, w->tokens, rows * sizeof *w->tokens);
 }
 
@@ -260,9 +288,10 @@ static bool send_result(const move *m) {
     if (!omni_range_has(m->own, root_of(m))) return true;
     if (m->s->op->kind == OMNI_OP_ARGMAX) return return_tokens(m);
     const omni_value *v = engine_value(m->e, m->s->in[0]);
+    size_t bytes = rows_at(m, v, 0) * omni_value_width(v, m->p, 0) * sizeof(float);
+    host_begins(m, bytes);
     return omni_fabric_host_return(m->e->fabric, m->w->index, m->piece,
-                                   m->e->pe[root_of(m)].storage[v->storage],
-                                   rows_at(m, v, 0) * omni_value_width(v, m->p, 0) * sizeof(float));
+                                   m->e->pe[root_of(m)].storage[v->storage], bytes);
 }
 
 static bool (*const send[OMNI_STEP_KINDS])(const move *) = {
@@ -305,11 +334,12 @@ bool exec_hand_off(worker *w, const omni_step *s, const omni_part *part, size_t 
     omni_range ranks = w->ranks, from = omni_mesh_ranks(mesh, group, s->stage),
                to = omni_mesh_ranks(mesh, group, s->stage + 1);
     move m = {.w = w, .e = e, .s = s, .part = part, .own = ranks, .p = from.count};
+    size_t bytes = part->extent.tokens * e->o.model->shape.hidden *
+                   omni_dtype_bytes(wire_of(&m, engine_value(e, s->in[0]), 0));
     omni_view src = {0}, dst = {0};
     if (omni_range_has(m.own, from.start)) src = view_stored(&m, &e->pe[from.start], s->in[0]);
     if (omni_range_has(m.own, to.start)) dst = view_stored(&m, &e->pe[to.start], s->out);
+    trace_message(w, s, from.start, to.start, bytes, omni_range_has(ranks, from.start));
     return omni_fabric_send(e->fabric, w->index, omni_mesh_piece_number(mesh, s->cut, group, s->stage, 0),
-                            s->root, from.count, OMNI_ADDRESSED_OTHER, &src, &dst,
-                            part->extent.tokens * e->o.model->shape.hidden *
-                                omni_dtype_bytes(wire_of(&m, engine_value(e, s->in[0]), 0)));
+                            s->root, from.count, OMNI_ADDRESSED_OTHER, &src, &dst, bytes);
 }

@@ -86,10 +86,29 @@ typedef enum pe_spending { PE_COMPUTE, PE_BUS, PE_TREE, PE_HOST, PE_WAIT, PE_RES
 
 /* A worker's clock, with the option `profile`. The worker writes it in a pass; the caller reads it behind `done`. */
 typedef struct pe_meter {
-    uint64_t spent[PE_SPENDINGS]; /* ns of all passes */
+    uint64_t spent[PE_SPENDINGS]; /* ticks of all passes */
     uint64_t began, lap;          /* the pass; what is under way */
     uint64_t waited;              /* of the latter: what the words' meter has counted */
 } pe_meter;
+
+/* A worker's events, with the option `trace_events`. Written like the meter; `recording` by the caller, between two
+ * passes. */
+typedef struct pe_trace {
+    omni_event *event; /* [room] */
+    size_t count, room;
+    bool recording;
+    bool full;       /* there was no room for one */
+    bool open;       /* there is one under way: */
+    omni_event next; /* it, but for its times */
+    size_t wave;     /* that is under way */
+} pe_trace;
+
+/* What the caller records of passes. */
+typedef struct pe_log {
+    omni_pass_record *pass; /* [capacity] */
+    size_t *length;         /* [capacity][sequences] */
+    size_t passes, capacity, all_passes;
+} pe_log;
 
 typedef struct worker {
     _Alignas(OMNI_CACHE_LINE) omni_engine *engine;
@@ -114,6 +133,7 @@ typedef struct worker {
     size_t staging_bytes;
     pe_meter meter;
     omni_perf *perf; /* NULL: not asked for */
+    pe_trace trace;
 } worker;
 
 struct omni_engine {
@@ -149,6 +169,7 @@ struct omni_engine {
     const omni_op *final_norm;        /* NULL: an encoder */
     bool moves_nothing;               /* the fabric is "null" */
     uint64_t spent[PE_SPENDINGS];     /* the profile's part that only the caller sees */
+    pe_log log;
     char warning[160];
 };
 
@@ -232,6 +253,34 @@ static inline void meter_lap(worker *w, pe_spending on) {
 void meter_step(worker *w, const omni_step *s); /* a step, as its kind says */
 /* The caller: the pass began, the workers were sent off, all are done now. */
 void profile_pass(omni_engine *e, uint64_t began, uint64_t gone);
+
+/* trace.c: where events come from: meter_take reads the clock, and what is under way ends there. Each does nothing unless
+ * events are recorded. */
+bool trace_create(worker *w); /* by the worker; false: no memory */
+void trace_free(omni_engine *e);
+void trace_begin(worker *w); /* a worker's pass; it ends */
+void trace_end(worker *w);
+void trace_close(worker *w, uint64_t begin, uint64_t end); /* what is under way */
+/* A message begins, behind what is under way. mine: the worker carries its writer. */
+void trace_open(worker *w, const omni_step *s, size_t writer, size_t to, uint64_t bytes, bool mine);
+static inline void trace_message(worker *w, const omni_step *s, size_t writer, size_t to, uint64_t bytes,
+                                 bool mine) {
+    if (w->trace.recording) trace_open(w, s, writer, to, bytes, mine);
+}
+/* A rank's compute step is over. */
+void trace_rank(worker *w, const omni_step *s, size_t rank);
+static inline void trace_compute(worker *w, const omni_step *s, size_t rank) {
+    if (w->trace.recording) trace_rank(w, s, rank);
+}
+/* Nothing of a step is over: a wait before or behind it is. */
+static inline void trace_lap(worker *w) {
+    if (w->trace.recording) meter_take(w, PE_COMPUTE);
+}
+uint64_t trace_clock(const worker *w); /* 0: nothing is recorded */
+/* A message of a change of plans that began then. */
+void trace_move(worker *w, const omni_switch_message *msg, uint64_t bytes, uint64_t begin);
+/* The caller: likewise profile_pass, or a change from plan `now` to `next`. */
+void trace_pass(omni_engine *e, uint64_t began, uint64_t gone, uint64_t ended, size_t next);
 
 /* Long kernels go block by block, so that the stop word is seen in between; results do not depend on it. The rows
  * are a multiple of the kernel's own blocks. */

@@ -120,6 +120,7 @@ static void use_piece(worker *w, const omni_step *s, const omni_packed *panels, 
         operand to = {x->storage[out->storage] + cols.start, omni_value_width(out, 1, 0)};
         pe_multiply(w, panels, (omni_range){0, cols.count}, from, to,
                     omni_rows_count(in->rows, part->extent, 1, 0));
+        trace_compute(w, s, x->rank);
     }
 }
 
@@ -159,6 +160,7 @@ static bool stream_share(worker *w, const omni_step *s, size_t rank, size_t *tur
                                                        piece.count, in, weight->dtype);
         omni_view view = view_weights(panels);
         if (takes) w->views[0] = view;
+        trace_message(w, s, rank, OMNI_EVENT_ALL, omni_view_bytes(&view), mine);
         if (!omni_fabric_stream(e->fabric, w->index, bus, rank, &view, w->views, omni_view_bytes(&view),
                                 i == 0))
             return false;
@@ -216,6 +218,7 @@ static bool share_group(worker *w, const omni_step *s, size_t group, const omni_
     if (mine) omni_view_round(&view); /* so that it keeps what the others get */
     memset(w->views, 0, w->ranks.count * sizeof *w->views);
     if (!mine) w->views[0] = view;
+    trace_message(w, s, rank, OMNI_EVENT_ALL, omni_view_bytes(&view), mine);
     if (!omni_fabric_broadcast(e->fabric, w->index, bus, rank, &view, w->views)) return false;
     keep_group(w, s, part, at, mine ? s->in[0] : s->out);
     return true;

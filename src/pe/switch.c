@@ -216,7 +216,9 @@ static bool exchange(const mover *m, const omni_switch_message *msg, size_t byte
 static bool run_message(const mover *m, const omni_switch_message *msg) {
     worker *w = m->w;
     if (msg->readers == 0) return omni_stop_get(m->e->o.stop) == OMNI_OK;
+    uint64_t begin = trace_clock(w);
     if (!exchange(m, msg, message_bytes(m, msg))) return false;
+    if (begin) trace_move(w, msg, message_bytes(m, msg), begin);
     for (size_t r = w->ranks.start; r < w->ranks.start + w->ranks.count; r++) {
         if (!omni_switch_takes(&m->it, msg, r)) continue;
         const pe *x = &m->to->pe[r];

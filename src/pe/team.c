@@ -99,7 +99,7 @@ static omni_status allocate_scratch(worker *w) {
     w->buffers = omni_alloc_array(w->ranks.count, sizeof *w->buffers);
     w->share = omni_alloc_array(w->ranks.count, sizeof *w->share);
     if (w->matmul_scratch && w->attention_scratch && w->kv_of && w->tokens && w->views && w->buffers &&
-        w->share && allocate_staging(w))
+        w->share && allocate_staging(w) && trace_create(w))
         return OMNI_OK;
     return omni_error_set(&w->error, OMNI_RUN_FAILED, "worker %zu: no memory for its scratch", w->index);
 }

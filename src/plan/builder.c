@@ -372,6 +372,8 @@ omni_status omni_plan_compile(const omni_model *model, const omni_plan_spec *spe
         return omni_error_set(err, st, "plan '%s': no memory for its steps", spec->name);
     }
     *out = plan;
+    for (size_t i = 0; i < plan->step_count; i++)
+        plan->step[i].number = i; /* hand-offs were put behind all others */
     return OMNI_OK;
 }
 

@@ -87,11 +87,11 @@ static bool meet_few(omni_barrier *b, size_t party, omni_wait_policy policy, con
 
 /* Looks are no words' waits: so the meter has all of it from here. */
 static bool wait_few(omni_barrier *b, size_t party, omni_wait_policy policy, const omni_stop *stop) {
-    uint64_t *meter = sync_meter, begin = meter ? omni_clock_ns() : 0;
+    uint64_t *meter = sync_meter, begin = meter ? omni_ticks() : 0;
     if (!meter) return meet_few(b, party, policy, stop);
     sync_meter = NULL;
     bool met = meet_few(b, party, policy, stop);
-    *meter += omni_clock_ns() - begin;
+    meter_add(meter, begin);
     sync_meter = meter;
     return met;
 }

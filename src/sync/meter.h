@@ -6,4 +6,7 @@
 
 extern _Thread_local uint64_t *sync_meter; /* NULL: nowhere */
 
+/* A wait that began then is over. */
+void meter_add(uint64_t *meter, uint64_t begin);
+
 #endif

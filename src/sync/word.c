@@ -77,8 +77,22 @@ static void word_sleep(omni_word *w, uint32_t seen) {
 
 _Thread_local uint64_t *sync_meter;
 
-void omni_word_meter(uint64_t *ns) {
-    sync_meter = ns;
+static _Thread_local omni_wait_watch *sync_watch;
+static _Thread_local void *sync_watcher;
+
+void omni_word_meter(uint64_t *ticks) {
+    sync_meter = ticks;
+}
+
+void omni_word_watch(omni_wait_watch *watch, void *user) {
+    sync_watch = watch;
+    sync_watcher = user;
+}
+
+void meter_add(uint64_t *meter, uint64_t begin) {
+    uint64_t now = omni_ticks();
+    *meter += now - begin;
+    if (sync_watch) sync_watch(sync_watcher, begin, now);
 }
 
 static bool word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
@@ -98,8 +112,8 @@ static bool word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, con
 
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop) {
     if (!sync_meter || epoch_reached(omni_word_peek(w), epoch)) return word_wait(w, epoch, policy, stop);
-    uint64_t begin = omni_clock_ns();
+    uint64_t begin = omni_ticks();
     bool reached = word_wait(w, epoch, policy, stop);
-    *sync_meter += omni_clock_ns() - begin;
+    meter_add(sync_meter, begin);
     return reached;
 }
