@@ -123,6 +123,24 @@ typedef struct omni_price {
 omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,
                             omni_error *err);
 
+/* What of a step took how long, for who wants to see a pass as it goes by. Groups that do the same at the same time, and
+ * neighbouring ranks of a stage with the same work, are one span. */
+typedef struct omni_price_span {
+    const omni_step *step;
+    omni_price_kind kind;
+    size_t wave;
+    size_t group, groups; /* [group, group + groups) */
+    omni_range ranks;     /* of the first of them; of a hand-off: of the stage that sends */
+    size_t level;         /* of the tree: all its pairs of this level, from the first to the last */
+    uint64_t bytes;       /* messages: what the step moves, in all the groups; of a tree at its last level */
+    uint64_t begin_ps, end_ps; /* of the pass; a message's may include others' turns: see `step` */
+} omni_price_span;
+typedef void omni_price_watch(void *user, const omni_price_span *span);
+/* omni_price_pass; all its spans, in the order of the walk. Those of one kind, level, stage and group (computing: of the same
+ * ranks) don't overlap. The last of all ends at the price's ps. None of an array that is this host. */
+omni_status omni_price_watched(const omni_array *array, const omni_plan *plan, omni_extent pass,
+                               omni_price_watch *watch, void *user, omni_price *out, omni_error *err);
+
 /* The same on this host, from its rates: what an array file with kind = host prices by. Times are predicted wall time
  * (work in the workers' order, see array/host.c), with no energy and conflicts, and how busy the bus is unknown. */
 struct omni_rates;

@@ -6,6 +6,7 @@
  *   joined.c   messages of all groups at once, and of the host port
  *   overlap.c  trains of steps, strip by strip
  *   rhythm.c   layers that go by like the one before
+ *   watch.c    the spans of a pass, for who draws it
  *   recall.c   waves that go by like an earlier one     score.c  what tells both
  *   memory.c   what a PE must hold                search.c   the best of many plans
  *   host.c     a pass on this host, from rates

@@ -264,7 +264,7 @@ void recall_walk(walk *w, size_t stage, size_t wave, omni_range classes) {
     team t = {w, stage, wave, classes};
     size_t g = classes.start;
     if (!team_next(&t, &g)) return;
-    if (!w->recall) {
+    if (!w->recall || w->watch.tell) {
         walk_block(w, stage, wave, classes);
         return;
     }

@@ -97,12 +97,13 @@ void rhythm_walk(walk *w, size_t stage, size_t wave, omni_range classes) {
     const beats *b = &w->beats[stage];
     uint64_t floor[2] = {team_floor(&t)};
     size_t size[2] = {0};
+    bool all = w->traced || w->watch.tell;
     for (size_t k = 0; k < b->count && !w->left; k++) {
         tally before = tally_of(w);
         uint64_t *score[2] = {w->score, w->score + w->score_size};
-        if (!w->traced) size[k % 2] = team_score(&t, floor[k % 2], score[k % 2]);
+        if (!all) size[k % 2] = team_score(&t, floor[k % 2], score[k % 2]);
         walk_steps(w, (omni_range){b->start + k * b->each, b->each}, wave, classes);
-        if (w->traced || k + 2 >= b->count) continue;
+        if (all || k + 2 >= b->count) continue;
         floor[1 - k % 2] = team_floor(&t);
         size[1 - k % 2] = team_score(&t, floor[1 - k % 2], score[1 - k % 2]);
         if (size[0] != size[1] || memcmp(score[0], score[1], size[0] * sizeof *w->score) != 0) continue;

@@ -180,7 +180,7 @@ bool walk_open(walk *w) {
     for (size_t g = 0; g < w->classes; g++)
         if (!find_parts(w, &w->class[g]) || !add_cells(w, &w->class[g]) || !find_alike(w, &w->class[g]))
             return false;
-    return add_tracks(w) && add_leaves(w) && rhythm_open(w) && recall_open(w);
+    return add_tracks(w) && add_leaves(w) && rhythm_open(w) && recall_open(w) && watch_open(w);
 }
 
 static void close_cell(const omni_plan *plan, size_t stage, cell *c) {
@@ -204,6 +204,7 @@ void walk_close(walk *w) {
     omni_free(w->class);
     omni_free(w->twin);
     omni_free(w->leaf);
+    omni_free(w->watch.before);
     omni_free(w->quiet);
     omni_free(w->beats);
     omni_free(w->score);
@@ -212,20 +213,32 @@ void walk_close(walk *w) {
 
 const price_limit no_limit = {UINT64_MAX, UINT64_MAX};
 
+static omni_status price_with(const omni_array *array, walk *w, bool *left, omni_error *err) {
+    *left = false;
+    if (array->host) return omni_price_rates(array->host, w->plan, w->pass, w->out, err);
+    *w->out = (omni_price){0};
+    machine_set(&w->m, array);
+    omni_status status = walk_open(w) ? OMNI_OK
+                                      : omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'",
+                                                       w->plan->spec.name);
+    if (!status) status = walk_run(w, err);
+    *left = w->left;
+    walk_close(w);
+    return status;
+}
+
 omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, price_limit limit,
                        bool traced, omni_price *out, bool *left, omni_error *err) {
-    *left = false;
-    if (array->host) return omni_price_rates(array->host, plan, pass, out, err);
     walk w = {.plan = plan, .pass = pass, .out = out, .limit = limit, .traced = traced};
-    *out = (omni_price){0};
-    machine_set(&w.m, array);
-    omni_status status =
-        walk_open(&w) ? OMNI_OK
-                      : omni_error_set(err, OMNI_RUN_FAILED, "no memory to price plan '%s'", plan->spec.name);
-    if (!status) status = walk_run(&w, err);
-    *left = w.left;
-    walk_close(&w);
-    return status;
+    return price_with(array, &w, left, err);
+}
+
+omni_status omni_price_watched(const omni_array *array, const omni_plan *plan, omni_extent pass,
+                               omni_price_watch *watch, void *user, omni_price *out, omni_error *err) {
+    bool left;
+    walk w = {.plan = plan, .pass = pass, .out = out, .limit = no_limit, .traced = true};
+    w.watch = (watcher){.tell = watch, .user = user};
+    return price_with(array, &w, &left, err);
 }
 
 omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, omni_price *out,

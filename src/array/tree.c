@@ -68,16 +68,19 @@ static moment subtree(const tree_job *t, const leaf *l, size_t lo, size_t k) {
     size_t end = t->first + t->p, half = k ? (size_t)1 << (k - 1) : 0, to = lo + ((size_t)1 << k);
     moment ready = l->ready;
     if (to <= end && l->end >= to) {
-        for (size_t j = 0; j < k; j++)
+        for (size_t j = 0; j < k; j++) {
+            t->w->watch.level = j;
             ready = spend(t->w, ready,
                           level_cost(t, j, t->slice ? sat_mul(l->slice, (uint64_t)1 << j) : t->bytes), t->s,
                           OMNI_PRICE_TREE);
+        }
         return ready;
     }
     if (lo + half >= end) return subtree(t, l, lo, k - 1);
     const leaf *middle = leaf_at(l, lo + half);
     moment left = subtree(t, l, lo, k - 1), right = subtree(t, middle, lo + half, k - 1);
     uint64_t ps = level_cost(t, k - 1, handed_over(t, middle, lo + half, to < end ? to : end));
+    t->w->watch.level = k - 1;
     return spend(t->w, later(left, right), ps, t->s, OMNI_PRICE_TREE);
 }
 

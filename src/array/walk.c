@@ -41,6 +41,7 @@ moment spend(walk *w, moment from, uint64_t ps, const omni_step *s, omni_price_k
     if (ps == 0) return from;
     moment to = {sat_add(from.ps, ps), 0};
     if (to.ps > w->latest) w->latest = to.ps;
+    if (w->watch.tell) watch_spent(w, from.ps, to.ps, kind);
     if (w->traced) to.why = walk_link(w, (link){ps, from.why, (uint32_t)(s - w->plan->step), (int)kind});
     return to;
 }
@@ -137,23 +138,30 @@ static void compute_walk(walk *w, const omni_step *s, cell *c, uint64_t times) {
         c->clock[r] = spend(w, c->clock[r], cost->run[r], s, OMNI_PRICE_COMPUTE);
 }
 
-void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes) {
-    if (s->kind == OMNI_STEP_TAP) return;
-    if (s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT) {
+/* One that all groups take part in at once. */
+static bool joined_walk(walk *w, const omni_step *s, size_t wave) {
+    bool host = s->kind == OMNI_STEP_HOST_IN || s->kind == OMNI_STEP_HOST_OUT;
+    if (!host && s->kind != OMNI_STEP_STREAM && s->kind != OMNI_STEP_KV_SHARE) return false;
+    watch_begin(w, NULL);
+    if (host)
         host_walk(w, s, wave);
-    } else if (s->kind == OMNI_STEP_STREAM) {
-        stream_walk(w, s);
-    } else if (s->kind == OMNI_STEP_KV_SHARE) {
-        share_walk(w, s);
-    } else {
-        for (size_t g = classes.start; g < classes.start + classes.count; g++) {
-            group_class *k = &w->class[g];
-            const omni_part *part = part_in(k, s->stage, wave);
-            if (!part) continue;
-            if (!costs_set(w, s->stage, &k->cell[s->stage], part)) w->out_of_memory = true;
-            if (w->out_of_memory) return;
-            (omni_step_is_message(s) ? message_walk : compute_walk)(w, s, &k->cell[s->stage], k->count);
-        }
+    else
+        (s->kind == OMNI_STEP_STREAM ? stream_walk : share_walk)(w, s);
+    watch_end(w, s, NULL, NULL);
+    return true;
+}
+
+void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes) {
+    if (s->kind == OMNI_STEP_TAP || joined_walk(w, s, wave)) return;
+    for (size_t g = classes.start; g < classes.start + classes.count; g++) {
+        group_class *k = &w->class[g];
+        const omni_part *part = part_in(k, s->stage, wave);
+        if (!part) continue;
+        if (!costs_set(w, s->stage, &k->cell[s->stage], part)) w->out_of_memory = true;
+        if (w->out_of_memory) return;
+        watch_begin(w, &k->cell[s->stage]);
+        (omni_step_is_message(s) ? message_walk : compute_walk)(w, s, &k->cell[s->stage], k->count);
+        watch_end(w, s, k, &k->cell[s->stage]);
     }
 }
 
@@ -199,9 +207,11 @@ static bool walk_wave(walk *w, size_t wave) {
         for (size_t g = 0; g < w->classes; g++) {
             const omni_part *part = part_in(&w->class[g], s, wave);
             cell *from = &w->class[g].cell[s];
-            if (part)
-                hand_off_walk(w, &plan->step[plan->step_count - (stages - 1) + s], from, from + 1, part,
-                              w->class[g].count);
+            const omni_step *step = &plan->step[plan->step_count - (stages - 1) + s];
+            if (!part) continue;
+            watch_begin(w, from);
+            hand_off_walk(w, step, from, from + 1, part, w->class[g].count);
+            watch_end(w, step, &w->class[g], from);
         }
     return !w->out_of_memory;
 }

@@ -105,6 +105,22 @@ typedef struct beats {
     size_t start, each, count;
 } beats;
 
+/* From the first thing spent to the last. */
+typedef struct seen {
+    uint64_t begin, end; /* none: end = 0 */
+} seen;
+enum { SEEN_LEVELS = 64, SEEN = OMNI_PRICE_KINDS + SEEN_LEVELS };
+
+/* What is told to who watches; watch.c. */
+typedef struct watcher {
+    omni_price_watch *tell; /* NULL: nobody does */
+    void *user;
+    seen seen[SEEN];     /* by kind, then by level of the tree: in the step at hand */
+    size_t level;        /* of the tree, under way */
+    uint64_t *before;    /* [runs of the largest cell, or classes] clocks before the step */
+    omni_counters moved; /* likewise */
+} watcher;
+
 typedef struct walk {
     const omni_plan *plan;
     machine m;
@@ -139,6 +155,7 @@ typedef struct walk {
     price_limit limit;
     bool left; /* beyond it: what there is of a price is of no use */
     bool out_of_memory;
+    watcher watch;
 } walk;
 
 /* --- walk.c ----------------------------------------------------------------------------------- */
@@ -177,6 +194,14 @@ void walk_step(walk *w, const omni_step *s, size_t wave, omni_range classes);
 
 /* A train of steps, strip by strip. */
 void train_walk(walk *w, const omni_step *first, size_t wave, omni_range classes);
+
+/* --- watch.c: nothing unless somebody watches ------------------------------------------------- */
+
+bool watch_open(walk *w); /* when all else is open. False: no memory */
+void watch_spent(walk *w, uint64_t begin, uint64_t end, omni_price_kind kind);
+/* Before a step of a class's cell and behind it; without a cell: of all groups. */
+void watch_begin(walk *w, const cell *c);
+void watch_end(walk *w, const omni_step *s, const group_class *k, const cell *c);
 
 /* --- rhythm.c --------------------------------------------------------------------------------- */
 
