@@ -44,7 +44,8 @@ LDFLAGS := -pthread $(filter -fsanitize%,$(OPT_$(VARIANT)))
 # --- files -------------------------------------------------------------------------------------
 LIB_SRC   := $(sort $(wildcard src/base/*.c src/config/*.c src/model/*.c src/weights/*.c src/kernel/*.c \
              src/plan/*.c src/topo/*.c src/rates/*.c src/array/*.c src/sync/*.c src/perf/*.c src/host/*.c \
-             src/fabric/*.c src/pe/*.c src/text/*.c src/calibrate/*.c src/verify/*.c src/report/*.c src/picture/*.c))
+             src/fabric/*.c src/pe/*.c src/text/*.c src/calibrate/*.c src/verify/*.c src/report/*.c \
+             src/trace/*.c src/picture/*.c))
 CLI_SRC   := src/main.c $(sort $(wildcard src/cli/*.c))
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))

@@ -29,7 +29,8 @@ const char *verdict(const char *format, ...) __attribute__((format(printf, 1, 2)
 const char *shared_path(const char *path);
 
 extern const omni_case_table cases_sync, cases_fabric, cases_flow, cases_formats, cases_engine, cases_encode,
-    cases_encode_passes, cases_mesh, cases_wire, cases_profile, cases_overlap, cases_perf;
+    cases_encode_passes, cases_mesh, cases_wire, cases_profile, cases_overlap, cases_perf,
+    cases_trace;
 extern const omni_case_table *const all_case_tables[];
 extern const size_t all_case_table_count;
 

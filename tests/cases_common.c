@@ -13,7 +13,8 @@
 
 const omni_case_table *const all_case_tables[] = {
     &cases_sync,          &cases_fabric, &cases_flow, &cases_formats, &cases_engine,  &cases_encode,
-    &cases_encode_passes, &cases_mesh,   &cases_wire, &cases_profile, &cases_overlap, &cases_perf};
+    &cases_encode_passes, &cases_mesh,   &cases_wire, &cases_profile, &cases_overlap, &cases_perf,
+    &cases_trace};
 const size_t all_case_table_count = sizeof all_case_tables / sizeof *all_case_tables;
 
 const char *verdict(const char *format, ...) {

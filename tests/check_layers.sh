@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 2
 awk '
 function level(room) { return room in L ? L[room] : -1 }
 BEGIN {
-    n = split("base counters:0 sync model weights kernel topo text:1 plan fabric host rates perf:2 array pe:3 verify calibrate report config:4 picture:5 cli:6", w, " ")
+    n = split("base counters:0 sync model weights kernel topo text:1 plan fabric host rates perf:2 array pe:3 verify calibrate report config:4 picture trace:5 cli:6", w, " ")
     for (i = 1; i <= n; ) {                      # "a b c:1" gives a, b, c level 1
         for (j = i; w[j] !~ /:/; j++) ;
         split(w[j], last, ":"); w[j] = last[1]

@@ -71,7 +71,7 @@ column() { awk -v name="$1" -f "$here/csv.awk" "${2:-$T/out}"; } # cells of $T/o
 same() { [ "$1" = "$2" ]; }
 
 for part in usage settings tokens text run change files model check plan array experiments encode machine \
-    stop progress calibrate verify bench install plot perf; do
+    stop progress trace calibrate verify bench install plot perf; do
     # shellcheck source=/dev/null
     . "$here/$part.sh"
 done

@@ -41,6 +41,8 @@ typedef enum omni_option_id {
     OMNI_OPT_TOP_K,
     OMNI_OPT_TOP_P,
     OMNI_OPT_DUMP,
+    OMNI_OPT_TRACE,
+    OMNI_OPT_TRACE_LIMIT,
     OMNI_OPT_GOLDEN,
     OMNI_OPT_SEED,
     OMNI_OPT_EXPLAIN,

@@ -9,7 +9,7 @@
  *
  * All sequences take part in every pass, so one that has ended keeps stepping silently; its tokens end there.
  * The report is run_report.c, text is run_text.c, which token follows
- * run_sample.c, the file of --dump run_dump.c.
+ * run_sample.c, the file of --dump run_dump.c, that of --trace run_trace.c.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +57,7 @@ static omni_status parse(run *r, omni_error *err) {
     if (!status && r->c->model->shape.encoder) r->gen = 0;
     if (!status) status = parse_plans(r, err);
     if (!status) status = parse_dump(r, err);
+    if (!status) status = trace_parse(r, err);
     if (!status) status = prompts_read(r->c, r->gen, &r->prompts, &r->spoken.tokenizer, err);
     if (!status) status = sample_open(r, err);
     if (!status) status = cli_open_weights(r->c, err); /* they decide an encoder's heads */
@@ -107,6 +108,7 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .taps = r->dump.path != NULL,
                              .logits = r->sampler || (r->spoken.tokenizer && r->encoded.marks),
                              .perf = r->perf.wanted,
+                             .trace_events = r->trace.events,
                              .beside_bytes = dump_bytes(r),
                              .stop = &cli_stop};
     cli_progress bar;
@@ -245,6 +247,7 @@ omni_status cli_run(cli *c, omni_error *err) {
     if (!status) status = load(&r, err);
     if (!status) status = generate(&r, err);
     if (!status) status = dump_write(&r, err);
+    if (!status) status = trace_write(&r, err);
     if (!status) status = run_report(&r, err);
     close_run(&r);
     return status;

@@ -88,6 +88,12 @@ typedef struct modelled {
     bool fits;
 } modelled;
 
+/* --trace: run_trace.c. */
+typedef struct timeline {
+    const char *path; /* NULL: none asked for */
+    size_t events;    /* room for so many; 0 without a path */
+} timeline;
+
 typedef struct run {
     cli *c;
     size_t pes, gen; /* gen: 0 for an encoder */
@@ -112,6 +118,7 @@ typedef struct run {
     modelled modelled;
     const omni_plan *now; /* the plan of the next pass */
     dump dump;
+    timeline trace;
     uint64_t load_ns, prefill_ns, transform_ns, decode_ns;
     omni_counters prefill, decode, transform, total;
     cli_perf perf;
@@ -158,6 +165,11 @@ void modelled_draw(const run *r, omni_text *page);
 void modelled_free(run *r);
 
 void run_draw_head(const run *r, omni_text *page); /* model, array, plan */
+
+/* run_trace.c: nothing without --trace. */
+omni_status trace_parse(run *r, omni_error *err); /* before anything is run */
+omni_status trace_write(run *r, omni_error *err); /* of what was run */
+
 omni_status run_report(run *r, omni_error *err);
 
 #endif
