@@ -58,6 +58,7 @@ static void create_engine(model_job *j) {
                              .sequences = j->batch->sequences,
                              .capacity = j->capacity,
                              .max_tokens = j->tokens,
+                             .trace_events = j->trace_events,
                              .stop = bench_stop(j->b)};
     if (omni_engine_create(&o, &j->engine, &err)) bench_die(&err);
     for (size_t r = 0; r < j->pes; r++) {

@@ -48,6 +48,7 @@ typedef struct model_job {
     const char *plan_text, *fabric;
     size_t pes;
     const job_batch *batch;
+    size_t trace_events; /* room for so many; 0: none are recorded */
     /* from here on job_open's */
     omni_plan *plan;
     omni_engine *engine;
