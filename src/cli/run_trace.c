@@ -25,9 +25,6 @@ omni_status trace_parse(run *r, omni_error *err) {
     size_t limit;
     omni_status status = cli_number(r->c, OMNI_OPT_TRACE_LIMIT, 1, INT32_MAX, &limit, err);
     if (status) return status;
-    bool limited = strcmp(omni_settings_where(r->c->settings, OMNI_OPT_TRACE_LIMIT), "trace-limit") != 0;
-    if (!path && limited)
-        return omni_error_set(err, OMNI_BAD_INPUT, "--trace-limit without --trace (expected both)");
     if (!path) return OMNI_OK;
     r->trace.events = limit;
     bool output = same_file(path, r->c->output);

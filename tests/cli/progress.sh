@@ -5,7 +5,7 @@ on_terminal() { # COLUMNS ARGS...: interrupted after three seconds, what a termi
     columns=$1
     shift
     command="omnibus $* ($columns columns)"
-    (cd "$T" && timeout -k 5 60 script -qec "stty cols $columns; env --default-signal=INT timeout -s INT 3 '$program' $*" \
+    (cd "$T" && timeout -k 5 60 script -qec "stty cols $columns; env --default-signal=INT timeout --foreground -s INT 3 '$program' $*" \
         "$T/typescript" </dev/null >/dev/null 2>"$T/err")
     status=$?
     tr '\r' '\n' <"$T/typescript" | sed "s/$(printf '\033')\\[K//g" | grep -v '^Script ' >"$T/out"
@@ -26,6 +26,6 @@ else
     hold "no bar" eval '! says "^check "'
 fi
 command="omnibus check --plan all --pes 1-60, in a pipe"
-env --default-signal=INT timeout -s INT 3 "$program" check "$llama" --plan all --pes 1-60 >"$T/out" 2>"$T/err" </dev/null
+env --default-signal=INT timeout --foreground -s INT 3 "$program" check "$llama" --plan all --pes 1-60 >"$T/out" 2>"$T/err" </dev/null
 hold "no bar" eval '! complains "check "'
 rm -rf "$T/w"/* "$T/w"/.[!.]*

@@ -29,7 +29,6 @@ refused 2 'absent/trace: cannot write' run "$llama" --prompt-ids 1 --trace "$T/t
 refused 2 'cannot write .*directory' run "$llama" --prompt-ids 1 --trace "$T/timeline"
 refused 2 'named by --trace and by --output' run "$llama" --prompt-ids 1 --trace "$T/timeline/x" --output "$T/timeline/x"
 refused 2 'named by --trace and by --dump' run "$llama" --prompt-ids 1 --trace "$T/timeline/x" --dump "$T/timeline/x"
-refused 2 'trace-limit without --trace' run "$llama" --prompt-ids 1 --trace-limit 10
 refused 2 'trace-limit' run "$llama" --prompt-ids 1 --trace "$T/timeline/x" --trace-limit 0
 hold "no other file" same "$(find "$T/timeline" -mindepth 1 | wc -l | tr -d ' ')" 1
 
