@@ -35,7 +35,7 @@ typedef enum lane_kind {
     LANE_KINDS
 } lane_kind;
 
-enum { NAME = 96, ARGS = 256, MOST_LANES = 1024 };
+enum { NAME = 96, ARGS = 512, MOST_LANES = 1024 };
 
 /* A track that is there from the first time that it is asked for. A slice may wait in it until its end is certain. */
 typedef struct lane {
