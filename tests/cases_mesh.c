@@ -28,9 +28,9 @@ static const char *meshes_gpt2(void) {
 static const char *meshes_bert(void) {
     return meshes_of("tests/golden/bert-tiny", 1, 10 * (PES_COUNT - 1));
 }
-/* 64 steps of decoding take long: every third mesh, or sixth and twelfth under a sanitizer. */
+/* 64 steps of decoding take long: every third mesh, or twelfth under a sanitizer. */
 static const char *meshes_of_unequal_prompts(void) {
-    return meshes_of("configs/demo/llama", THIN > 5 ? 12 : THIN > 1 ? 6 : 3, PES_COUNT - 1);
+    return meshes_of("configs/demo/llama", THIN > 1 ? 12 : 3, PES_COUNT - 1);
 }
 
 /* --- another plan for decode ------------------------------------------------------------------ */
