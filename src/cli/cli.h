@@ -101,6 +101,9 @@ omni_status cli_stopped(omni_error *err); /* OMNI_OK: go on */
 omni_status cli_open_model(cli *c, omni_error *err);
 omni_status cli_open_weights(cli *c, omni_error *err); /* and binds them: every tensor is there */
 omni_status cli_open_topo(cli *c, omni_error *err);
+/* *o becomes complete: model, weights, places, how to compute and to move, the signals' stop word; then the engine, with
+ * a bar while weights are packed. */
+omni_status cli_create_engine(const cli *c, omni_engine_options *o, omni_engine **out, omni_error *err);
 omni_status cli_check_fabric(const cli *c,
                              omni_error *err); /* --fabric and --schedule name some that exist */
 void cli_close(cli *c);

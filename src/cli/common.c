@@ -87,6 +87,22 @@ omni_status cli_open_topo(cli *c, omni_error *err) {
     return omni_topo_open(cli_value(c, OMNI_OPT_CPUS), NULL, &c->topo, err);
 }
 
+omni_status cli_create_engine(const cli *c, omni_engine_options *o, omni_engine **out, omni_error *err) {
+    cli_progress bar; /* nothing is timed yet */
+    cli_progress_begin(&bar, c, CLI_BYTES, "packing weights", 0);
+    o->model = c->model;
+    o->weights = c->weights;
+    o->compute = c->compute;
+    o->topo = c->topo;
+    o->fabric = cli_value(c, OMNI_OPT_FABRIC);
+    o->schedule = cli_value(c, OMNI_OPT_SCHEDULE);
+    o->loading = &bar.meter;
+    o->stop = &cli_stop;
+    omni_status status = omni_engine_create(o, out, err);
+    cli_progress_end(&bar);
+    return status;
+}
+
 omni_status cli_check_fabric(const cli *c, omni_error *err) {
     const char *kind = cli_value(c, OMNI_OPT_FABRIC);
     const char *schedule = cli_value(c, OMNI_OPT_SCHEDULE);

@@ -90,17 +90,11 @@ static omni_status create_engine(run *r, omni_error *err) {
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", r->prompts.count);
     size_t later = r->gen ? r->gen - 1 : 0;
     for (size_t i = 0; i < r->prompts.count; i++) capacity[i] = r->prompts.length[i] + later;
-    omni_engine_options o = {.model = c->model,
-                             .weights = c->weights,
-                             .plan = r->plan,
+    omni_engine_options o = {.plan = r->plan,
                              .later = r->later,
                              .later_from = r->decode_plan ? r->decode_plan->from : NULL,
                              .laters = r->decode_plan ? r->decode_plan->count : 0,
                              .resident = r->resident,
-                             .compute = c->compute,
-                             .topo = c->topo,
-                             .fabric = cli_value(c, OMNI_OPT_FABRIC),
-                             .schedule = cli_value(c, OMNI_OPT_SCHEDULE),
                              .sequences = r->prompts.count,
                              .capacity = capacity,
                              .max_tokens = r->prompts.tokens,
@@ -109,13 +103,8 @@ static omni_status create_engine(run *r, omni_error *err) {
                              .logits = r->sampler || (r->spoken.tokenizer && r->encoded.marks),
                              .perf = r->perf.wanted,
                              .trace_events = r->trace.events,
-                             .beside_bytes = dump_bytes(r),
-                             .stop = &cli_stop};
-    cli_progress bar;
-    cli_progress_begin(&bar, c, CLI_BYTES, "packing weights", 0);
-    o.loading = &bar.meter;
-    omni_status status = omni_engine_create(&o, &r->engine, err);
-    cli_progress_end(&bar);
+                             .beside_bytes = dump_bytes(r)};
+    omni_status status = cli_create_engine(c, &o, &r->engine, err);
     omni_free(capacity); /* the engine has a copy */
     return status;
 }

@@ -24,29 +24,18 @@ static omni_status create_engine(runner *r, size_t positions, omni_error *err) {
     size_t *capacity = omni_alloc_array(r->cell.batch, sizeof *capacity);
     if (!capacity) return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu sequences", r->cell.batch);
     for (size_t i = 0; i < r->cell.batch; i++) capacity[i] = positions;
-    omni_engine_options o = {.model = c->model,
-                             .weights = c->weights,
-                             .plan = r->plan,
+    omni_engine_options o = {.plan = r->plan,
                              .later = r->later,
                              .later_from = d ? d->from : NULL,
                              .laters = d ? d->count : 0,
                              .resident = r->cell.resident,
-                             .compute = c->compute,
-                             .topo = c->topo,
                              .workers = r->cell.workers,
-                             .fabric = cli_value(c, OMNI_OPT_FABRIC),
-                             .schedule = cli_value(c, OMNI_OPT_SCHEDULE),
                              .sequences = r->cell.batch,
                              .capacity = capacity,
                              .max_tokens = r->max_tokens,
                              .profile = r->profile,
-                             .perf = r->perf.wanted,
-                             .stop = &cli_stop};
-    cli_progress bar; /* nothing is timed yet */
-    cli_progress_begin(&bar, c, CLI_BYTES, "packing weights", 0);
-    o.loading = &bar.meter;
-    omni_status status = omni_engine_create(&o, &r->engine, err);
-    cli_progress_end(&bar);
+                             .perf = r->perf.wanted};
+    omni_status status = cli_create_engine(c, &o, &r->engine, err);
     omni_free(capacity); /* the engine has a copy */
     return status;
 }

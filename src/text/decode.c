@@ -199,26 +199,13 @@ static void metaspace(const text_stage *s, text_view in, size_t i, size_t count,
     text_pieces_close(out, start, i == 0);
 }
 
-/* --- by a pattern ----------------------------------------------------------------------------- */
-
-static void open_replace(text_stage *s, const json_t *spec, text_source *src) {
-    s->regex = text_regex_of(json_object_get(spec, "pattern"), src);
-    s->with = text_copy(src, text_string(src, spec, "content", NULL));
-}
-
-static void replace(const text_stage *s, text_view in, bool first, text_pieces *out, text_source *src) {
-    size_t start = out->text.length;
-    text_replace(s->regex, s->with, in, &out->text, src);
-    text_pieces_close(out, start, first);
-}
-
 static const text_kind kinds[] = {
     {.name = "ByteLevel", .list = byte_level},
     {.name = "ByteFallback", .list = byte_fallback},
     {.name = "Fuse", .list = fuse},
     {.name = "WordPiece", .parse = open_wordpiece, .token = wordpiece},
     {.name = "Metaspace", .parse = open_metaspace, .token = metaspace},
-    {.name = "Replace", .parse = open_replace, .piece = replace},
+    {.name = "Replace", .parse = text_open_replace, .piece = text_replace},
     {.name = "Strip", .parse = open_strip, .token = strip},
     {.name = "BPEDecoder", .parse = open_suffix, .token = suffix},
 };

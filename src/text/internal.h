@@ -183,8 +183,9 @@ void text_spans_chars(bool (*is)(uint32_t), text_view in, text_spans *out);
 /* Pieces as the behaviour says; frees the spans. */
 void text_spans_split(text_spans *s, text_behavior how, text_view in, bool first, text_pieces *out,
                       text_source *src);
-/* Each match in place of `with`. */
-void text_replace(const text_regex *r, const char *with, text_view in, text_bytes *out, text_source *src);
+/* The stage "Replace", which normalizers and decoders have: its content in place of each match. */
+void text_open_replace(text_stage *s, const json_t *spec, text_source *src);
+void text_replace(const text_stage *s, text_view in, bool first, text_pieces *out, text_source *src);
 
 /* --- vocab.c: tokens by text and by id, those of the model and those that were added ------------------ */
 

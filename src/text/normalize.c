@@ -67,17 +67,6 @@ static void prepend(const text_stage *s, text_view in, bool first, text_pieces *
     text_pieces_close(out, start, first);
 }
 
-static void open_replace(text_stage *s, const json_t *spec, text_source *src) {
-    s->regex = text_regex_of(json_object_get(spec, "pattern"), src);
-    s->with = text_copy(src, text_string(src, spec, "content", NULL));
-}
-
-static void replace(const text_stage *s, text_view in, bool first, text_pieces *out, text_source *src) {
-    size_t start = out->text.length;
-    text_replace(s->regex, s->with, in, &out->text, src);
-    text_pieces_close(out, start, first);
-}
-
 static void byte_level(const text_stage *s, text_view in, bool first, text_pieces *out, text_source *src) {
     size_t start = out->text.length;
     (void)s, (void)src;
@@ -152,7 +141,7 @@ static const text_kind kinds[] = {
     {.name = "StripAccents", .piece = strip_accents},
     {.name = "Strip", .parse = open_strip, .piece = strip},
     {.name = "Prepend", .parse = open_prepend, .piece = prepend},
-    {.name = "Replace", .parse = open_replace, .piece = replace},
+    {.name = "Replace", .parse = text_open_replace, .piece = text_replace},
     {.name = "ByteLevel", .piece = byte_level},
 };
 const text_section text_normalizers = {"normalizer", "normalizers", kinds, sizeof kinds / sizeof *kinds};

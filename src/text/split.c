@@ -85,13 +85,20 @@ void text_spans_split(text_spans *s, text_behavior how, text_view in, bool first
     *s = (text_spans){0};
 }
 
-void text_replace(const text_regex *r, const char *with, text_view in, text_bytes *out, text_source *src) {
-    text_search s = {.in = in, .last = SIZE_MAX};
-    size_t done = 0, start, end;
-    while (!out->failed && text_regex_next(r, &s, &start, &end, src)) {
-        text_bytes_add(out, in.data + done, start - done);
-        text_bytes_add(out, with, strlen(with));
+void text_open_replace(text_stage *s, const json_t *spec, text_source *src) {
+    s->regex = text_regex_of(json_object_get(spec, "pattern"), src);
+    s->with = text_copy(src, text_string(src, spec, "content", NULL));
+}
+
+void text_replace(const text_stage *s, text_view in, bool first, text_pieces *out, text_source *src) {
+    text_search at = {.in = in, .last = SIZE_MAX};
+    text_bytes *text = &out->text;
+    size_t begin = text->length, done = 0, start, end;
+    while (!text->failed && text_regex_next(s->regex, &at, &start, &end, src)) {
+        text_bytes_add(text, in.data + done, start - done);
+        text_bytes_add(text, s->with, strlen(s->with));
         done = end;
     }
-    text_bytes_add(out, in.data + done, in.bytes - done);
+    text_bytes_add(text, in.data + done, in.bytes - done);
+    text_pieces_close(out, begin, first);
 }
