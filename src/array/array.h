@@ -1,6 +1,7 @@
 /* array.h (private): what the files of this room share.
  *
- *   file.c     array files                        rates.c    figures -> integer rates -> picoseconds
+ *   keys.c     the keys of array files            file.c     a file of them; set.c: --set, and asking
+ *   rates.c    figures -> integer rates -> picoseconds
  *   work.c     what a step is for one rank        runs.c     which ranks of a piece have the same work
  *   walk.c     a pass over the virtual clocks     message.c  messages within a stage; tree.c: trees
  *   joined.c   messages of all groups at once, and of the host port
@@ -8,8 +9,9 @@
  *   rhythm.c   layers that go by like the one before
  *   watch.c    the spans of a pass, for who draws it
  *   recall.c   waves that go by like an earlier one     score.c  what tells both
- *   memory.c   what a PE must hold                search.c   the best of many plans
- *   host.c     a pass on this host, from rates
+ *   memory.c   what a PE must hold
+ *   search.c   the best of many plans             candidates.c  those that were priced so far
+ *   host.c     a pass on this host, from rates: the walk; host_step.c: a step, host_joined.c: what all groups do at once
  *   network.c  collectives of a ring or a mesh    linked.c   a plan's messages on one
  *   forms.c    one sum, in closed form            change.c   from one plan to another
  *   faults.c   slow, uneven and dead PEs: keys     zones.c    what they mean for ranks
@@ -68,8 +70,7 @@ struct omni_array {
     bool own_wires;
     faults faults;
     omni_network network;
-    omni_rates
-        *host; /* not NULL: this host, as measured; and nothing above but the name and [array] pes counts */
+    omni_rates *host; /* not NULL: this host, as measured; of the above only the name and [array] pes count */
 };
 
 /* --- rates.c ---------------------------------------------------------------------------------- */
