@@ -8,43 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dir_tools.h"
 #include "omnibus/model.h"
 #include "omnibus/pe.h"
 #include "omnibus/weights.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- a directory of the test's own ------------------------------------------------------------ */
-
-static char dir[40];
-
-static void make_dir(void) {
-    strcpy(dir, "/tmp/omni-hostile-XXXXXX");
-    cr_assert_not_null(mkdtemp(dir));
-}
-
-static void remove_dir(void) {
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    cr_assert_eq(system(command), 0);
-}
-
 TestSuite(hostile, .init = make_dir, .fini = remove_dir);
-
-static const char *in_dir(const char *name) {
-    static char buf[4][160];
-    static size_t turn;
-    char *path = buf[turn++ % 4];
-    snprintf(path, sizeof buf[0], "%s/%s", dir, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text, size_t bytes) {
-    FILE *file = fopen(in_dir(name), "wb");
-    cr_assert_not_null(file);
-    cr_assert_eq(fwrite(text, 1, bytes, file), bytes);
-    cr_assert_eq(fclose(file), 0);
-}
 
 /* Two shards: a and b, c and (if doubled) b again. */
 static void write_shards(bool doubled) {
@@ -58,7 +29,7 @@ static void write_shards(bool doubled) {
 }
 
 static void index_is(const char *text) {
-    write_text("model.safetensors.index.json", text, strlen(text));
+    write_bytes(in_dir("model.safetensors.index.json"), text, strlen(text));
 }
 
 static void dir_refused(const char *words) {
@@ -139,7 +110,7 @@ Test(hostile, a_tensor_in_two_shards) {
 Test(hostile, a_broken_shard) {
     write_shards(false);
     index_is("{\"weight_map\": {\"a\": \"model-1.safetensors\", \"c\": \"model-2.safetensors\"}}");
-    write_text("model-2.safetensors", "1234", 4);
+    write_bytes(in_dir("model-2.safetensors"), "1234", 4);
     dir_refused("model-2.safetensors: too short");
     cr_assert_eq(unlink(in_dir("model-2.safetensors")), 0);
     cr_assert_eq(mkdir(in_dir("model-2.safetensors"), 0700), 0);
@@ -172,7 +143,7 @@ Test(hostile, what_is_nested_a_million_deep) {
     omni_model *m;
     char *text = deep("12345678{\"a\":", &bytes);
     for (size_t i = 0; i < 8; i++) text[i] = (char)((bytes - 8) >> 8 * i & 0xff);
-    write_text("x.safetensors", text, bytes);
+    write_bytes(in_dir("x.safetensors"), text, bytes);
     cr_assert_eq(omni_weights_open_file(in_dir("x.safetensors"), &w, &err), OMNI_BAD_INPUT);
     cr_assert(strstr(err.text, "header is not JSON: maximum parsing depth"), "%s", err.text);
     free(text);
@@ -182,7 +153,7 @@ Test(hostile, what_is_nested_a_million_deep) {
     cr_assert(strstr(err.text, "c.json: not JSON: maximum parsing depth"), "%s", err.text);
     free(text);
     text = deep("{\"weight_map\":", &bytes);
-    write_text("model.safetensors.index.json", text, bytes);
+    write_bytes(in_dir("model.safetensors.index.json"), text, bytes);
     dir_refused("not JSON: maximum parsing depth");
     free(text);
 }

@@ -13,36 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dir_tools.h"
 #include "omnibus/kernel.h"
 #include "omnibus/verify.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- a directory of the test's own ------------------------------------------------------------ */
-
-static char dir[32];
-
-static void make_dir(void) {
-    strcpy(dir, "/tmp/omni-synth-XXXXXX");
-    cr_assert_not_null(mkdtemp(dir));
-}
-
-static void remove_dir(void) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    cr_assert_eq(system(command), 0);
-}
-
 TestSuite(synth, .init = make_dir, .fini = remove_dir);
-
-/* Static buffer, four in turn. */
-static const char *in_dir(const char *name) {
-    static char buf[4][160];
-    static size_t turn;
-    char *path = buf[turn++ % 4];
-    snprintf(path, sizeof buf[0], "%s/%s", dir, name);
-    return path;
-}
 
 static size_t entries(const char *path) {
     DIR *d = opendir(path);
