@@ -11,6 +11,15 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* Small models, for configs to be changed. */
+#define LLAMA                                                                                                \
+    "{\"model_type\": \"llama\", \"hidden_size\": 96, \"intermediate_size\": 256, "                          \
+    "\"num_hidden_layers\": 2, \"num_attention_heads\": 6, \"vocab_size\": 211, "                            \
+    "\"max_position_embeddings\": 64}"
+#define GPT2                                                                                                 \
+    "{\"model_type\": \"gpt2\", \"n_embd\": 64, \"n_head\": 4, \"n_layer\": 3, "                             \
+    "\"n_positions\": 128, \"vocab_size\": 211}"
+
 /* Parses `base` with the fields of `change` set; a field set to the string "<absent>" is removed. */
 static inline omni_status parse(const char *base, const char *change, omni_model **out, omni_error *err) {
     json_t *config = json_loads(base, 0, NULL), *changes = json_loads(change, 0, NULL), *value;
