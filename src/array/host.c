@@ -92,8 +92,9 @@ static void sum_up(host_walk *h) {
     for (size_t w = 1; w < h->workers; w++) last = h->lane[w].ns > last->ns ? &h->lane[w] : last;
     for (size_t i = 0; i < out->rows; i++) {
         out->row[i].ps = to_ps(last->spent[i]);
-        out->kind[out->row[i].kind] += out->row[i].ps;
-        out->ps += out->row[i].ps;
+        uint64_t *kind = &out->kind[out->row[i].kind];
+        *kind = sat_add(*kind, out->row[i].ps);
+        out->ps = sat_add(out->ps, out->row[i].ps);
     }
     for (size_t i = 1; i < out->rows; i++) /* largest first: few rows */
         for (size_t k = i; k && out->row[k].ps > out->row[k - 1].ps; k--) {
