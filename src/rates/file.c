@@ -141,6 +141,11 @@ static omni_status take_line(void *user, const omni_ini_line *from, omni_error *
             return omni_error_set(err, OMNI_BAD_INPUT, "%s: given twice", from->where);
     if (r->lines == LINES) return omni_error_set(err, OMNI_BAD_INPUT, "%s: too many keys", from->where);
     line *l = &r->line[r->lines++];
+    if (strlen(from->section) >= sizeof l->section || strlen(from->key) >= sizeof l->key ||
+        strlen(from->value) >= sizeof l->value)
+        return omni_error_set(
+            err, OMNI_BAD_INPUT,
+            "%s: longer than any key and value (expected those that omnibus calibrate writes)", from->where);
     snprintf(l->section, sizeof l->section, "%s", from->section);
     snprintf(l->key, sizeof l->key, "%s", from->key);
     snprintf(l->value, sizeof l->value, "%s", from->value);
