@@ -311,6 +311,20 @@ Test(report_output, a_link_is_followed) {
     expect_content(path, "hello\n2");
 }
 
+Test(report_output, two_names_of_one_file) {
+    char other[128], link[128];
+    snprintf(other, sizeof other, "%s/./out.json", dir);
+    snprintf(link, sizeof link, "%s/link", dir);
+    cr_expect(omni_output_same(path, path) && omni_output_same(path, other), "one that is not there yet");
+    cr_assert(omni_text_emit(hello, path, NULL) == OMNI_OK && symlink("out.json", link) == 0);
+    cr_expect(omni_output_same(path, other) && omni_output_same(link, other));
+    snprintf(other, sizeof other, "%s/out.jso", dir);
+    cr_expect_not(omni_output_same(path, other) || omni_output_same(path, dir));
+    snprintf(other, sizeof other, "%s/absent/out.json", dir);
+    cr_expect_not(omni_output_same(path, other) || omni_output_same(path, NULL) ||
+                  omni_output_same(NULL, NULL));
+}
+
 Test(report_output, devices_are_written_to) {
     struct stat before, after;
     cr_assert_eq(stat("/dev/null", &before), 0);

@@ -49,6 +49,8 @@ omni_status omni_output_close(omni_output *o, bool keep, omni_error *err); /* NU
 /* OMNI_OK when `path` could be written: its directory exists and is writable, it is not a directory.
  * OMNI_BAD_INPUT otherwise. Creates and changes nothing; NULL (stdout) is fine. Call before a long run. */
 omni_status omni_output_check(const char *path, omni_error *err);
+/* Two names of one file, also of one that is not there yet. NULL is no file. */
+bool omni_output_same(const char *a, const char *b);
 
 /* --- table: columns aligned from their content ------------------------------------------------ */
 typedef struct omni_table omni_table;

@@ -37,7 +37,7 @@ static omni_status parse_plans(run *r, omni_error *err) {
 
 static omni_status parse_dump(run *r, omni_error *err) {
     r->dump.path = omni_settings_get(r->c->settings, OMNI_OPT_DUMP);
-    if (r->dump.path && r->c->output && strcmp(r->dump.path, r->c->output) == 0)
+    if (omni_output_same(r->dump.path, r->c->output))
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: named by --dump and by --output (expected two files)",
                               r->dump.path);
     struct stat there;

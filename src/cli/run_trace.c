@@ -3,22 +3,11 @@
  * interrupted leaves none.
  */
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "omnibus/trace.h"
 #include "run.h"
 
 /* --- what was asked for ----------------------------------------------------------------------- */
-
-/* By name, or as two names of one file. */
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    if (!a || !b) return false;
-    if (strcmp(a, b) == 0) return true;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
-}
 
 omni_status trace_parse(run *r, omni_error *err) {
     const char *path = r->trace.path = omni_settings_get(r->c->settings, OMNI_OPT_TRACE);
@@ -27,8 +16,8 @@ omni_status trace_parse(run *r, omni_error *err) {
     if (status) return status;
     if (!path) return OMNI_OK;
     r->trace.events = limit;
-    bool output = same_file(path, r->c->output);
-    if (output || same_file(path, r->dump.path))
+    bool output = omni_output_same(path, r->c->output);
+    if (output || omni_output_same(path, r->dump.path))
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: named by --trace and by --%s (expected two files)",
                               path, output ? "output" : "dump");
     return omni_output_check(path, err);

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -246,6 +247,25 @@ static int output_obstacle(const char *path) {
     size_t length = strlen(path);
     if (length == 0 || path[length - 1] == '/') return ENOENT;
     return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* Where a file is, or would be made: links followed, the directory by its own name. NULL: nowhere. Free with free(). */
+static char *output_target(const char *path) {
+    char dir[PATH_MAX], *there = realpath(path, NULL), *target = NULL;
+    const char *slash = strrchr(path, '/');
+    if (there || errno != ENOENT || !output_directory(path, dir)) return there;
+    there = realpath(dir, NULL);
+    if (there && asprintf(&target, "%s/%s", there, slash ? slash + 1 : path) < 0) target = NULL;
+    free(there);
+    return target;
+}
+
+bool omni_output_same(const char *a, const char *b) {
+    char *x = a && b ? output_target(a) : NULL, *y = x ? output_target(b) : NULL;
+    bool same = a && b && (strcmp(a, b) == 0 || (y && strcmp(x, y) == 0));
+    free(x);
+    free(y);
+    return same;
 }
 
 omni_status omni_output_check(const char *path, omni_error *err) {

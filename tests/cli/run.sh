@@ -5,6 +5,7 @@ refused 2 'prompt-ids: token id 512 .*expected 0 to 511' run "$llama" --prompt-i
 refused 2 'fit the model.s 256 positions' run "$llama" --prompt-ids 1,2 --gen 256
 fine run "$llama" --prompt-ids 1 --gen 256
 refused 2 'fit the model.s 256 positions' run "$llama" --prompt-ids 1 --gen 2147483647
+refused 2 'named by --dump and by --output' run "$llama" --prompt-ids 1 --dump "$T/./same" --output "$T/same"
 refused 2 'fit the model.s 256 positions' run "$llama" --prompt-ids "$(awk 'BEGIN { while (n++ < 256) printf "1,"; print 1 }')" --gen 1
 
 printf '1,2\n\n3,x\n' >"$T/bad"
