@@ -46,7 +46,7 @@ LIB_SRC   := $(sort $(wildcard src/base/*.c src/config/*.c src/model/*.c src/wei
              src/plan/*.c src/topo/*.c src/rates/*.c src/array/*.c src/sync/*.c src/perf/*.c src/host/*.c \
              src/fabric/*.c src/pe/*.c src/text/*.c src/calibrate/*.c src/verify/*.c src/report/*.c \
              src/trace/*.c src/picture/*.c))
-CLI_SRC   := src/main.c $(sort $(wildcard src/cli/*.c))
+CLI_SRC   := $(sort $(wildcard src/cli/*.c))
 TEST_SRC  := $(sort $(wildcard tests/test_*.c))
 CASE_SRC  := $(sort $(wildcard tests/cases_*.c))
 FUZZ_TARGETS := $(sort $(notdir $(wildcard tests/fuzz/corpus/*)))
@@ -106,7 +106,7 @@ $(SHARED): $(call obj,$(LIB_SRC)) $(BUILD)/libomnibus.map
 
 $(BUILD)/obj/src/cli/manual.o: CFLAGS += -DOMNI_RELEASED='"$(RELEASED)"'
 
-$(PROG): $(call obj,$(CLI_SRC)) $(LIB)
+$(PROG): $(call obj,src/main.c $(CLI_SRC)) $(LIB)
 	@$(CC) $(LDFLAGS) $^ $(LIBS) -o $@
 
 # Has vectors that the base instructions lack, in functions that are all inlined: no call passes one.
@@ -115,7 +115,7 @@ $(BUILD)/obj/tests/test_kernel_pairs.o: CFLAGS += -Wno-psabi
 # A case counts the allocations that our code makes while it runs.
 COUNT_ALLOC := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
 
-$(TESTS): $(call obj,$(TEST_SRC) $(CASE_SRC) tests/fuzz/targets.c) $(LIB)
+$(TESTS): $(call obj,$(TEST_SRC) $(CASE_SRC) tests/fuzz/targets.c $(CLI_SRC)) $(LIB)
 	@$(CC) $(LDFLAGS) $(COUNT_ALLOC) $^ -lcriterion $(LIBS) -o $@
 
 $(PLAIN): $(call obj,tests/plain_main.c $(CASE_SRC)) $(LIB)
@@ -125,7 +125,7 @@ $(BUILD)/obj/tests/fuzz/driver-%.o: tests/fuzz/driver.c tests/fuzz/targets.h Mak
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(SYS) -DFUZZ_TARGET='"$*"' -c $< -o $@
 
-$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/driver-%.o $(BUILD)/obj/tests/fuzz/targets.o $(LIB)
+$(BUILD)/fuzz-%: $(BUILD)/obj/tests/fuzz/driver-%.o $(call obj,tests/fuzz/targets.c $(CLI_SRC)) $(LIB)
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
 $(BUILD)/bench-%: $(BUILD)/obj/bench/bench_%.o $(call obj,$(BENCH_LIB)) $(LIB)
