@@ -2,11 +2,11 @@
  *
  *     decode    one query, 2,000 keys: every key and value is read once for all heads of its group, so the
  *               limit is reading
- *     prefill   512 queries at the end of 512 keys (causal): the limit is arithmetic, of which a query does only
- *               what its own keys need
+ *     prefill   512 queries at the end of 512 keys (causal): the limit is arithmetic, of which a query does
+ *               only what its own keys need
  *
- * Decode walks over so many key-value heads that none is found in the last cache. Whichever of both limits is near
- * 100 % is what holds it.
+ * Decode walks over so many key-value heads that none is found in the last cache. Whichever of both limits is
+ * near 100 % is what holds it.
  */
 #include <math.h>
 #include <stdio.h>

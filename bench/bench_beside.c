@@ -1,5 +1,5 @@
-/* bench_beside.c: one run of a model beside another of the same model, in turn, repetition by repetition: what more
- * sequences, more PEs on the same cores, and narrower weights cost.
+/* bench_beside.c: one run of a model beside another of the same model, in turn, repetition by repetition:
+ * what more sequences, more PEs on the same cores, and narrower weights cost.
  */
 #include "model_job.h"
 

@@ -2,15 +2,16 @@
  *
  *     hand-off, barrier     against L, a cache line from one core to another
  *     ring                  messages of one line, one writer, one reader: millions a second
- *     broadcast             against the same copies without anybody waiting for anybody, + L; and of 4 MiB, what
- *                           moves a second against a core's copy rate
+ *     broadcast             against the same copies without anybody waiting for anybody, + L; and of 4 MiB,
+ *                           what moves a second against a core's copy rate
  *     tree reduction        against the same additions, level by level, + L for each level between workers
- *     reduce + broadcast    4,096 floats, both schedules, against 2 (L + one core reading what another just wrote);
- *                           and 4 bytes of 1,000 PEs, which is a barrier of them: 2 workers and their PEs' share of it
+ *     reduce + broadcast    4,096 floats, both schedules, against 2 (L + one core reading what another just
+ *                           wrote); and 4 bytes of 1,000 PEs, which is a barrier of them: 2 workers and their
+ *                           PEs' share of it
  *     null                  the same calls on the fabric that moves nothing: what the interface itself costs
  *
- * Timed: operations one after the other on warm buffers, from the first worker's start to the last one's end. Not
- * timed: creating the fabric and threads, first touch. See fabric_job.h.
+ * Timed: operations one after the other on warm buffers, from the first worker's start to the last one's end.
+ * Not timed: creating the fabric and threads, first touch. See fabric_job.h.
  */
 #include <math.h>
 #include <stdio.h>
@@ -213,8 +214,8 @@ static void bench_subject(bench *b, const subject *subj) {
 
 /* --- against what moves between cores --------------------------------------------------------- */
 
-/* One line of the table: what bounds it is `times` transfers of the bytes and as many hand-offs, or the copy of a core
- * alone. */
+/* One line of the table: what bounds it is `times` transfers of the bytes and as many hand-offs, or the copy
+ * of a core alone. */
 typedef struct moved {
     const char *name;
     size_t pes, bytes;

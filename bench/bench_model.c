@@ -1,8 +1,8 @@
 /* bench_model.c: whole models through the engine: prefill, decode and encode over the families, and what the
  * executor itself costs.
  *
- * A model has real layers, but fewer of them, and random weights. It must be far larger than the caches, and loses
- * layers where the host lacks memory. Each run is held against the limits of the cores it uses:
+ * A model has real layers, but fewer of them, and random weights. It must be far larger than the caches, and
+ * loses layers where the host lacks memory. Each run is held against the limits of the cores it uses:
  *
  *     decode            bytes of weights, keys and values a token, over read bandwidth
  *     prefill, encode   flops of the matrices, over BLIS's sgemm

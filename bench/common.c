@@ -1,4 +1,5 @@
-/* common.c: the machine and the repetitions. See common.h. The team and the limits are the library's (host.h). */
+/* common.c: the machine and the repetitions. See common.h. The team and the limits are the library's
+ * (host.h). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

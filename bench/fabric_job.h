@@ -1,5 +1,5 @@
-/* fabric_job.h: PEs on pinned workers with warm buffers, and the fabric's operations on them, as both bench_fabric and
- * peer_fabric time them.
+/* fabric_job.h: PEs on pinned workers with warm buffers, and the fabric's operations on them, as both
+ * bench_fabric and peer_fabric time them.
  *
  * n PEs live on min(n, cores) pinned workers. Operations follow each other, and the writer of a broadcast
  * goes round the workers: nobody can write before having read what came before, so a figure is the time of
@@ -34,8 +34,8 @@ void fabric_job_close(fabric_job *j);
 /* The operations. */
 bench_work job_broadcast, job_reduce;
 bench_work job_allreduce; /* a reduction, and the broadcast of its result */
-/* The same work without the fabric. A worker copies once for each of its ranks (the writer: into the ring instead of to
- * itself; on one worker there is no ring); the additions of the longest path. */
+/* The same work without the fabric. A worker copies once for each of its ranks (the writer: into the ring
+ * instead of to itself; on one worker there is no ring); the additions of the longest path. */
 bench_work job_copies, job_adds;
 /* One copy of the bytes, by one core alone. */
 bench_work job_copy;
@@ -52,8 +52,8 @@ bench_once timed_once;
 /* Runs it cold, then chooses how often a repetition does it. */
 void timed_prepare(timed *t);
 
-/* The limit of what moves between cores: nanoseconds until one core has copied what another has just written, without
- * the hand-off. `arg` is a transfer; both buffers are warm. */
+/* The limit of what moves between cores: nanoseconds until one core has copied what another has just written,
+ * without the hand-off. `arg` is a transfer; both buffers are warm. */
 typedef struct transfer {
     bench *b;
     size_t bytes;

@@ -1,6 +1,7 @@
 /* gguf.c: see gguf.h. The file, little-endian as the hosts are that we run on:
  *
- *      "GGUF" 3 | tensors | pairs | pair ... | tensor's name, shape, type, offset ... | pad | data, each padded to 32
+ *      "GGUF" 3 | tensors | pairs | pair ... | tensor's name, shape, type, offset ... | pad | data, each
+ *      padded to 32
  *
  * A string is its length and its bytes. A shape begins with the dimension that runs fastest.
  */

@@ -150,7 +150,8 @@ double job_flops(const model_job *j) {
     return 2 * (layers + final * (double)j->batch->sequences / (double)j->tokens);
 }
 
-/* A step reads all weights once, and every sequence its keys and values: half of what decode adds, on average. */
+/* A step reads all weights once, and every sequence its keys and values: half of what decode adds, on
+ * average. */
 double job_bytes(const model_job *j) {
     const omni_shape *shape = &j->model->shape;
     double position = (double)(2 * shape->kv_heads * shape->head_dim * shape->layers) * sizeof(float), kv = 0;

@@ -69,8 +69,8 @@ bench_once job_decode;  /* what follows them */
 bench_once job_follow;  /* the same, behind new prompts that are not timed */
 bench_once job_encode;  /* the same batch through an encoder */
 
-/* What a token of the batch needs: flops of the matrices in prefill or encode; in decode bytes of weights, and of keys
- * and values. */
+/* What a token of the batch needs: flops of the matrices in prefill or encode; in decode bytes of weights,
+ * and of keys and values. */
 double job_flops(const model_job *j);
 double job_bytes(const model_job *j);
 

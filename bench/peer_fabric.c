@@ -1,15 +1,18 @@
 /* peer_fabric.c: the fabric beside what others offer for the same job, in one run, repetition by repetition.
  *
- *     barrier            our barrier, and Concurrency Kit's, pthread_barrier, libgomp's, on one pinned thread a core
- *     reduce + broadcast of 4,096 floats on 2, 4, 16, 64 PEs, and MPI_Allreduce on as many processes (peer_mpi.c)
+ *     barrier            our barrier, and Concurrency Kit's, pthread_barrier, libgomp's, on one pinned thread
+ *                        a core
+ *     reduce + broadcast of 4,096 floats on 2, 4, 16, 64 PEs, and peer_mpi.c's MPI_Allreduce on as
+ *                        many processes
  *
- * Ours runs n PEs on min(n, cores) pinned workers; MPI has a process a PE. With more processes than cores Open MPI is told
- * --oversubscribe and to yield when idle. MPICH's processes spin there, so it is asked at 2 only, for its release_gather.
- * A peer is optional: Debian's libck-dev, openmpi-bin + libopenmpi-dev, mpich + libmpich-dev; one that is not there is
- * SKIPped by name.
+ * Ours runs n PEs on min(n, cores) pinned workers; MPI has a process a PE. With more processes than cores
+ * Open MPI is told --oversubscribe and to yield when idle. MPICH's processes spin there, so it is asked at 2
+ * only, for its release_gather. A peer is optional: Debian's libck-dev, openmpi-bin + libopenmpi-dev, mpich +
+ * libmpich-dev; one that is not there is SKIPped by name.
  *
- * Timed: operations one after the other, warm. Not timed: creating threads and processes, first touch, MPI_Init. Of MPI a
- * repetition is a new start of its processes, so its spread has what differs from start to start.
+ * Timed: operations one after the other, warm. Not timed: creating threads and processes, first touch,
+ * MPI_Init. Of MPI a repetition is a new start of its processes, so its spread has what differs from start to
+ * start.
  */
 #include <math.h>
 #include <omp.h>

@@ -3,8 +3,9 @@
  *      random weights --+--> an engine of ours, loaded once
  *                       +--> a GGUF file ------> $LLAMA_BENCH, a process for each repetition
  *
- * Layers are Llama-2-7B's. Both generate from an empty cache, and prefill wants the logits of the last token only. In
- * each round ours, llama.cpp and the host's limit follow one another; ratios are formed round by round.
+ * Layers are Llama-2-7B's. Both generate from an empty cache, and prefill wants the logits of the last token
+ * only. In each round ours, llama.cpp and the host's limit follow one another; ratios are formed round by
+ * round.
  *
  * SKIPped without LLAMA_BENCH. TMPDIR takes the file (4 GB), and both programs want as much memory each.
  */

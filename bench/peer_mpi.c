@@ -1,12 +1,12 @@
-/* peer_mpi.c: a peer of the fabric: MPI_Allreduce of floats, as a user of MPI would write it. Built with the compiler
- * wrapper of each MPI there is (mpicc.openmpi, mpicc.mpich) and started by its mpirun; peer_fabric.c reads the one line
- * that it prints.
+/* peer_mpi.c: a peer of the fabric: MPI_Allreduce of floats, as a user of MPI would write it. Built with the
+ * compiler wrapper of each MPI there is (mpicc.openmpi, mpicc.mpich) and started by its mpirun; peer_fabric.c
+ * reads the one line that it prints.
  *
  *     peer-mpi-NAME FLOATS      prints the nanoseconds of one call
  *
- * Timed: calls one after the other on the same warm buffers, from the first rank's start to the last one's end. Not
- * timed: starting processes, MPI_Init, first touch, 50 calls that nobody counts. Send and receive buffers are two,
- * so no rank rewrites what others have just read: that favours MPI.
+ * Timed: calls one after the other on the same warm buffers, from the first rank's start to the last one's
+ * end. Not timed: starting processes, MPI_Init, first touch, 50 calls that nobody counts. Send and receive
+ * buffers are two, so no rank rewrites what others have just read: that favours MPI.
  */
 #include <mpi.h>
 #include <stdio.h>

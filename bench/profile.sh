@@ -1,7 +1,7 @@
 #!/bin/sh
-# profile.sh: where the time of a bench run goes, by perf: samples with call graphs by frame pointers, of what is timed only
-# (perf's --control and our --perf-ctl). Without hardware counters, as in most virtual machines, perf samples by the CPU
-# clock: it says so below.
+# profile.sh: where the time of a bench run goes, by perf: samples with call graphs by frame pointers, of what
+# is timed only (perf's --control and our --perf-ctl). Without hardware counters, as in most virtual machines,
+# perf samples by the CPU clock: it says so below.
 #
 #   sh bench/profile.sh build/release/omnibus bench configs/demo/llama --prompt 128 --gen 64
 set -u

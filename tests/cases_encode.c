@@ -1,5 +1,5 @@
-/* cases_encode.c: the engine with an encoder: states, pooled rows and logits against golden float64; batches, token
- * types, marks, heads. How it behaves from pass to pass is cases_encode_passes.c.
+/* cases_encode.c: the engine with an encoder: states, pooled rows and logits against golden float64; batches,
+ * token types, marks, heads. How it behaves from pass to pass is cases_encode_passes.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,8 @@ static const char *a_ragged_batch_has_the_bits_of_each_sequence_alone(void) {
     return flow_close(&f, bad);
 }
 
-/* More pooled rows and tokens than one slot of the host port's ring takes; equal sequences have equal results. */
+/* More pooled rows and tokens than one slot of the host port's ring takes; equal sequences have equal
+ * results. */
 static const char *a_large_batch(void) {
     static const char *const plans[] = {"megatron", "workflow2"};
     static sample x;

@@ -1,7 +1,8 @@
-/* cases_encode.h: what the cases of encoders share: samples, what an encode makes of them, golden values. Defined in
- * cases_encode_sample.c, used by cases_encode.c and cases_encode_passes.c.
+/* cases_encode.h: what the cases of encoders share: samples, what an encode makes of them, golden values.
+ * Defined in cases_encode_sample.c, used by cases_encode.c and cases_encode_passes.c.
  *
- *   sample (sequences, types, marks) --encode under a plan on n PEs--> record (states, pooled, logits, tokens)
+ *   sample (sequences, types, marks) --encode under a plan on n PEs--> record (states, pooled, logits,
+ *   tokens)
  */
 #ifndef OMNIBUS_TEST_CASES_ENCODE_H
 #define OMNIBUS_TEST_CASES_ENCODE_H
@@ -27,7 +28,8 @@ void sample_add(sample *x, size_t tokens, size_t vocab, size_t types);
 
 /* --- encodes ---------------------------------------------------------------------------------- */
 
-/* state [layers+1][tokens, hidden], pooled [sequences, hidden], logits [marks, vocab], in one block at `state`. */
+/* state [layers+1][tokens, hidden], pooled [sequences, hidden], logits [marks, vocab], in one block at
+ * `state`. */
 typedef struct record {
     float *state, *pooled, *logits;
     size_t floats;
@@ -43,8 +45,9 @@ omni_encode encode_of(const sample *x, record *r);
 const char *encode_open(flow *f, const char *dir);
 const char *encode_open_random(flow *f, const char *config, unsigned heads, uint64_t seed);
 
-/* An engine of the flow's plan that has room for x; a pass of it, recorded; both, with the plan and an engine of its
- * own, on at most so many workers. The last one's record is the caller's to free (r->state), if it is good. */
+/* An engine of the flow's plan that has room for x; a pass of it, recorded; both, with the plan and an engine
+ * of its own, on at most so many workers. The last one's record is the caller's to free (r->state), if it is
+ * good. */
 const char *encode_start(flow *f, const sample *x, size_t workers, const char *fabric, omni_engine **e);
 const char *encode_pass(flow *f, omni_engine *e, const sample *x, record *r);
 const char *encode(flow *f, const char *plan, size_t pes, size_t workers, const sample *x, record *r);

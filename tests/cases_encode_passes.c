@@ -1,5 +1,5 @@
-/* cases_encode_passes.c: the engine with an encoder while it runs: counters, pass after pass, no allocation, ends when
- * stopped, and what it refuses.
+/* cases_encode_passes.c: the engine with an encoder while it runs: counters, pass after pass, no allocation,
+ * ends when stopped, and what it refuses.
  */
 #include <pthread.h>
 #include <stdlib.h>

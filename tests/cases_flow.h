@@ -1,5 +1,5 @@
-/* cases_flow.h: what the flow cases share: an open model with its truth, and its plans held against that. Defined
- * in cases_flow.c; random models in cases_formats.c.
+/* cases_flow.h: what the flow cases share: an open model with its truth, and its plans held against that.
+ * Defined in cases_flow.c; random models in cases_formats.c.
  *
  * Under a sanitizer the matrix is thinned: the five named plans and every eleventh of
  * `all`, on 1, 5 and 33 PEs (asan) or 2, 5 and 17 (tsan). Checkpoints with many tokens to decode have one
@@ -47,7 +47,8 @@ const char *flow_close(flow *f, const char *bad);
 bool flow_plan(flow *f, const char *text, size_t pes);
 omni_engine_options flow_options(flow *f);
 
-/* Every `thin`-th plan of the list that is built, on every number of PEs of PES_LIST; at least `least` cases. */
+/* Every `thin`-th plan of the list that is built, on every number of PEs of PES_LIST; at least `least`
+ * cases. */
 const char *flow_check_list(flow *f, const char *plans, size_t thin, size_t least);
 const char *flow_check_all(flow *f);
 

@@ -1,5 +1,6 @@
-/* cases_formats.c: models and checkpoints as they come: shapes that nobody trained, what configs may change, F16
- * and shards, each as a whole run against the float64 reference; and files that change while they are used.
+/* cases_formats.c: models and checkpoints as they come: shapes that nobody trained, what configs may change,
+ * F16 and shards, each as a whole run against the float64 reference; and files that change while they are
+ * used.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* cases_mesh.c: groups, stages, stacks and chunks as whole runs, and plans that change between two passes: against
- * float64 truth, counters against the plan's.
+/* cases_mesh.c: groups, stages, stacks and chunks as whole runs, and plans that change between two passes:
+ * against float64 truth, counters against the plan's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +99,8 @@ static const char *changes_llama(void) {
 static const char *changes_gpt2(void) {
     return changes_of("tests/golden/gpt2-tiny", THIN);
 }
-/* Long ones: every fifth pair, which has each plan on either side; what a sanitizer sees the others show it. */
+/* Long ones: every fifth pair, which has each plan on either side; what a sanitizer sees the others show
+ * it. */
 static const char *changes_with_bf16_and_unequal_prompts(void) {
     return THIN == 1 ? changes_of("configs/demo/llama", 5) : NULL;
 }

@@ -1,5 +1,5 @@
-/* cases_perf.c: the kernel's counts of workers: there when they are asked for, of every pass and change of plans, and
- * then with the same tokens.
+/* cases_perf.c: the kernel's counts of workers: there when they are asked for, of every pass and change of
+ * plans, and then with the same tokens.
  */
 #include <string.h>
 

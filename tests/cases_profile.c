@@ -1,5 +1,5 @@
-/* cases_profile.c: where the time of passes goes: the parts fit into the time that the caller saw, each in the right
- * place, and asking changes no result; and going back to an earlier position.
+/* cases_profile.c: where the time of passes goes: the parts fit into the time that the caller saw, each in
+ * the right place, and asking changes no result; and going back to an earlier position.
  */
 #include <string.h>
 

@@ -1,6 +1,7 @@
-/* cases_schedule.c: a reduction gives the same bits and the same counts whatever its schedule: every operator, records
- * of every size, buffers that are no whole number of slices or blocks, floats that are narrowed, more workers than
- * cores. The pairwise schedule is the reference (cases_fabric.c holds it, and the sliced one, against a model).
+/* cases_schedule.c: a reduction gives the same bits and the same counts whatever its schedule: every
+ * operator, records of every size, buffers that are no whole number of slices or blocks, floats that are
+ * narrowed, more workers than cores. The pairwise schedule is the reference (cases_fabric.c holds it, and the
+ * sliced one, against a model).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -143,7 +144,8 @@ const char *schedules_give_the_same_bits(void) {
     return bad;
 }
 
-/* A narrowed span alone, and rows of three spans of which two are: their ends fall into slices and blocks anywhere. */
+/* A narrowed span alone, and rows of three spans of which two are: their ends fall into slices and blocks
+ * anywhere. */
 const char *schedules_narrow_alike(void) {
     static const omni_dtype wires[][OMNI_SPANS] = {
         {OMNI_F16, OMNI_F16, OMNI_F16}, {OMNI_BF16, OMNI_BF16, OMNI_BF16}, {OMNI_F16, OMNI_F32, OMNI_BF16}};

@@ -1,5 +1,5 @@
-/* cases_wire.c: floats that travel as 16-bit floats: the fabric's operations on narrowed views, against a model that
- * knows no rings, chunks or threads; and whole runs of plans with `wire=`.
+/* cases_wire.c: floats that travel as 16-bit floats: the fabric's operations on narrowed views, against a
+ * model that knows no rings, chunks or threads; and whole runs of plans with `wire=`.
  */
 #include <math.h>
 #include <stdio.h>
@@ -294,7 +294,8 @@ static const char *check_one(flow *f, const char *plan, size_t pes, size_t worke
     return r->passed ? NULL : verdict("%s on %zu PEs: %s", plan, pes, r->first_bad);
 }
 
-/* Passes, by a tolerance of its own, and not by float32's: so something was really rounded. On one PE nothing is. */
+/* Passes, by a tolerance of its own, and not by float32's: so something was really rounded. On one PE nothing
+ * is. */
 static const char *rounds(flow *f, const char *plan, size_t pes) {
     omni_check_result r;
     const char *bad = check_one(f, plan, pes, pes < 3 ? pes : 3, &r);
@@ -372,8 +373,8 @@ static const char *same_for_any_workers(void) {
     return flow_close(&f, bad);
 }
 
-/* However a value gets where it is needed, it is rounded once, the share that stays where it is too. Heads are
- * scattered in the first plan; with more PEs than key-value heads, neighbours keep the same one. */
+/* However a value gets where it is needed, it is rounded once, the share that stays where it is too. Heads
+ * are scattered in the first plan; with more PEs than key-value heads, neighbours keep the same one. */
 static const char *same_for_any_route(void) {
     static const char *const plans[][2] = {
         {"qkv=in:wire-bus=bf16/qkv=out", "qkv=in:edge=scatter:wire-bus=bf16/qkv=out"},

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Includes point downward only. A room has a level; a file may include the headers of its own room and of lower levels.
-# Only their rooms reach for hwloc.h, blis.h, pcre2.h and utf8proc.h.
+# Includes point downward only. A room has a level; a file may include the headers of its own room and of
+# lower levels. Only their rooms reach for hwloc.h, blis.h, pcre2.h and utf8proc.h.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 awk '

@@ -1,5 +1,5 @@
-/* dir_tools.h: for tests that write files: a directory of the test's own, gone when it ends. A suite takes make_dir and
- * remove_dir as its .init and .fini.
+/* dir_tools.h: for tests that write files: a directory of the test's own, gone when it ends. A suite takes
+ * make_dir and remove_dir as its .init and .fini.
  */
 #ifndef TESTS_DIR_TOOLS_H
 #define TESTS_DIR_TOOLS_H

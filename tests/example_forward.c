@@ -1,5 +1,6 @@
-/* example_forward.c: what a program that links the library looks like: six tokens through a checkpoint that is sharded
- * over 4 PEs, and the token that follows. cc example_forward.c $(pkg-config --cflags --libs omnibus) */
+/* example_forward.c: what a program that links the library looks like: six tokens through a checkpoint that
+ * is sharded over 4 PEs, and the token that follows. cc example_forward.c $(pkg-config --cflags --libs
+ * omnibus) */
 #include <omnibus/pe.h>
 #include <stdio.h>
 

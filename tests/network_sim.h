@@ -1,13 +1,13 @@
-/* network_sim.h: a ring or a mesh as a simulator plays it, for test_network_best.c: a job is posted as messages, round by
- * round; what cannot be fails the test.
+/* network_sim.h: a ring or a mesh as a simulator plays it, for test_network_best.c: a job is posted as
+ * messages, round by round; what cannot be fails the test.
  */
 #ifndef TESTS_NETWORK_SIM_H
 #define TESTS_NETWORK_SIM_H
 
 #include "network_tools.h"
 
-/* A way of n PEs, and a value in n units, unit k of which belongs to place k: it is `each` slices, `stride` apart, from
- * `first` + k * `gap` on. */
+/* A way of n PEs, and a value in n units, unit k of which belongs to place k: it is `each` slices, `stride`
+ * apart, from `first` + k * `gap` on. */
 typedef struct job {
     size_t *way, n;
     bool closed;

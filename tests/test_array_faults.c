@@ -1,5 +1,5 @@
-/* test_array_faults.c: slow, uneven and dead PEs of a modelled array: against the walker PE by PE, against closed forms,
- * and against arrays that have none; what a file may say of them.
+/* test_array_faults.c: slow, uneven and dead PEs of a modelled array: against the walker PE by PE, against
+ * closed forms, and against arrays that have none; what a file may say of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,8 @@ Test(array_faults, classes_and_runs_are_exact) {
     omni_model_free(m);
 }
 
-/* Without the critical path: layers are skipped behind slow PEs and none with jitter, and nothing else differs. */
+/* Without the critical path: layers are skipped behind slow PEs and none with jitter, and nothing else
+ * differs. */
 Test(array_faults, skipped_layers_are_exact) {
     omni_model *m = array_model("configs/models/llama-2-7b.json");
     for (size_t i = 0; i < COUNT(kinds) * COUNT(plans); i++) {
@@ -112,8 +113,8 @@ static uint64_t ps_of(const omni_array *a, const omni_plan *plan, omni_extent pa
     return array_price(a, plan, pass).ps;
 }
 
-/* A single PE that is f times as slow computes f times as long, and its host does not. With sums that cost nothing all
- * wait for PE 0, which has the largest shares: it alone is as bad as all of them. */
+/* A single PE that is f times as slow computes f times as long, and its host does not. With sums that cost
+ * nothing all wait for PE 0, which has the largest shares: it alone is as bad as all of them. */
 Test(array_faults, a_factor_multiplies_computing) {
     omni_model *m = array_model("tests/golden/llama-tiny-mha");
     omni_array *healthy = array_load("ideal"), *one = array_load("ideal"), *all = array_load("ideal");
@@ -164,7 +165,8 @@ static void expect_same(const omni_array *a, const omni_array *b, size_t pes) {
     omni_model_free(m);
 }
 
-/* n PEs with one dead are n - 1 PEs, but for their places on the wire: none where there are no hops, or behind them. */
+/* n PEs with one dead are n - 1 PEs, but for their places on the wire: none where there are no hops, or
+ * behind them. */
 Test(array_faults, dead_pes_are_fewer_pes) {
     omni_array *healthy = array_load("seed-64pe"), *end = faulty("seed-64pe", "none", "15", "0");
     expect_same(end, healthy, 15);
@@ -224,8 +226,8 @@ static uint64_t activating_ps(const omni_array *a, const omni_plan *plan) {
     return 0;
 }
 
-/* Between a reduce-scatter and an all-gather each PE does its share of what the root does on a bus: the last PE's is as
- * slow as that PE, and all wait for it. */
+/* Between a reduce-scatter and an all-gather each PE does its share of what the root does on a bus: the last
+ * PE's is as slow as that PE, and all wait for it. */
 Test(array_faults, a_share_of_a_sum_on_links_is_as_slow_as_its_PE) {
     static const char *const arrays[] = {"ring-64pe", "mesh-64pe"};
     omni_model *m = array_model("tests/golden/llama-tiny-gqa");
@@ -286,7 +288,8 @@ Test(array_faults, jitter_is_the_same_everywhere) {
     cr_expect(same_price(&x, &y));
     array_set(b, "faults.seed", "2");
     cr_expect_neq(ps_of(b, plan, pass_at(0)), x.ps, "another seed draws the same");
-    /* SplitMix64 from 0 begins with e220a8397b1dcdaf (its authors' program), which is what a hash of 0 is here. */
+    /* SplitMix64 from 0 begins with e220a8397b1dcdaf (its authors' program), which is what a hash of 0 is
+     * here. */
     faults f = {.jitter_ppm = PPM};
     cr_expect_eq(faults_jitter(&f, 0, 0), PPM + (0xe220a839u * (uint64_t)PPM >> 32));
     uint64_t sum = 0, least = UINT64_MAX, most = 0;

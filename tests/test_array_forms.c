@@ -122,8 +122,8 @@ Test(array_forms, reductions_and_broadcasts) {
     }
 }
 
-/* The tree of the closed form is the tree that plans are priced with, for both kinds of wires; and p* is where the
- * forms cross. */
+/* The tree of the closed form is the tree that plans are priced with, for both kinds of wires; and p* is
+ * where the forms cross. */
 Test(array_forms, tree_against_gather_and_add) {
     static const char *const wires[] = {"bus", "own"};
     static const char *const pieces[] = {"1", "3", "infinite"};
@@ -221,8 +221,8 @@ Test(array_forms, a_tree_of_its_own_pipelines_chunks) {
     tear_down(&t);
 }
 
-/* From heads to tokens, every PE has a part of what every other needs: all keys and values are broadcast once, a
- * message for each PE, layer and sequence. A change to the same plan moves nothing. */
+/* From heads to tokens, every PE has a part of what every other needs: all keys and values are broadcast
+ * once, a message for each PE, layer and sequence. A change to the same plan moves nothing. */
 Test(array_forms, a_change_of_plans) {
     omni_model *m = array_model(MHA);
     omni_array *a = round_array("bus");

@@ -1,5 +1,5 @@
-/* test_array_search.c: the search against everything that it prunes, where that is small enough to be priced; what a
- * generation costs; what a PE must hold.
+/* test_array_search.c: the search against everything that it prunes, where that is small enough to be priced;
+ * what a generation costs; what a PE must hold.
  */
 #include <stdio.h>
 #include <string.h>

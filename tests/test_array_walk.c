@@ -197,8 +197,8 @@ Test(array, skipped_layers_are_exact) {
     omni_model_free(m);
 }
 
-/* Keys and values by tokens go round: groups whose sequences begin at different PEs are no class. A prefill of
- * fewer tokens than PEs has a PE with two keys where another group's has none. */
+/* Keys and values by tokens go round: groups whose sequences begin at different PEs are no class. A prefill
+ * of fewer tokens than PEs has a PE with two keys where another group's has none. */
 Test(array, sequences_that_begin_elsewhere_are_no_class) {
     static const char *const plans[] = {"workflow2:groups=2", "workflow2:groups=3", "attn=tokens:groups=4",
                                         "qkv=in:attn=tokens:o=out:edge=scatter:groups=4:stages=2"};

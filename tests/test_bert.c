@@ -215,9 +215,9 @@ Test(bert, the_heads_that_a_config_promises) {
     }
 }
 
-/* Hidden D = 768, F = 3072. Embeddings with their norm (30522 + 512 + 2 + 2) D = 23837184; a layer 4 (D D + D) +
- * 2 x 2 D + (F D + F) + (D F + D) = 7087872; pooler D D + D = 590592; MLM head D D + D + 2 D and a bias of the
- * vocabulary, 30522: 622650; untied, a second table of 30522 D = 23440896. */
+/* Hidden D = 768, F = 3072. Embeddings with their norm (30522 + 512 + 2 + 2) D = 23837184; a layer 4 (D D +
+ * D) + 2 x 2 D + (F D + F) + (D F + D) = 7087872; pooler D D + D = 590592; MLM head D D + D + 2 D and a bias
+ * of the vocabulary, 30522: 622650; untied, a second table of 30522 D = 23440896. */
 Test(bert, parameters_of_the_base_model_with_each_head) {
     static const struct {
         unsigned heads;

@@ -1,13 +1,13 @@
 #!/bin/sh
-# The command line as a person types it: what is answered, with which exit status, on which stream, and what is left
-# behind. Run from the root of the repository: sh tests/test_cli.sh build/omnibus
+# The command line as a person types it: what is answered, with which exit status, on which stream, and what
+# is left behind. Run from the root of the repository: sh tests/test_cli.sh build/omnibus
 #
 #   test_cli.sh      the frame: one command (omni), one expectation (ok, no), the count at the end
 #   cli/*.sh         the expectations, sourced in order
 #   cli/*.awk        readers of JSON and CSV, so that nothing but a POSIX system is needed
 #
-# One line for each failed expectation, with the command and what was seen. What cannot be tested here says SKIP and why.
-# shellcheck disable=SC2034 # names for cli/*.sh
+# One line for each failed expectation, with the command and what was seen. What cannot be tested here says
+# SKIP and why. shellcheck disable=SC2034 # names for cli/*.sh
 set -u
 export LC_ALL=C
 

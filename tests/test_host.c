@@ -1,5 +1,5 @@
-/* test_host.c: the machine's limits: that each is a number where it can be measured and NaN where not. How large they
- * are is nobody's business here.
+/* test_host.c: the machine's limits: that each is a number where it can be measured and NaN where not. How
+ * large they are is nobody's business here.
  */
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,5 +1,5 @@
-/* test_hostile.c: checkpoints in pieces that don't fit, and configs that no model has: status and message of each.
- * One file's header is test_weights.c's; a config's fields are test_model.c's.
+/* test_hostile.c: checkpoints in pieces that don't fit, and configs that no model has: status and message of
+ * each. One file's header is test_weights.c's; a config's fields are test_model.c's.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>

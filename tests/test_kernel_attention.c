@@ -142,7 +142,8 @@ ISA_TEST(attention_bits_do_not_depend_on_other_rows) {
         }
 }
 
-/* Heads of one query with keys of their own go together, four or two or one: a head alone has the same bits. */
+/* Heads of one query with keys of their own go together, four or two or one: a head alone has the same
+ * bits. */
 ISA_TEST(attention_bits_do_not_depend_on_other_heads) {
     static const uint32_t own[] = {2, 0, 1, 2, 0, 0, 1};
     static const size_t dims[] = {3, 16, 33, 64};

@@ -61,8 +61,8 @@ ISA_TEST(activations_are_accurate_to_a_few_ulp) {
         omni_activate((omni_activation)kind, y, N, x, 2 * N, 1, N);
         for (size_t i = 0; i < N; i++) {
             double want = activation((omni_activation)kind, (double)x[i], (double)x[N + i]);
-            /* gelu's exponent is rounded before exp, which multiplies that error by the exponent; erfc = 1 - erf
-             * cancels up to sixfold */
+            /* gelu's exponent is rounded before exp, which multiplies that error by the exponent; erfc = 1 -
+             * erf cancels up to sixfold */
             double u = 1.6 * fabs((double)x[i]) + 0.0714 * fabs(pow((double)x[i], 3)), ulps = 6;
             if (kind == OMNI_ACT_GELU_NEW) ulps += 3 * u;
             if (kind == OMNI_ACT_GELU) ulps += 6 + 1.5 * (double)x[i] * (double)x[i];

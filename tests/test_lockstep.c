@@ -1,5 +1,5 @@
-/* test_lockstep.c: weights dealt out and broadcast, tokens spread over the PEs: what each PE keeps and sees, what
- * moves, and the prover. Whole runs are test_lockstep_runs.c's.
+/* test_lockstep.c: weights dealt out and broadcast, tokens spread over the PEs: what each PE keeps and sees,
+ * what moves, and the prover. Whole runs are test_lockstep_runs.c's.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -329,8 +329,8 @@ Test(lockstep, shares_of_any_pass_cover_it_once) {
 
 /* --- counts by hand --------------------------------------------------------------------------- */
 
-/* Per layer of the demo Llama (D 128, 8 heads and 2 kv heads of 16, F 352; V 512, 4 layers, BF16): qkv 12 panels, o 8,
- * gate|up 44, down 8; the head 32. */
+/* Per layer of the demo Llama (D 128, 8 heads and 2 kv heads of 16, F 352; V 512, 4 layers, BF16): qkv 12
+ * panels, o 8, gate|up 44, down 8; the head 32. */
 Test(lockstep, counts_are_those_of_the_shape) {
     static const struct {
         size_t pes, senders; /* of a layer and, V / 16 = 32 panels being enough, the head */

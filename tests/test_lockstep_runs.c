@@ -1,5 +1,5 @@
-/* test_lockstep_runs.c: whole runs with streamed weights and shared tokens: the bits of `single`, float64 truth, memory,
- * and more results than a ring holds.
+/* test_lockstep_runs.c: whole runs with streamed weights and shared tokens: the bits of `single`, float64
+ * truth, memory, and more results than a ring holds.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -85,8 +85,8 @@ Test(lockstep, bert_has_the_bits_of_single, .timeout = 300) {
     same_bits("tests/golden/bert-tiny");
 }
 
-/* Against float64 truth, counters of the run against the plan's. Under a sanitizer without the demo decoders, which
- * decode for long. */
+/* Against float64 truth, counters of the run against the plan's. Under a sanitizer without the demo decoders,
+ * which decode for long. */
 Test(lockstep, runs_are_right_and_count_what_the_plan_says, .timeout = 600) {
     static const char *const dirs[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny",
                                        "configs/demo/bert", "configs/demo/llama", "configs/demo/gpt2"};

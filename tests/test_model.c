@@ -206,10 +206,10 @@ static void check_frequency(const double *got, size_t i, double want) {
     cr_assert(fabs(got[i] - want) <= 1e-9 * want, "%zu: %.17g for %.17g", i, got[i], want);
 }
 
-/* Llama 3.1 8B: head_dim 128, theta 5e5. By hand: theta^(-2i/128) has the wavelength 2 pi theta^(i/64). At i = 0
- * it is 6.28, below 8192/4: unchanged. At i = 63, 2559195, above 8192/1: divided by 8. At i = 32 it is 2 pi
- * sqrt(5e5) = 4442.9, so smooth = (8192/4442.88 - 1)/3 = 0.281280 and the frequency is (0.718720/8 + 0.281280)
- * times 0.00141421. */
+/* Llama 3.1 8B: head_dim 128, theta 5e5. By hand: theta^(-2i/128) has the wavelength 2 pi theta^(i/64). At i
+ * = 0 it is 6.28, below 8192/4: unchanged. At i = 63, 2559195, above 8192/1: divided by 8. At i = 32 it is 2
+ * pi sqrt(5e5) = 4442.9, so smooth = (8192/4442.88 - 1)/3 = 0.281280 and the frequency is (0.718720/8 +
+ * 0.281280) times 0.00141421. */
 Test(model, llama3_frequencies_by_hand) {
     static const char *const spellings[] = {
         "{\"head_dim\": 128, \"rope_theta\": 500000.0, \"rope_scaling\": {\"factor\": 8.0, "

@@ -34,8 +34,8 @@ static toll priced(const net *n, collective_op op, uint64_t bytes) {
     }
 }
 
-/* Exactly, where slices are even and adding takes no time; bytes, too. With adders: pipelines are priced as if both ways
- * added all the time, and never below what they take. */
+/* Exactly, where slices are even and adding takes no time; bytes, too. With adders: pipelines are priced as
+ * if both ways added all the time, and never below what they take. */
 static void expect_simulated(const machine *m, size_t p, bool all, uint64_t bytes, bool exact) {
     net n = net_of(m, p, all);
     for (collective_op op = 0; op < OPS; op++) {

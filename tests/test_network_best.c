@@ -1,4 +1,5 @@
-/* test_network_best.c: all the ways in which a collective can be played on a ring or a mesh, and the best of them. */
+/* test_network_best.c: all the ways in which a collective can be played on a ring or a mesh, and the best of
+ * them. */
 #include <stdlib.h>
 
 #include "network_sim.h"
@@ -12,7 +13,8 @@ typedef struct mesh_way {
 
 enum { SLICES_OF_ONE, SLICES_ACROSS, SLICES_ALONG };
 
-/* The way along (or across) at y. What place x owns: a slice, those of the same x, or those of its line across. */
+/* The way along (or across) at y. What place x owns: a slice, those of the same x, or those of its line
+ * across. */
 static job line(const mesh_way *w, bool along, size_t y, int owns, uint64_t bytes, size_t *buf) {
     size_t n = along ? w->a : w->b, step = along ? w->from_a : w->from_b,
            other = along ? w->from_b : w->from_a;

@@ -1,5 +1,5 @@
-/* test_network_plan.c: plans on rings and meshes: which steps are one collective, what must hold of prices, and files
- * that are wrong.
+/* test_network_plan.c: plans on rings and meshes: which steps are one collective, what must hold of prices,
+ * and files that are wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +48,8 @@ static found chains_in(const char *text, size_t pes) {
     return n;
 }
 
-/* Of a layer: o, down; o, up with its activation, the next layer's input; qkv, attention with its end, o, down. The
- * arg-max stays at the root. */
+/* Of a layer: o, down; o, up with its activation, the next layer's input; qkv, attention with its end, o,
+ * down. The arg-max stays at the root. */
 Test(network_plan, sums_that_come_back_are_one_collective) {
     const size_t layers = 32;
     found n = chains_in("megatron", 64);
@@ -153,7 +153,8 @@ Test(network_plan, better_is_never_slower) {
     }
 }
 
-/* The sides of a mesh; more bytes take no less time; nothing is below what the first PE's links let through. */
+/* The sides of a mesh; more bytes take no less time; nothing is below what the first PE's links let
+ * through. */
 Test(network_plan, any_number_of_PEs) {
     static const size_t shapes[][4] = {{1, 1, 1, 0},     {2, 1, 2, 0},      {3, 1, 3, 0},  {5, 2, 2, 1},
                                        {7, 2, 3, 1},     {8, 2, 4, 0},      {61, 7, 8, 5}, {64, 8, 8, 0},

@@ -1,4 +1,5 @@
-/* test_network_sim.c: a ring or a mesh that is played message by message, and collectives along a way on it. */
+/* test_network_sim.c: a ring or a mesh that is played message by message, and collectives along a way on
+ * it. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 

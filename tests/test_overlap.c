@@ -334,8 +334,8 @@ Test(overlap, a_pair_costs_what_the_pipeline_of_two_stages_says) {
     omni_model_free(model);
 }
 
-/* Strips send the same bytes over links, one after the other: no faster than the links carry them, nor slower than
- * everything in turn with a start for each strip. */
+/* Strips send the same bytes over links, one after the other: no faster than the links carry them, nor slower
+ * than everything in turn with a start for each strip. */
 Test(overlap, strips_queue_for_links) {
     static const char *const arrays[] = {"ring-64pe", "mesh-64pe-thin"};
     omni_model *model = array_model("configs/models/llama-2-7b.json");

@@ -63,7 +63,8 @@ Test(rates_price, pes_of_one_worker_compute_in_turn) {
     omni_model_free(m);
 }
 
-/* Keys and values that all groups get are written by everybody: by the PEs of both workers, one after the other. */
+/* Keys and values that all groups get are written by everybody: by the PEs of both workers, one after the
+ * other. */
 Test(rates_price, shared_keys_are_written_everywhere) {
     omni_rates r = made_up(), slow = r;
     omni_model *m = array_model("configs/demo/llama");
@@ -80,7 +81,8 @@ Test(rates_price, shared_keys_are_written_everywhere) {
     omni_model_free(m);
 }
 
-/* Weights come from whom they are dealt to: who is alone with rows takes a rank's own share without a message. */
+/* Weights come from whom they are dealt to: who is alone with rows takes a rank's own share without a
+ * message. */
 Test(rates_price, streamed_weights_that_nobody_else_takes) {
     omni_rates r = made_up(), slow = r;
     omni_model *m = array_model("configs/demo/llama");
@@ -94,7 +96,8 @@ Test(rates_price, streamed_weights_that_nobody_else_takes) {
     omni_model_free(m);
 }
 
-/* Groups on two workers stream at the same time, each at what two leave each other; one that is alone has it all. */
+/* Groups on two workers stream at the same time, each at what two leave each other; one that is alone has it
+ * all. */
 Test(rates_price, groups_share_the_rate_of_memory) {
     omni_rates r = made_up(), shared = r;
     omni_model *m = array_model("configs/demo/llama");
@@ -109,7 +112,8 @@ Test(rates_price, groups_share_the_rate_of_memory) {
     omni_model_free(m);
 }
 
-/* More PEs than heads: attention of the first PEs is shared out among all workers, not done by the first one. */
+/* More PEs than heads: attention of the first PEs is shared out among all workers, not done by the first
+ * one. */
 Test(rates_price, lent_steps_leave_nobody_idle) {
     omni_rates r = made_up();
     omni_model *m = array_model("configs/demo/llama");

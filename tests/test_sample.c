@@ -1,4 +1,5 @@
-/* test_sample.c: tokens drawn from logits: what can be drawn, how often, and that nothing but the seed decides. */
+/* test_sample.c: tokens drawn from logits: what can be drawn, how often, and that nothing but the seed
+ * decides. */
 #include <criterion/criterion.h>
 #include <math.h>
 

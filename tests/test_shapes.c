@@ -107,16 +107,17 @@ Test(shapes, workflow1_moves_what_the_closed_form_says) {
     omni_model_free(m);
 }
 
-/* An encoder, post-norm, without an MLM head; T tokens of one sequence, K = 3D, H heads of size h. A layer of each
- * plan, as it follows from the rules of the design:
+/* An encoder, post-norm, without an MLM head; T tokens of one sequence, K = 3D, H heads of size h. A layer of
+ * each plan, as it follows from the rules of the design:
  *
  *   megatron    o 4TD and ffn 4TD, reduced and broadcast
  *   workflow1   o 4TD and the FFN's middle 4TF, reduced and broadcast; the output gathered and broadcast, 4TD
  *   workflow2   qkv 4TK, attention 4TH(h+2) up and 4TD down, o 4TD, ffn 4TD
- *   alternate   as these, but between workflow1 and workflow2 no gather: the norm's moments, 12T up and 8T down
+ *   alternate   as these, but between workflow1 and workflow2 no gather: the norm's moments, 12T up and 8T
+ *               down
  *
- * At the end every PE has the states; the pooler is split-out, so its 4D are gathered. The host port sends 4TD in and
- * has 4D back. */
+ * At the end every PE has the states; the pooler is split-out, so its 4D are gathered. The host port sends
+ * 4TD in and has 4D back. */
 typedef struct encoder_traffic {
     uint64_t reductions, reduced, gathers, broadcasts, broadcast;
 } encoder_traffic;
@@ -157,8 +158,8 @@ Test(shapes, an_encoder_moves_what_the_closed_forms_say) {
     omni_model_free(m);
 }
 
-/* The MLM head over M marked tokens, p ranks: its states 4MD gathered for the norm and broadcast, the arg-max of 8M
- * bytes reduced, 4M to the host port. Without marks nothing moves. */
+/* The MLM head over M marked tokens, p ranks: its states 4MD gathered for the norm and broadcast, the arg-max
+ * of 8M bytes reduced, 4M to the host port. Without marks nothing moves. */
 Test(shapes, an_mlm_head_moves_what_the_closed_form_says) {
     omni_error err = {0};
     omni_model *m = load("bert-base-uncased", &err);

@@ -1,5 +1,5 @@
-/* test_subheads_runs.c: attention by sub-heads: the kernels of its two halves against float64, and whole runs of
- * models of every kind against the float64 reference.
+/* test_subheads_runs.c: attention by sub-heads: the kernels of its two halves against float64, and whole runs
+ * of models of every kind against the float64 reference.
  */
 #include <stdio.h>
 

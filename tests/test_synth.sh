@@ -1,5 +1,6 @@
 #!/bin/sh
-# `omnibus synth` as a person types it: what it writes, what it refuses and with which words, Ctrl-C, a full disk.
+# `omnibus synth` as a person types it: what it writes, what it refuses and with which words, Ctrl-C, a full
+# disk.
 #
 #     sh tests/test_synth.sh PROGRAM
 set -u

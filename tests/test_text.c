@@ -1,4 +1,5 @@
-/* test_text.c: the tokenizers of the demo models, agreement with their golden strings, and text token by token. */
+/* test_text.c: the tokenizers of the demo models, agreement with their golden strings, and text token by
+ * token. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdio.h>

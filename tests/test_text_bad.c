@@ -1,4 +1,5 @@
-/* test_text_bad.c: decoders, and what is refused: features that are not supported, by name, and files that are torn. */
+/* test_text_bad.c: decoders, and what is refused: features that are not supported, by name, and files that
+ * are torn. */
 #include "text_tools.h"
 
 /* --- decoders ----------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* test_text_features.c: each feature of tokenizer.json by itself, on vocabularies so small that the ids were worked out
- * by hand from the documentation of the format.
+/* test_text_features.c: each feature of tokenizer.json by itself, on vocabularies so small that the ids were
+ * worked out by hand from the documentation of the format.
  */
 #include "text_tools.h"
 

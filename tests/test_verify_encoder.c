@@ -1,5 +1,5 @@
-/* test_verify_encoder.c: the float64 reference of BERT against golden values, what a random truth of an encoder holds,
- * and golden files of encoders that must be refused.
+/* test_verify_encoder.c: the float64 reference of BERT against golden values, what a random truth of an
+ * encoder holds, and golden files of encoders that must be refused.
  */
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,4 +1,5 @@
-/* test_weights_random.c: tensors of seeded random values: what they are, in each type, and which make no sense. */
+/* test_weights_random.c: tensors of seeded random values: what they are, in each type, and which make no
+ * sense. */
 #include <criterion/criterion.h>
 #include <math.h>
 

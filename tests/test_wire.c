@@ -1,5 +1,5 @@
-/* test_wire.c: floats that travel as 16-bit floats: the conversions, plans as text, what is counted, and the rule of
- * `check`. What moves and whole runs: cases_wire.c.
+/* test_wire.c: floats that travel as 16-bit floats: the conversions, plans as text, what is counted, and the
+ * rule of `check`. What moves and whole runs: cases_wire.c.
  */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -101,8 +101,9 @@ Test(wire, lengths_do_not_matter) {
     }
 }
 
-/* One at a time they take the plain path, many at a time whatever the CPU has. Every exponent and sign, every fraction
- * that a format keeps, and below it what is zero, a tie, next to one, or all ones; so NaNs of every kind too. */
+/* One at a time they take the plain path, many at a time whatever the CPU has. Every exponent and sign, every
+ * fraction that a format keeps, and below it what is zero, a tie, next to one, or all ones; so NaNs of every
+ * kind too. */
 Test(wire, one_and_many_have_the_same_bits) {
     static const uint32_t below[] = {0,      1,      0xfff,  0x1000, 0x1001, 0x1fff,
                                      0x2000, 0x7fff, 0x8000, 0x8001, 0xffff};
@@ -200,8 +201,8 @@ static omni_counters count(const omni_model *m, const char *text, size_t pes) {
     return c;
 }
 
-/* Bytes that stay as they are: an arg-max of 8 bytes a sequence over the tree; where attention is by tokens, two floats
- * a head; where a norm is over shards (RMS), one float up and one down. */
+/* Bytes that stay as they are: an arg-max of 8 bytes a sequence over the tree; where attention is by tokens,
+ * two floats a head; where a norm is over shards (RMS), one float up and one down. */
 static const struct {
     const char *plan;
     size_t lse, norms; /* how many in all, of 2 layers */

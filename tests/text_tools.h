@@ -24,8 +24,8 @@ static inline omni_status text_parse(const char *quoted, omni_tokenizer **t, omn
     return status;
 }
 
-/* Parts of a tokenizer.json. The pieces that a text is cut into show as ids: `words` is a vocabulary of whole pieces,
- * "'a': 1, ...", in which '?' is 0, and what is not in it is one 0 for each character. */
+/* Parts of a tokenizer.json. The pieces that a text is cut into show as ids: `words` is a vocabulary of whole
+ * pieces, "'a': 1, ...", in which '?' is 0, and what is not in it is one 0 for each character. */
 static inline char *text_words(const char *parts, const char *words) {
     char *json;
     int n = asprintf(&json,

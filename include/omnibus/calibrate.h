@@ -30,8 +30,8 @@ typedef struct omni_calibrate_row {
     double round_error_percent; /* of a round's wall time, by rates from that round alone: the median */
 } omni_calibrate_row;
 
-/* Measures the rates and what they are held against, in turn, in rounds; a minute and a half on two cores. *row:
- * `count` of them, omni_free. OMNI_INTERRUPTED when stopped, OMNI_RUN_FAILED: no memory, no thread. */
+/* Measures the rates and what they are held against, in turn, in rounds; a minute and a half on two cores.
+ * *row: `count` of them, omni_free. OMNI_INTERRUPTED when stopped, OMNI_RUN_FAILED: no memory, no thread. */
 omni_status omni_calibrate(const omni_calibrate_options *o, omni_rates *out, omni_calibrate_row **row,
                            size_t *count, omni_error *err);
 

@@ -16,10 +16,11 @@
  * Payload sizes are a contract: all parties of an operation name the same number of bytes, or the
  * messages after it are garbled. Destination views must not overlap the source.
  *
- * Floats may travel as 16-bit floats, if all parties say so: who sends converts them, who receives converts them
- * back. The payload, and what is counted, is what travels. Who sends a broadcast ends with what the others get, in
- * its own view; in a reduction what an index gives away is rounded, and not what it keeps; in a gather every rank's
- * slice is, the first one's too. So all bits are the same whatever the engine and its schedule.
+ * Floats may travel as 16-bit floats, if all parties say so: who sends converts them, who receives converts
+ * them back. The payload, and what is counted, is what travels. Who sends a broadcast ends with what the
+ * others get, in its own view; in a reduction what an index gives away is rounded, and not what it keeps; in
+ * a gather every rank's slice is, the first one's too. So all bits are the same whatever the engine and its
+ * schedule.
  */
 #ifndef OMNIBUS_FABRIC_H
 #define OMNIBUS_FABRIC_H
@@ -34,8 +35,8 @@ typedef struct omni_segment {
 } omni_segment;
 
 /* Bytes in a PE's own memory: `rows` rows `stride` bytes apart, in each of which the spans are taken in
- * order. The payload is row after row, span after span. A span of floats with `wire` F16 or BF16 travels as such; any
- * other travels as it is, and beside a narrowed one it has an even number of bytes. */
+ * order. The payload is row after row, span after span. A span of floats with `wire` F16 or BF16 travels as
+ * such; any other travels as it is, and beside a narrowed one it has an even number of bytes. */
 enum { OMNI_SPANS = 3 };
 typedef struct omni_view {
     void *base;
@@ -69,10 +70,10 @@ omni_view omni_sliced_view(const omni_sliced *s, void *base, size_t p, size_t lo
 /* acc = acc (+) in. */
 typedef void omni_fabric_combine(void *acc, const void *in, size_t bytes, const void *arg);
 
-/* What a reduction does with two buffers. They are rows of records of so many bytes (a float of a sum; the value and
- * index of an arg-max), each of which is combined with its like and no other: so combine may be called on any run of
- * whole records, by several workers at the same time, and the bits are the same. 0: on whole buffers only. Records
- * of narrowed floats are whole floats. `arg` is only read. */
+/* What a reduction does with two buffers. They are rows of records of so many bytes (a float of a sum; the
+ * value and index of an arg-max), each of which is combined with its like and no other: so combine may be
+ * called on any run of whole records, by several workers at the same time, and the bits are the same. 0: on
+ * whole buffers only. Records of narrowed floats are whole floats. `arg` is only read. */
 typedef struct omni_fabric_operator {
     omni_fabric_combine *combine;
     const void *arg;
@@ -88,15 +89,15 @@ typedef enum omni_addressed_kind {
 typedef struct omni_fabric_options {
     const char
         *kind; /* "shm": ring + barrier + tree; "null": moves nothing, never waits, counts as if it did */
-    /* How a reduction is walked; bits and counts are the same. NULL: "sliced": workers combine their own ranks' buffers,
-     * then all of them disjoint slices of what is left; "pairwise": whole buffers, level by level, a barrier before
-     * each level: the reference. */
+    /* How a reduction is walked; bits and counts are the same. NULL: "sliced": workers combine their own
+     * ranks' buffers, then all of them disjoint slices of what is left; "pairwise": whole buffers, level by
+     * level, a barrier before each level: the reference. */
     const char *schedule;
     size_t pes, workers;
     const omni_segment *segments; /* copied; may overlap: each has rings of its own */
     size_t segment_count;
-    /* 0: 16 slots of 16 KiB. ring_slots: a power of two; slot_bytes: one more if odd. A segment takes twice that
-     * much memory. */
+    /* 0: 16 slots of 16 KiB. ring_slots: a power of two; slot_bytes: one more if odd. A segment takes twice
+     * that much memory. */
     size_t ring_slots, slot_bytes;
     omni_wait_policy wait;
     const omni_stop *stop; /* outlives the fabric */
@@ -116,16 +117,16 @@ bool omni_fabric_schedule_known(const char *schedule);
 /* --- called by worker w, on its own thread ---------------------------------------------------- */
 
 /* Rank `writer` of the segment sends src to every other rank of the segment; src is used only by the writer's
- * worker. Every own view must have src's payload size, or (not a reading worker's first) no rows or no base: then its
- * rank takes no copy. own[writer's] is not touched (the writer has its bytes already; what is narrowed of them is
- * rounded) unless it points elsewhere than src (its payload begins at another byte): then it is filled too. Readers may
- * pass NULL for src. */
+ * worker. Every own view must have src's payload size, or (not a reading worker's first) no rows or no base:
+ * then its rank takes no copy. own[writer's] is not touched (the writer has its bytes already; what is
+ * narrowed of them is rounded) unless it points elsewhere than src (its payload begins at another byte): then
+ * it is filled too. Readers may pass NULL for src. */
 bool omni_fabric_broadcast(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                            const omni_view *own);
 
-/* A broadcast whose payload comes in pieces, call by call, so that readers use a piece while the writer is at the next
- * one. All of them are one message: it is counted with the `first`. `bytes` of this piece are known to all; an own
- * view has as many, or no rows: then its rank takes no copy. */
+/* A broadcast whose payload comes in pieces, call by call, so that readers use a piece while the writer is at
+ * the next one. All of them are one message: it is counted with the `first`. `bytes` of this piece are known
+ * to all; an own view has as many, or no rows: then its rank takes no copy. */
 bool omni_fabric_stream(omni_fabric *f, size_t w, size_t segment, size_t writer, const omni_view *src,
                         const omni_view *own, size_t bytes, bool first);
 

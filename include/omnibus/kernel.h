@@ -46,9 +46,10 @@ void omni_packed_put(omni_packed *w, size_t out0, size_t nout, size_t in0, size_
 
 /* The inverse, for one place: W[out0 .. out0+nout)[in0 .. in0+nin) row after row into dst. */
 void omni_packed_get(const omni_packed *w, size_t out0, size_t nout, size_t in0, size_t nin, void *dst);
-/* The weights of a handle, without what stands before, between and behind them: `runs` runs of `bytes` bytes, `stride`
- * apart. Copied to the same place of another handle laid out for the same matrix they make it that matrix. out is a
- * multiple of OMNI_PACKED_PANEL, or less than one: a wide matrix that ends within a panel is kept as two. */
+/* The weights of a handle, without what stands before, between and behind them: `runs` runs of `bytes` bytes,
+ * `stride` apart. Copied to the same place of another handle laid out for the same matrix they make it that
+ * matrix. out is a multiple of OMNI_PACKED_PANEL, or less than one: a wide matrix that ends within a panel is
+ * kept as two. */
 enum { OMNI_PACKED_PANEL = 16 /* outputs */ };
 typedef struct omni_packed_runs {
     void *base;
@@ -56,8 +57,8 @@ typedef struct omni_packed_runs {
 } omni_packed_runs;
 omni_packed_runs omni_packed_weights(omni_packed *w);
 
-/* Lays a handle out in mem as omni_packed_init does, but leaves what is there: for memory that receives weights. What
- * was there may pad the last panel: it must be readable, and is used for nothing. */
+/* Lays a handle out in mem as omni_packed_init does, but leaves what is there: for memory that receives
+ * weights. What was there may pad the last panel: it must be readable, and is used for nothing. */
 omni_packed *omni_packed_reuse(void *mem, size_t out, size_t in, omni_dtype dtype);
 
 /* What matrix products are computed in. */
@@ -79,16 +80,16 @@ omni_matmul_fn omni_matmul;
 
 /* The same with x rounded to BF16 (to nearest, ties to even) first; w's dtype is BF16. Products and sums are
  * float32: of inputs 2i and 2i + 1 first the odd one's product is added, then the even one's. The promise
- * about m and columns holds, too. Portable, AVX2 and AVX512 give the same bits; AVX512_BF16, where this is fast,
- * takes denormals for zeros and is not sure to. Elsewhere this is slower than omni_matmul. */
+ * about m and columns holds, too. Portable, AVX2 and AVX512 give the same bits; AVX512_BF16, where this is
+ * fast, takes denormals for zeros and is not sure to. Elsewhere this is slower than omni_matmul. */
 omni_matmul_fn omni_matmul_bf16;
 omni_matmul_fn *omni_matmul_of(omni_compute compute);
 /* Only these outputs, from a multiple of OMNI_PACKED_PANEL on, into the same columns of y: the same bits. */
 void omni_matmul_part(omni_compute compute, const omni_packed *w, omni_range out, const float *x, size_t ldx,
                       size_t m, float *y, size_t ldy, void *scratch);
 
-/* c[n, n] = a[n, n] b[n, n], row-major, by BLIS's own sgemm on the calling thread: the yardstick of matrix rates. n = 0
- * asks whether there is one: false, and nothing computed, in sanitized builds. */
+/* c[n, n] = a[n, n] b[n, n], row-major, by BLIS's own sgemm on the calling thread: the yardstick of matrix
+ * rates. n = 0 asks whether there is one: false, and nothing computed, in sanitized builds. */
 bool omni_blis_sgemm(size_t n, const float *a, const float *b, float *c);
 
 /* --- row-wise ops ----------------------------------------------------------------------------- */
@@ -100,16 +101,16 @@ void omni_add(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, siz
 /* y[r, c] = x[r, c]; the ranges may not overlap */
 void omni_copy(float *y, size_t ldy, const float *x, size_t ldx, size_t rows, size_t cols);
 
-/* SWIGLU: y[r, c] = silu(x[r, c]) * x[r, cols + c], x [rows, 2*cols]. The others: y[r, c] = f(x[r, c]); GELU and
- * its tanh form GELU_NEW are those of Hendrycks and Gimpel, arXiv:1606.08415. exp, tanh and erf accurate to a few
- * ulp; NaN stays NaN. y may be x (with ldy = ldx). */
+/* SWIGLU: y[r, c] = silu(x[r, c]) * x[r, cols + c], x [rows, 2*cols]. The others: y[r, c] = f(x[r, c]); GELU
+ * and its tanh form GELU_NEW are those of Hendrycks and Gimpel, arXiv:1606.08415. exp, tanh and erf accurate
+ * to a few ulp; NaN stays NaN. y may be x (with ldy = ldx). */
 void omni_activate(omni_activation kind, float *y, size_t ldy, const float *x, size_t ldx, size_t rows,
                    size_t cols);
 
 /* --- norms ------------------------------------------------------------------------------------ */
 
-/* A norm over `width` features of which this PE may hold `cols`, in three parts, so that it can be computed over
- * sharded features. Statistics of one row:
+/* A norm over `width` features of which this PE may hold `cols`, in three parts, so that it can be computed
+ * over sharded features. Statistics of one row:
  *   RMS   1 float in the reduction: sum of squares;                 1 float after it: the same
  *   LAYER 3 floats: count, mean, M2 = sum (x - mean)^2 (Chan et al. 1983); 2 after it: mean, M2 */
 size_t omni_norm_stats_floats(omni_norm kind); /* 1 or 3 */

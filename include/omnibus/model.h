@@ -10,10 +10,11 @@
  *   at the end:         ROWS(last) x->x  NORM x->h  PROJECTION(head) h->a  ARGMAX a
  *
  *   bert layer:         PROJECTION(qkv) x->a  ATTENTION a->b  PROJECTION(o) b->a  RESIDUAL x,a->x  NORM x->x
- *                       PROJECTION(up) x->a  ACTIVATION a->b  PROJECTION(down) b->a  RESIDUAL x,a->x  NORM x->x
+ *                       PROJECTION(up) x->a  ACTIVATION a->b  PROJECTION(down) b->a  RESIDUAL x,a->x
+ *                       NORM x->x
  *   at the end:         ROWS(first) x->h  [PROJECTION(pooler) h->a  ACTIVATION a->h]  RESULT h
- *                       [ROWS(marked) x->h  PROJECTION h->a  ACTIVATION a->h  NORM h->h  PROJECTION(head) h->a
- *                       ARGMAX a]
+ *                       [ROWS(marked) x->h  PROJECTION h->a  ACTIVATION a->h  NORM h->h
+ *                       PROJECTION(head) h->a  ARGMAX a]
  *
  * Ownership: omni_model is one heap block; free with omni_model_free. Immutable after load: any thread.
  */
@@ -136,9 +137,9 @@ struct omni_model {
     unsigned heads; /* which of an encoder's optional heads final_ops has */
     int64_t eos[8]; /* end-of-sequence ids from config.json */
     size_t eos_count;
-    omni_dtype
-        dtype; /* torch_dtype of config.json, F32 when it names none of F32, F16, BF16; of an opened checkpoint
-                         what its matrices are (omni_bind_heads) */
+    /* torch_dtype of config.json, F32 when it names none of F32, F16, BF16; of an opened checkpoint what its
+     * matrices are (omni_bind_heads) */
+    omni_dtype dtype;
 };
 
 /* path: a config.json, or a directory that holds one. A feature that is not supported is refused by

@@ -40,9 +40,10 @@ const char *omni_placement_name(omni_placement p);
 
 /* --- mesh ------------------------------------------------------------------------------------- */
 
-/* Axes from the outermost to the innermost: group (batch, or the tokens of a pass), stage (layers), inner (what a method cuts); neighbouring
- * ranks lie along the innermost. `used` ranks are split over the groups and a group's over the stages, each time as
- * even as can be, so inner sizes may differ by one. Ranks from `used` on are idle. */
+/* Axes from the outermost to the innermost: group (batch, or the tokens of a pass), stage (layers), inner
+ * (what a method cuts); neighbouring ranks lie along the innermost. `used` ranks are split over the groups
+ * and a group's over the stages, each time as even as can be, so inner sizes may differ by one. Ranks from
+ * `used` on are idle. */
 typedef struct omni_mesh {
     size_t pes, used;
     size_t groups, stages;
@@ -139,8 +140,8 @@ const omni_named_plan *omni_named_plans(size_t *count);
 
 /* "qkv=out:attn=heads:o=in:ffn=out+in" and what is not a default. Returns buf. */
 const char *omni_methods_format(const omni_methods *m, char *buf, size_t cap);
-/* What holds for all layers: ":groups=2:stages=3:stack=1:chunk=128:wire=bf16", without what changes nothing. Returns
- * buf. */
+/* What holds for all layers: ":groups=2:stages=3:stack=1:chunk=128:wire=bf16", without what changes nothing.
+ * Returns buf. */
 const char *omni_mesh_format(const omni_plan_spec *s, char *buf, size_t cap);
 
 /* --- the compiled plan ------------------------------------------------------------------------ */
@@ -279,9 +280,9 @@ typedef struct omni_weight {
 } omni_weight;
 
 enum { OMNI_PANEL = 16 /* outputs */ };
-/* Outputs of a streamed weight, all its matrices in a row, that a rank keeps: whole panels, but for the tensor's last;
- * neighbours keep neighbours. Biases and norms are not dealt out: everyone has them. And their bytes, without what
- * pads the last panel: what travels when that rank broadcasts them. */
+/* Outputs of a streamed weight, all its matrices in a row, that a rank keeps: whole panels, but for the
+ * tensor's last; neighbours keep neighbours. Biases and norms are not dealt out: everyone has them. And their
+ * bytes, without what pads the last panel: what travels when that rank broadcasts them. */
 omni_range omni_weight_dealt(const omni_mesh *mesh, const omni_weight *weight, size_t rank);
 size_t omni_weight_dealt_bytes(const omni_mesh *mesh, const omni_weight *weight, size_t rank);
 
@@ -339,10 +340,10 @@ size_t omni_rows_most(omni_rows rows, omni_extent most, size_t p);
 omni_range omni_step_rows(const omni_step *s, omni_rows rows, omni_extent extent, size_t p, size_t i);
 omni_range omni_step_features(const omni_step *s, omni_extent extent, size_t width);
 
-/* A pass is cut into parts: each group has its share of the sequences (over=token: of the tokens, neighbours in the pass,
- * as even as can be), and with stages a group's are taken `stack` at
- * a time, a sequence of more than `chunk` tokens alone and chunk by chunk. Part m is in stage s in wave m + s of the
- * pass: in a wave every stage executes its block, then the hand-offs. */
+/* A pass is cut into parts: each group has its share of the sequences (over=token: of the tokens, neighbours
+ * in the pass, as even as can be), and with stages a group's are taken `stack` at
+ * a time, a sequence of more than `chunk` tokens alone and chunk by chunk. Part m is in stage s in wave m + s
+ * of the pass: in a wave every stage executes its block, then the hand-offs. */
 typedef struct omni_part {
     omni_extent extent;
     size_t row;  /* of the pass: its first */
@@ -356,12 +357,13 @@ typedef struct omni_parts {
 } omni_parts;
 omni_parts omni_parts_begin(const omni_plan *plan, omni_extent pass, size_t group);
 bool omni_parts_next(omni_parts *it, omni_part *out); /* false: that was all */
-/* The sequences whose keys and values a group keeps; and what its largest part can hold, in passes up to that size. */
+/* The sequences whose keys and values a group keeps; and what its largest part can hold, in passes up to that
+ * size. */
 omni_range omni_group_sequences(const omni_mesh *mesh, size_t sequences, size_t group);
 omni_extent omni_part_most(const omni_plan *plan, omni_extent most, size_t group);
 
-/* What part j of a value, a step's input or output, travels as in a piece of p ranks; what the step narrows to
- * (OMNI_F32: nothing). */
+/* What part j of a value, a step's input or output, travels as in a piece of p ranks; what the step narrows
+ * to (OMNI_F32: nothing). */
 omni_dtype omni_part_wire(const omni_plan *plan, const omni_step *s, const omni_value *v, size_t j, size_t p);
 omni_dtype omni_step_wire(const omni_plan *plan, const omni_step *s);
 /* What a pass's roundings amount to if they know nothing of each other: the root of the sum of their squared
@@ -424,10 +426,12 @@ typedef struct omni_region {
 omni_region omni_weight_region(const omni_plan *plan, size_t weight, omni_piece_kind kind, size_t rank);
 size_t omni_region_rows(const omni_region *r); /* outputs of all matrices */
 omni_region omni_region_meet(const omni_region *a, const omni_region *b);
-/* Feature `i` where heads of `paired` stand in pair order (0: in natural order), to where they stand in another. */
+/* Feature `i` where heads of `paired` stand in pair order (0: in natural order), to where they stand in
+ * another. */
 size_t omni_reorder(size_t i, size_t paired, size_t to_paired);
 
-/* The keys and values of a sequence of `length` positions in a layer that a rank holds. Nothing: no tokens. */
+/* The keys and values of a sequence of `length` positions in a layer that a rank holds. Nothing: no
+ * tokens. */
 typedef struct omni_kv_region {
     omni_range heads, dims;       /* of each head */
     size_t paired;                /* not 0: dims of keys are in pair order */
@@ -436,9 +440,10 @@ typedef struct omni_kv_region {
 omni_kv_region omni_plan_kv(const omni_plan *plan, size_t layer, size_t sequence, size_t sequences,
                             size_t length, size_t rank);
 
-/* From one compiled plan to another of the same model and PEs: every weight and every key and value that a rank
- * needs and has not is taken from the first group's rank that holds it (the one group that has the sequence), as one
- * broadcast on the whole bus, or addressed where only one rank needs it. What a rank has, it copies. */
+/* From one compiled plan to another of the same model and PEs: every weight and every key and value that a
+ * rank needs and has not is taken from the first group's rank that holds it (the one group that has the
+ * sequence), as one broadcast on the whole bus, or addressed where only one rank needs it. What a rank has,
+ * it copies. */
 enum { OMNI_SWITCH_ROWS = 64 }; /* most outputs of weights in a message */
 typedef struct omni_switch {
     const omni_plan *from, *to;
@@ -462,8 +467,8 @@ typedef struct omni_switch_message {
 } omni_switch_message;
 omni_switch omni_switch_begin(const omni_plan *from, const omni_plan *to, const size_t *length,
                               size_t sequences, bool weights);
-/* False: that was all. A message without readers is none: it is there so that who walks over many PEs, which takes
- * seconds, can leave in between. */
+/* False: that was all. A message without readers is none: it is there so that who walks over many PEs, which
+ * takes seconds, can leave in between. */
 bool omni_switch_next(omni_switch *it, omni_switch_message *out);
 /* Does a rank take this message's data; not the owner, and not who has all it needs. */
 bool omni_switch_takes(const omni_switch *it, const omni_switch_message *m, size_t rank);

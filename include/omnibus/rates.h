@@ -1,10 +1,10 @@
-/* rates.h: what this host takes for messages and kernels, as a file: the second kind of array file. The first kind
- * (array.h) describes a machine that is thought up; this one is fitted to measurements (calibrate.h).
+/* rates.h: what this host takes for messages and kernels, as a file: the second kind of array file. The first
+ * kind (array.h) describes a machine that is thought up; this one is fitted to measurements (calibrate.h).
  *
  *   calibrate --fills--> omni_rates --write--> host.ini --load--> omni_rates --> array prices plans with it
  *
- * A curve is a short table of sizes, linear between them. All times are nanoseconds of wall time. Pure functions of
- * their arguments: any thread.
+ * A curve is a short table of sizes, linear between them. All times are nanoseconds of wall time. Pure
+ * functions of their arguments: any thread.
  */
 #ifndef OMNIBUS_RATES_H
 #define OMNIBUS_RATES_H
@@ -14,11 +14,12 @@
 /* --- fitting ---------------------------------------------------------------------------------- */
 
 enum { OMNI_FIT_TERMS = 4 };
-/* Least squares of the relative errors: coefficients c >= 0 with sum_t c[t] x[i][t] near y[i] > 0. A term that would
- * be negative is left out. False: no unique solution. */
+/* Least squares of the relative errors: coefficients c >= 0 with sum_t c[t] x[i][t] near y[i] > 0. A term
+ * that would be negative is left out. False: no unique solution. */
 bool omni_fit(const double (*x)[OMNI_FIT_TERMS], const double *y, size_t n, size_t terms, double *c);
 
-/* y at x, linear between `points` ascending places; before the first its y, behind the last on with the last slope. */
+/* y at x, linear between `points` ascending places; before the first its y, behind the last on with the last
+ * slope. */
 double omni_curve_at(const double *at, const double *y, size_t points, double x);
 
 /* --- rates ------------------------------------------------------------------------------------ */
@@ -87,8 +88,8 @@ double omni_rates_message_ns(const omni_rates *r, omni_rates_message kind, size_
                              double bytes);
 double omni_rates_barrier_ns(const omni_rates *r, size_t workers); /* 0 for one */
 double omni_rates_pass_ns(const omni_rates *r, size_t workers);
-/* A product of `rows` rows, `workers` workers at the same time; each has `set` bytes of weights in all. dtype: BF16, else
- * as F32. */
+/* A product of `rows` rows, `workers` workers at the same time; each has `set` bytes of weights in all.
+ * dtype: BF16, else as F32. */
 double omni_rates_matmul_ns(const omni_rates *r, omni_dtype dtype, size_t workers, double set, double rows,
                             double in, double out);
 /* terms: queries of heads, pairs, multiply-accumulates, bytes */
@@ -99,7 +100,8 @@ double omni_rates_op_ns(const omni_rates *r, omni_rates_op op, double bytes);
 
 /* Does the file say [array] kind = host? False also when it cannot be read. */
 bool omni_rates_is(const char *path);
-/* OMNI_BAD_INPUT with file and line for what is unknown, given twice or impossible; with the file for what is missing. */
+/* OMNI_BAD_INPUT with file and line for what is unknown, given twice or impossible; with the file for what is
+ * missing. */
 omni_status omni_rates_load(const char *path, omni_rates **out, omni_error *err); /* omni_free */
 
 /* The text of such a file, but for comments before it; free with free(). NULL: no memory. */

@@ -22,7 +22,8 @@ typedef enum omni_format {
 omni_status omni_format_parse(const char *text, bool every, omni_format *out, omni_error *err);
 
 /* --- text that grows; memory failure is remembered and reported by omni_text_emit ----------------------
- * Everything here accepts a NULL text or table (what create returns without memory): nobody has to check in between. */
+ * Everything here accepts a NULL text or table (what create returns without memory): nobody has to check in
+ * between. */
 typedef struct omni_text omni_text;
 omni_text *omni_text_create(void);
 void omni_text_free(omni_text *t);
@@ -32,12 +33,13 @@ const char *omni_text_string(const omni_text *t); /* so far; owned by t, until t
 
 /* Writes to `path`, through a temporary file beside it that is renamed at the end, or to stdout when
  * path is NULL. What exists and is no regular file (/dev/null, a fifo) is written to directly. A full
- * disk or closed pipe is an OMNI_RUN_FAILED with the file's name, stdout's closed pipe one without a text; SIGPIPE does
- * not get through. */
+ * disk or closed pipe is an OMNI_RUN_FAILED with the file's name, stdout's closed pipe one without a text;
+ * SIGPIPE does not get through. */
 omni_status omni_text_emit(const omni_text *t, const char *path, omni_error *err);
 
-/* The same bit by bit, for what is large: what has failed is remembered, and omni_output_close says it. With keep it is
- * all there afterwards, under its name; otherwise, and after a failure, nothing is (but what a device or a pipe has got). */
+/* The same bit by bit, for what is large: what has failed is remembered, and omni_output_close says it. With
+ * keep it is all there afterwards, under its name; otherwise, and after a failure, nothing is (but what a
+ * device or a pipe has got). */
 typedef struct omni_output omni_output;
 omni_status omni_output_open(const char *path, omni_output **out, omni_error *err);
 void omni_output_append(omni_output *o, const char *bytes, size_t count);
@@ -79,8 +81,8 @@ void omni_json_draw_line(const json_t *root, omni_text *out);
  * the union of the keys in order of appearance. null and what a row lacks are empty. RFC 4180 quoting,
  * lines end in "\n". */
 void omni_csv_draw(const json_t *rows, omni_text *out);
-/* The same cells as a table in Markdown; columns that hold nothing but numbers are aligned to the right, '|' is
- * escaped, a line break is a blank. */
+/* The same cells as a table in Markdown; columns that hold nothing but numbers are aligned to the right, '|'
+ * is escaped, a line break is a blank. */
 void omni_md_draw(const json_t *rows, omni_text *out);
 
 #endif

@@ -28,8 +28,9 @@ omni_status omni_stop_get(const omni_stop *stop);        /* OMNI_OK: go on */
 
 /* --- meter ------------------------------------------------------------------------------------ */
 
-/* How much of something is done, for whoever shows it. Any thread adds, and not after every little thing; any looks.
- * Nothing is published by it, so all is relaxed. Zero-initialize. Functions that take one take NULL for none. */
+/* How much of something is done, for whoever shows it. Any thread adds, and not after every little thing; any
+ * looks. Nothing is published by it, so all is relaxed. Zero-initialize. Functions that take one take NULL
+ * for none. */
 typedef struct omni_meter {
     _Alignas(OMNI_CACHE_LINE) _Atomic uint64_t done;
     _Atomic uint64_t total;
@@ -70,11 +71,12 @@ uint32_t omni_word_peek(const omni_word *w);          /* acquire; the epoch */
  * before the publish is visible after true. */
 bool omni_word_wait(omni_word *w, uint32_t epoch, omni_wait_policy policy, const omni_stop *stop);
 
-/* From now on the calling thread adds the ticks (omni_ticks, which has been started) that it waits in words, barriers and
- * rings to *ticks, which is its own; NULL, as threads begin: it does not, and no clock is read. */
+/* From now on the calling thread adds the ticks (omni_ticks, which has been started) that it waits in words,
+ * barriers and rings to *ticks, which is its own; NULL, as threads begin: it does not, and no clock is
+ * read. */
 void omni_word_meter(uint64_t *ticks);
-/* With a meter: each of these waits is also told to `watch`, on the waiting thread, when it is over; NULL, as threads
- * begin: nobody is told. */
+/* With a meter: each of these waits is also told to `watch`, on the waiting thread, when it is over; NULL, as
+ * threads begin: nobody is told. */
 typedef void omni_wait_watch(void *user, uint64_t begin, uint64_t end);
 void omni_word_watch(omni_wait_watch *watch, void *user);
 
@@ -84,8 +86,8 @@ typedef struct omni_barrier omni_barrier;
 omni_barrier *omni_barrier_create(size_t parties); /* NULL: no memory */
 void omni_barrier_free(omni_barrier *b);
 /* All parties arrive before any leaves; what each did before is visible to all after true. Each says which of
- * the parties it is, 0..parties-1. False: stopped (also when the stop word was set before), and then the barrier is
- * of no more use. parties = 1 returns at once. */
+ * the parties it is, 0..parties-1. False: stopped (also when the stop word was set before), and then the
+ * barrier is of no more use. parties = 1 returns at once. */
 bool omni_barrier_wait(omni_barrier *b, size_t party, omni_wait_policy policy, const omni_stop *stop);
 
 /* --- ring: one writer at a time, every reader reads every message ----------------------------- */
@@ -93,8 +95,8 @@ bool omni_barrier_wait(omni_barrier *b, size_t party, omni_wait_policy policy, c
 typedef struct omni_ring omni_ring;
 
 /* slots: a power of two, 2 to 2^24. readers: how many cursors (0..readers-1); all start at message 0.
- * NULL: a size that cannot be, or no memory. Payloads are 8-byte aligned; one of up to 56 bytes shares a cache line
- * with its number. */
+ * NULL: a size that cannot be, or no memory. Payloads are 8-byte aligned; one of up to 56 bytes shares a
+ * cache line with its number. */
 omni_ring *omni_ring_create(size_t slots, size_t slot_bytes, size_t readers);
 void omni_ring_free(omni_ring *r);
 size_t omni_ring_slots(const omni_ring *r);
@@ -117,8 +119,8 @@ void omni_ring_port_init(omni_ring_port *p, omni_ring *ring, size_t reader);
  * has one. */
 void *omni_ring_claim(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
 void omni_ring_publish(omni_ring_port *p);
-/* Who has published: waits until every reader has released all messages so far. Then what they point at may change.
- * False: stopped. */
+/* Who has published: waits until every reader has released all messages so far. Then what they point at may
+ * change. False: stopped. */
 bool omni_ring_settle(omni_ring_port *p, omni_wait_policy policy, const omni_stop *stop);
 
 /* Reader: waits for message `next`, returns its payload in place; NULL: stopped. omni_ring_release gives

@@ -40,14 +40,15 @@ const char *omni_truth_source(const omni_truth *t); /* file, or "reference (seed
  * lengths against its positions. */
 omni_status omni_truth_load(const char *path, const omni_model *model, omni_truth **out, omni_error *err);
 
-/* The float64 reference: forward over each prompt, then `steps` greedy tokens; none for an encoder, whose tokens
- * are all of type 0 and, where it has an MLM head, all marked. */
+/* The float64 reference: forward over each prompt, then `steps` greedy tokens; none for an encoder, whose
+ * tokens are all of type 0 and, where it has an MLM head, all marked. */
 omni_status omni_truth_compute(const omni_model *model, const omni_weights *w, const int32_t *const *prompts,
                                const size_t *lengths, size_t count, size_t steps, const omni_stop *stop,
                                omni_truth **out, omni_error *err);
 
-/* `count` prompts of unequal lengths drawn from a seed, with token types and marks where the model takes them,
- * then the same; with fewer steps if the model has not as many positions. The meter counts rows of layers. */
+/* `count` prompts of unequal lengths drawn from a seed, with token types and marks where the model takes
+ * them, then the same; with fewer steps if the model has not as many positions. The meter counts rows of
+ * layers. */
 omni_status omni_truth_random(const omni_model *model, const omni_weights *w, uint64_t seed, size_t count,
                               size_t steps, const omni_stop *stop, omni_meter *meter, omni_truth **out,
                               omni_error *err);
@@ -55,8 +56,8 @@ omni_status omni_truth_random(const omni_model *model, const omni_weights *w, ui
 /* --- the weights themselves ------------------------------------------------------------------- */
 
 /* Looks at every element that the forward pass uses. OMNI_OK when it could look; then `bad` is empty or says
- * "weights are not finite: tensor 'x', element 5 is nan". A model runs with such weights, but is never right. The meter
- * counts bytes as stored. */
+ * "weights are not finite: tensor 'x', element 5 is nan". A model runs with such weights, but is never right.
+ * The meter counts bytes as stored. */
 enum { OMNI_NOT_FINITE = 160 };
 omni_status omni_check_finite(const omni_model *model, const omni_weights *w, const omni_stop *stop,
                               omni_meter *meter, char bad[OMNI_NOT_FINITE], omni_error *err);
@@ -77,21 +78,21 @@ typedef struct omni_check_result {
     char warning[160];       /* omni_engine_warning; empty: none */
 } omni_check_result;
 
-/* The rule. Of every tensor rel_max and row_rel (below) are at most 1e-5, or 2e-5 beyond 512 positions; and the
- * arg-max agrees wherever the truth's margin between its first two exceeds 1e-4 of the range.
+/* The rule. Of every tensor rel_max and row_rel (below) are at most 1e-5, or 2e-5 beyond 512 positions; and
+ * the arg-max agrees wherever the truth's margin between its first two exceeds 1e-4 of the range.
  *
- * Where the plan's floats travel as 16-bit floats, 4 roundoffs of the plan are added to both bounds: the root of the
- * sum, over all that it rounds one after the other, of the squared roundoffs of the format (2^-8 for bf16, 2^-11 for
- * f16). So megatron on 2 PEs, which rounds 4 times a layer, may be off by 8 sqrt(layers) times 2^-8 with wire=bf16. And
- * the arg-max binds only where the margin also exceeds what two logits may be off by then: twice that, of the largest
- * logit.
+ * Where the plan's floats travel as 16-bit floats, 4 roundoffs of the plan are added to both bounds: the root
+ * of the sum, over all that it rounds one after the other, of the squared roundoffs of the format (2^-8 for
+ * bf16, 2^-11 for f16). So megatron on 2 PEs, which rounds 4 times a layer, may be off by 8 sqrt(layers)
+ * times 2^-8 with wire=bf16. And the arg-max binds only where the margin also exceeds what two logits may be
+ * off by then: twice that, of the largest logit.
  *
- * With compute BF16 what every matrix reads is rounded, too, and counts likewise: 4 times a layer of Llama and once
- * before its head, whatever the plan.
+ * With compute BF16 what every matrix reads is rounded, too, and counts likewise: 4 times a layer of Llama
+ * and once before its head, whatever the plan.
  *
- * o: model, weights, plan and later plans, compute, topo, workers, fabric and stop are used; the rest follows from the truth. All
- * prompts run at once, as one ragged batch; the truth's tokens are fed back (teacher forcing). Returns
- * OMNI_OK when the comparison took place, whatever its result. */
+ * o: model, weights, plan and later plans, compute, topo, workers, fabric and stop are used; the rest follows
+ * from the truth. All prompts run at once, as one ragged batch; the truth's tokens are fed back (teacher
+ * forcing). Returns OMNI_OK when the comparison took place, whatever its result. */
 omni_status omni_check_case(const omni_engine_options *o, const omni_truth *truth, omni_check_result *out,
                             omni_error *err);
 

@@ -36,8 +36,8 @@ omni_status omni_weights_open_dir(const char *dir, omni_weights **out, omni_erro
 /* Whether dir has either of these files, good or bad. */
 bool omni_weights_in_dir(const char *dir);
 
-/* Random tensors: spec[i] gives name, dtype (F32, F16 or BF16), rank, shape. Values are uniform with mean `mean`
- * and standard deviation `stddev`. For benchmarks and tests of shapes. */
+/* Random tensors: spec[i] gives name, dtype (F32, F16 or BF16), rank, shape. Values are uniform with mean
+ * `mean` and standard deviation `stddev`. For benchmarks and tests of shapes. */
 typedef struct omni_random_spec {
     const char *name; /* copied */
     omni_dtype dtype;
@@ -54,8 +54,9 @@ size_t omni_weights_count(const omni_weights *w);
 const omni_tensor *omni_weights_at(const omni_weights *w, size_t i);           /* in the order of the data */
 const omni_tensor *omni_weights_find(const omni_weights *w, const char *name); /* NULL: none */
 
-/* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract. False:
- * the file does not give them (any more), and what dst holds is undefined; omni_weights_read_failed says why. */
+/* `count` stored elements from element `first` on, into dst, in the stored dtype. In range by contract.
+ * False: the file does not give them (any more), and what dst holds is undefined; omni_weights_read_failed
+ * says why. */
 bool omni_weights_read(const omni_weights *w, const omni_tensor *t, size_t first, size_t count, void *dst)
     __attribute__((warn_unused_result));
 

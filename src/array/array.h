@@ -11,7 +11,8 @@
  *   recall.c   waves that go by like an earlier one     score.c  what tells both
  *   memory.c   what a PE must hold
  *   search.c   the best of many plans             candidates.c  those that were priced so far
- *   host.c     a pass on this host, from rates: the walk; host_step.c: a step, host_joined.c: what all groups do at once
+ *   host.c     a pass on this host, from rates: the walk; host_step.c: a step, host_joined.c: what all groups
+ *              do at once
  *   network.c  collectives of a ring or a mesh    linked.c   a plan's messages on one
  *   forms.c    one sum, in closed form            change.c   from one plan to another
  *   faults.c   slow, uneven and dead PEs: keys     zones.c    what they mean for ranks
@@ -102,7 +103,8 @@ typedef struct machine {
 } machine;
 void machine_set(machine *m, const omni_array *array); /* borrows the array's faults */
 
-/* Saturating, so that an absurd plan costs "forever" instead of nothing. Here, because prices are made of them. */
+/* Saturating, so that an absurd plan costs "forever" instead of nothing. Here, because prices are made of
+ * them. */
 static inline uint64_t sat_add(uint64_t a, uint64_t b) {
     uint64_t sum;
     return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
@@ -126,13 +128,13 @@ static inline uint64_t picoseconds(uint64_t n, uint64_t as) {
     return wide > UINT64_MAX ? UINT64_MAX : (uint64_t)wide;
 }
 
-/* One message of m bytes on a piece that spans p PEs: arbitration, a header for each burst, whole cycles of data,
- * distance. */
+/* One message of m bytes on a piece that spans p PEs: arbitration, a header for each burst, whole cycles of
+ * data, distance. */
 uint64_t bus_ps(const machine *m, uint64_t bytes, size_t p);
 uint64_t bus_cut_ps(const machine *m); /* once where a piece is cut otherwise than before */
 
-/* A level of the tree between partners so many PEs `apart`: `turns` pairs share wires one after the other, then all
- * combine. Combining costs nothing in a gather. */
+/* A level of the tree between partners so many PEs `apart`: `turns` pairs share wires one after the other,
+ * then all combine. Combining costs nothing in a gather. */
 uint64_t level_ps(const machine *m, size_t apart, uint64_t bytes, uint64_t turns, bool combine);
 uint64_t host_ps(const machine *m, uint64_t bytes); /* one message of the host port */
 
@@ -152,8 +154,8 @@ typedef struct price_limit {
     uint64_t ps, pj;
 } price_limit;
 extern const price_limit no_limit;
-/* omni_price_pass; left: it was left beyond the limit, and the price has only a time and an energy, both beyond it.
- * Not traced: no rows and no kinds. */
+/* omni_price_pass; left: it was left beyond the limit, and the price has only a time and an energy, both
+ * beyond it. Not traced: no rows and no kinds. */
 omni_status price_pass(const omni_array *array, const omni_plan *plan, omni_extent pass, price_limit limit,
                        bool traced, omni_price *out, bool *left, omni_error *err);
 /* omni_estimate_plan, likewise; `need` is always there. limit_of: the limit for what needs so much. */

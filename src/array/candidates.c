@@ -1,7 +1,9 @@
-/* candidates.c: the plans that a search has priced so far: each once, and only those that may still be of use.
+/* candidates.c: the plans that a search has priced so far: each once, and only those that may still be of
+ * use.
  *
- * A plan whose clocks pass SEARCH_SLOWER times the best time so far is left there, but only when it also has spent more
- * energy than one within that time that needs no more memory. So the Pareto front of all that is tried is whole.
+ * A plan whose clocks pass SEARCH_SLOWER times the best time so far is left there, but only when it also has
+ * spent more energy than one within that time that needs no more memory. So the Pareto front of all that is
+ * tried is whole.
  */
 #include <stdlib.h>
 
@@ -56,8 +58,8 @@ static uint64_t limit_ps(const search *s, bool fits) {
     return best > UINT64_MAX / SEARCH_SLOWER ? UINT64_MAX : SEARCH_SLOWER * best;
 }
 
-/* Beyond the limit of time a plan that fits is of use if it saves energy, or memory: if none that is within the limit,
- * and needs as little memory, needs as little energy. */
+/* Beyond the limit of time a plan that fits is of use if it saves energy, or memory: if none that is within
+ * the limit, and needs as little memory, needs as little energy. */
 static price_limit limit_of(const void *who, const omni_need *need) {
     const search *s = who;
     bool fits = need->all_bytes <= s->memory;

@@ -1,9 +1,9 @@
-/* change.c: what it costs to change the plan: the messages of omni_switch_next, one after the other on the whole bus,
- * as the executor sends them. What a rank has, it copies in no time.
+/* change.c: what it costs to change the plan: the messages of omni_switch_next, one after the other on the
+ * whole bus, as the executor sends them. What a rank has, it copies in no time.
  *
- * Between the same ranks a message of as many bytes takes as long. So weights that both plans divide like those of an
- * earlier layer cost what those did, and keys and values of a layer, or of a sequence, likewise: each kind is walked
- * once. What every rank holds alike under both plans is not walked at all.
+ * Between the same ranks a message of as many bytes takes as long. So weights that both plans divide like
+ * those of an earlier layer cost what those did, and keys and values of a layer, or of a sequence, likewise:
+ * each kind is walked once. What every rank holds alike under both plans is not walked at all.
  */
 #include "array/network.h"
 
@@ -36,7 +36,8 @@ static uint64_t message_bytes(const omni_plan *plan, const omni_switch_message *
     return sat_mul(sat_mul(m->rows, m->region.in.count), element);
 }
 
-/* Over links: to one reader, past as many PEs as lie between on a ring (the shorter way), or on a mesh; else to all. */
+/* Over links: to one reader, past as many PEs as lie between on a ring (the shorter way), or on a mesh; else
+ * to all. */
 static toll message_toll(const change *c, const omni_switch_message *msg, uint64_t bytes) {
     size_t used = c->from->mesh.used;
     if (c->m.network == OMNI_NETWORK_BUS)
@@ -119,8 +120,8 @@ static size_t group_of(const change *c, const omni_plan *plan, size_t sequence) 
     return plan->mesh.tokens ? 0 : omni_split_owner(c->sequences, plan->mesh.groups, sequence);
 }
 
-/* A sequence's are divided like those of the one before it: it is of the same groups, and as long; and positions don't
- * go round the ranks. */
+/* A sequence's are divided like those of the one before it: it is of the same groups, and as long; and
+ * positions don't go round the ranks. */
 static bool same_sequence(const change *c, size_t layer, size_t s) {
     return s > 0 && c->from->kv[layer] != OMNI_KV_TOKENS && c->to->kv[layer] != OMNI_KV_TOKENS &&
            c->length[s] == c->length[s - 1] && group_of(c, c->from, s) == group_of(c, c->from, s - 1) &&

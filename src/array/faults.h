@@ -53,7 +53,8 @@ uint64_t faults_ppm(const faults *f, size_t rank);
 size_t faults_pe(const faults *f, size_t rank);
 /* PEs from the first of these ranks to the last, the dead between them too. */
 size_t faults_span(const faults *f, size_t first, size_t count);
-/* Of a tree over ranks [first, first + p): PEs between the two partners of level k that are furthest apart. */
+/* Of a tree over ranks [first, first + p): PEs between the two partners of level k that are furthest
+ * apart. */
 size_t faults_apart(const faults *f, size_t first, size_t p, size_t k);
 /* Rank by rank, the one range stands as the other does: no border within either, equally slow, no jitter. */
 bool faults_alike(const faults *f, omni_range a, omni_range b);
@@ -63,7 +64,8 @@ size_t faults_next(const faults *f, size_t rank);
 /* `ps` of a healthy PE. Rounded up. */
 uint64_t faults_stretch(uint64_t ps, uint64_t ppm);
 /* Jitter: a factor for each PE in each step of each wave of a pass, between 1 and 1 + jitter, evenly. `pass`:
- * any number that tells passes apart. The same on every host. The larger the jitter, the larger every factor. */
+ * any number that tells passes apart. The same on every host. The larger the jitter, the larger every
+ * factor. */
 uint64_t faults_step(const faults *f, uint64_t pass, size_t wave, size_t step); /* for jitter_ppm */
 uint64_t faults_jitter(const faults *f, uint64_t of_step, size_t pe);           /* millionths, from PPM on */
 

@@ -1,5 +1,5 @@
-/* file.c: array files. Every key must be given: a figure that is silently assumed is a figure nobody checked. Only
- * [faults] may be left out (faults.c): most arrays have none.
+/* file.c: array files. Every key must be given: a figure that is silently assumed is a figure nobody checked.
+ * Only [faults] may be left out (faults.c): most arrays have none.
  */
 #include <math.h>
 #include <stdio.h>

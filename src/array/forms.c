@@ -26,7 +26,8 @@ uint64_t omni_array_gather_add_ps(const omni_array *array, uint64_t bytes, size_
     return sat_mul(sat_add(bus_ps(&m, bytes, p), picoseconds(bytes, m.add_as)), p - 1);
 }
 
-/* The largest number of PEs from a to b with which the tree is slower; 0: none. Both ways take longer with more PEs. */
+/* The largest number of PEs from a to b with which the tree is slower; 0: none. Both ways take longer with
+ * more PEs. */
 static size_t last_slower(const omni_array *array, uint64_t bytes, size_t a, size_t b) {
     if (omni_array_tree_ps(array, bytes, b) <= omni_array_gather_add_ps(array, bytes, a)) return 0;
     if (a == b) return a;

@@ -2,11 +2,12 @@
  * executor's (pe/exec.c), so more PEs than workers are priced as they are run:
  *
  *   PEs       0 1 2 3 | 4 5 6 7       worker w carries omni_split(pes, workers, w)
- *   compute   its PEs one after the other; where only the first PEs have work, all workers share those (pe/lend.c)
+ *   compute   its PEs one after the other; where only the first PEs have work, all workers share those
+ *             (pe/lend.c)
  *   message   once a worker; a reading worker copies for each of its PEs
  *
- * A broadcast begins when its writer is ready; in a reduction, a gather or a lent step everybody meets. What words make
- * workers wait follows from that.
+ * A broadcast begins when its writer is ready; in a reduction, a gather or a lent step everybody meets. What
+ * words make workers wait follows from that.
  *
  * This file walks the waves and sums up; a step of one block is in host_step.c, what all groups do at once in
  * host_joined.c.

@@ -1,6 +1,6 @@
-/* host_joined.c: messages of all groups at once, on the workers' clocks (host.c): weights that are broadcast, panel by
- * panel, keys and values that everybody keeps. Streamed weights are priced as broadcasts and products one after the
- * other.
+/* host_joined.c: messages of all groups at once, on the workers' clocks (host.c): weights that are broadcast,
+ * panel by panel, keys and values that everybody keeps. Streamed weights are priced as broadcasts and
+ * products one after the other.
  */
 #include <math.h>
 
@@ -44,8 +44,8 @@ static omni_range takers(const host_walk *h, const omni_extent *pass, size_t wav
     return by;
 }
 
-/* Weights of a rank, through the ring: the owner copies them out of its memory, the others into theirs; or nobody else
- * wants them, and he goes on alone. */
+/* Weights of a rank, through the ring: the owner copies them out of its memory, the others into theirs; or
+ * nobody else wants them, and he goes on alone. */
 static void stream(const host_step *t, omni_range by, size_t rank) {
     const omni_plan *plan = t->h->plan;
     size_t owner = omni_split_owner(plan->mesh.pes, t->h->workers, rank);
@@ -60,8 +60,8 @@ static void stream(const host_step *t, omni_range by, size_t rank) {
     host_all_spend(t, cold + omni_rates_message_ns(t->h->r, OMNI_RATES_ADDRESSED, t->by.count, 1, bytes));
 }
 
-/* A group's product with streamed weights, on its PE. What came over the bus, or what another PE of the worker has just
- * read, is in a cache: a piece of it, pe/stream.c. */
+/* A group's product with streamed weights, on its PE. What came over the bus, or what another PE of the
+ * worker has just read, is in a cache: a piece of it, pe/stream.c. */
 static void stream_product(const host_step *all, const omni_part *part, size_t pe, bool first) {
     enum { PIECE_OUTPUTS = 256 };
     host_walk *h = all->h;

@@ -1,4 +1,5 @@
-/* host_step.c: a step of one block on the workers' clocks (host.c): who spends how long in it, and who waits for whom. */
+/* host_step.c: a step of one block on the workers' clocks (host.c): who spends how long in it, and who waits
+ * for whom. */
 #include "array/host.h"
 
 /* --- clocks ----------------------------------------------------------------------------------- */

@@ -100,8 +100,9 @@ void share_walk(walk *w, const omni_step *s) {
 
 /* --- weights ---------------------------------------------------------------------------------- */
 
-/* Ranks with as many rows, and equally slow, take as long for each message. So one that was never late and the one
- * that came last tell when all of them are done. With jitter each rank has a pace of its own: its factor in this step. */
+/* Ranks with as many rows, and equally slow, take as long for each message. So one that was never late and
+ * the one that came last tell when all of them are done. With jitter each rank has a pace of its own: its
+ * factor in this step. */
 typedef struct pacing {
     size_t rows, ranks;
     uint64_t ppm[2];    /* of a healthy PE's time; of that, by jitter */

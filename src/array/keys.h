@@ -25,7 +25,8 @@ omni_status key_not_of(const char *where, omni_network network, omni_error *err)
 
 /* --- set.c ------------------------------------------------------------------------------------ */
 
-/* Faults, when all their keys and the array's PEs are known. where: of each key; NULL: as --set calls them. */
+/* Faults, when all their keys and the array's PEs are known. where: of each key; NULL: as --set calls
+ * them. */
 omni_status array_settle(faults *f, const omni_array *a, const char *const *where, omni_error *err);
 
 #endif

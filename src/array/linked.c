@@ -1,20 +1,21 @@
 /* linked.c: a plan's messages on a ring or a mesh: which collectives they are there.
  *
- * Plans are written for a bus, where what is to be everywhere goes to the root first: by the tree, and back by one
- * broadcast. On links that is one collective, and is priced as one:
+ * Plans are written for a bus, where what is to be everywhere goes to the root first: by the tree, and back
+ * by one broadcast. On links that is one collective, and is priced as one:
  *
  *   reduction, broadcast               all-reduce          reduce-scatter + all-gather
  *   reduction, scatter                 reduce-scatter
  *   tree gather (collect), broadcast   all-gather
  *   .., element-wise, ..               likewise: each PE does a p-th of the work on its slice in between
  *
- * A chain of such steps stands next to each other in the plan, what it yields on the way has no other reader, and what
- * is done in between is done to every element (or head, or token) by itself. Where it is faster to go over the root
- * after all, as short messages are, it does. Pieces have links of their own: nobody waits for another's.
+ * A chain of such steps stands next to each other in the plan, what it yields on the way has no other reader,
+ * and what is done in between is done to every element (or head, or token) by itself. Where it is faster to
+ * go over the root after all, as short messages are, it does. Pieces have links of their own: nobody waits
+ * for another's.
  *
- * A collective starts when all its ranks are ready, a broadcast, a scatter and a hand-off when the root is; all leave
- * together. A piece of a ring is a row; a piece of a mesh is a mesh of its own. The host port is at the first PE of
- * each group, which broadcasts what came.
+ * A collective starts when all its ranks are ready, a broadcast, a scatter and a hand-off when the root is;
+ * all leave together. A piece of a ring is a row; a piece of a mesh is a mesh of its own. The host port is at
+ * the first PE of each group, which broadcasts what came.
  */
 #include "array/linked.h"
 
@@ -124,9 +125,9 @@ static void add_strip(const walk *w, const net *n, const cell *c, omni_range cha
     }
 }
 
-/* Is step s part of a chain that goes by slices, in a piece of n's ranks? All of its strips do, or none: the sum may
- * come in strips of features, and what is done with it in one. Faults are not asked: what is chosen for healthy PEs
- * is done by all. */
+/* Is step s part of a chain that goes by slices, in a piece of n's ranks? All of its strips do, or none: the
+ * sum may come in strips of features, and what is done with it in one. Faults are not asked: what is chosen
+ * for healthy PEs is done by all. */
 static bool by_slices(walk *w, const net *n, const cell *c, const omni_step *s, omni_range *chain) {
     if (!chain_find(w->plan, (size_t)(s - w->plan->step), chain)) return false;
     size_t strip = w->strip, strips = s->strips ? s->strips : 1;
@@ -196,8 +197,8 @@ static void count(walk *w, const omni_step *s, const cell *c, const step_cost *c
     }
 }
 
-/* Heads are pieces of a stage, all at the same time: no head waits for another's links, and its own are free when its
- * ranks are. What the whole stage sends next waits for all. */
+/* Heads are pieces of a stage, all at the same time: no head waits for another's links, and its own are free
+ * when its ranks are. What the whole stage sends next waits for all. */
 static void in_heads(walk *w, const omni_step *s, cell *c, uint64_t times) {
     size_t heads = w->plan->mesh.heads, run = 0;
     moment last = c->tree;

@@ -5,8 +5,8 @@
 #include "array/network.h"
 #include "array/walk.h"
 
-/* Is step i of a chain that is one collective on links? Its steps, the first a message to the root, the last one from
- * it. */
+/* Is step i of a chain that is one collective on links? Its steps, the first a message to the root, the last
+ * one from it. */
 bool chain_find(const omni_plan *plan, size_t i, omni_range *out);
 
 void linked_message(walk *w, const omni_step *s, cell *c, uint64_t times);

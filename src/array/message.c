@@ -144,8 +144,8 @@ static void count_head(walk *w, const omni_step *s, const cell *c, const step_co
         count_bus(w, s, 1, cost->whole, h->busy_ps, h->ranks.count, times);
 }
 
-/* All its ranks are ready at the same time, and so were those of the head before, with as many ranks, as near to each
- * other, and wires that were free at the same time: it ends at the same time. */
+/* All its ranks are ready at the same time, and so were those of the head before, with as many ranks, as near
+ * to each other, and wires that were free at the same time: it ends at the same time. */
 static bool same_head(const cell *c, const head *h, const head *before) {
     uint64_t ready = cell_clock(c, h->from).ps;
     bool same = before->ranks.count == h->ranks.count && before->wires.ps == h->wires.ps &&

@@ -1,34 +1,38 @@
-/* network.c: the collectives of a ring and of a 2D mesh, each by the best of its textbook algorithms, in closed form.
+/* network.c: the collectives of a ring and of a 2D mesh, each by the best of its textbook algorithms, in
+ * closed form.
  *
- * A message of b bytes over h links takes link_ps = (start-up + h router + ceil(b / width)) cycles: cut-through. A PE
- * drives all its links at once, both ways; it has one adder. n PEs, slices of s = ceil(m / n), T(b, h) = link_ps:
+ * A message of b bytes over h links takes link_ps = (start-up + h router + ceil(b / width)) cycles:
+ * cut-through. A PE drives all its links at once, both ways; it has one adder. n PEs, slices of s = ceil(m /
+ * n), T(b, h) = link_ps:
  *
  *   in a row
- *     minimum spanning tree   sum over k of T(m, 2^k)                          broadcast; reduction: + m gamma each
- *       of slices             sum over k of T(slices of [2^k, 2^(k+1)), 2^k)   scatter, gather
- *     pipeline of c parts     (n - 2 + c) T(m/c, 1)                            broadcast; reduction: + m/c gamma each
- *     bucket, round the row   (n - 1) T(s, h)                                  all-gather; reduce-scatter: + s gamma
- *     scatter, then bucket                                                     broadcast; reduction backwards
- *   A closed row goes both ways: pipelines with half the bytes each, buckets in n/2 rounds. One that is not closed is
- *   folded for the bucket, 0 2 4 5 3 1: h = 2, and each link is used once each way.
+ *     minimum spanning tree   sum_k T(m, 2^k)                          broadcast; reduction: + m gamma each
+ *       of slices             sum_k T(slices of [2^k, 2^(k+1)), 2^k)   scatter, gather
+ *     pipeline of c parts     (n - 2 + c) T(m/c, 1)                    broadcast; reduction: + m/c gamma each
+ *     bucket, round the row   (n - 1) T(s, h)                          all-gather; reduce-scatter: + s gamma
+ *     scatter, then bucket                                             broadcast; reduction backwards
+ *   A closed row goes both ways: pipelines with half the bytes each, buckets in n/2 rounds. One that is not
+ *   closed is folded for the bucket, 0 2 4 5 3 1: h = 2, and each link is used once each way.
  *
  *   in a mesh of R rows and C columns
- *     rows, then columns      all-gather in rows, of C slices in columns; reduce-scatter backwards; broadcast as a
- *                             scatter in the first row, a broadcast in columns, an all-gather in rows; or both whole
+ *     rows, then columns      all-gather in rows, of C slices in columns; reduce-scatter backwards; broadcast
+ *                             as a scatter in the first row, a broadcast in columns, an all-gather in rows;
+ *                             or both whole
  *       in two lanes          one half of the bytes rows first, the other columns first, phase by phase
  *     pipeline                along the first row and down all columns: (R + C - 3 + c) T(m/c, 1)
  *     round                   as one row: a closed cycle where R, C > 1 and R C is even, else a folded snake
- *   R x C is the most square that is p and at most twice as wide as high; else R = floor(sqrt p), C = floor(p / R), and
- *   the p - R C left over stand below the last row. They hand what they have to the PE above them first and get the
- *   result from it at last (as Thakur et al. do where p is no power of two).
+ *   R x C is the most square that is p and at most twice as wide as high; else R = floor(sqrt p), C = floor(p
+ *   / R), and the p - R C left over stand below the last row. They hand what they have to the PE above them
+ *   first and get the result from it at last (as Thakur et al. do where p is no power of two).
  *
- * Sources: Chan, Heimlich, Purkayastha, van de Geijn, "Collective communication: theory, practice, and experience"
- * (2007): spanning trees without conflicts, buckets, their mirror images, meshes dimension by dimension, scatter +
- * all-gather; Barnett, Payne, van de Geijn, Watts, "Broadcasting on meshes with wormhole routing" (1996); Watts, van de
- * Geijn, "A pipelined broadcast for multidimensional meshes" (1995); Thakur, Rabenseifner, Gropp, "Optimization of
- * collective communication operations in MPICH" (2005); Patarasuk, Yuan, "Bandwidth optimal all-reduce algorithms for
- * clusters of workstations" (2009): reduce-scatter + all-gather round a ring; folding a ring: Dally, Towles, "Principles
- * and practices of interconnection networks" (2004).
+ * Sources: Chan, Heimlich, Purkayastha, van de Geijn, "Collective communication: theory, practice, and
+ * experience" (2007): spanning trees without conflicts, buckets, their mirror images, meshes dimension by
+ * dimension, scatter + all-gather; Barnett, Payne, van de Geijn, Watts, "Broadcasting on meshes with wormhole
+ * routing" (1996); Watts, van de Geijn, "A pipelined broadcast for multidimensional meshes" (1995); Thakur,
+ * Rabenseifner, Gropp, "Optimization of collective communication operations in MPICH" (2005); Patarasuk,
+ * Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (2009): reduce-scatter +
+ * all-gather round a ring; folding a ring: Dally, Towles, "Principles and practices of interconnection
+ * networks" (2004).
  */
 #include "array/network.h"
 

@@ -1,8 +1,8 @@
-/* pair.c: `P then Q`: the fastest prefill and the fastest decode step of a search as two plans, joined by the price of
- * the change between them. Keys and values move in any case; weights, unless PEs hold those of both.
+/* pair.c: `P then Q`: the fastest prefill and the fastest decode step of a search as two plans, joined by the
+ * price of the change between them. Keys and values move in any case; weights, unless PEs hold those of both.
  *
- *   moved      layer by layer: what has gone is dropped. A PE holds the larger of the two plans' weights, keys and
- *              values, and one layer more while it moves
+ *   moved      layer by layer: what has gone is dropped. A PE holds the larger of the two plans' weights,
+ *              keys and values, and one layer more while it moves
  *   resident   the weights of both
  *
  * What a PE needs is put together from the most that any needs of each plan: never too little.

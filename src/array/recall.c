@@ -1,15 +1,17 @@
-/* recall.c: waves repeat. What a stage's block does to its clocks and wires follows from how they stand to each other
- * when it begins and from the costs of its parts, and from nothing else. So a beginning is walked once, and its end is
- * kept; when the stage begins so again, in a later wave, the end is added to its first clock.
+/* recall.c: waves repeat. What a stage's block does to its clocks and wires follows from how they stand to
+ * each other when it begins and from the costs of its parts, and from nothing else. So a beginning is walked
+ * once, and its end is kept; when the stage begins so again, in a later wave, the end is added to its first
+ * clock.
  *
- *   wave     0       1       2       3  ..        begins alike: as far behind each other, wires as free, parts alike
+ *   wave     0       1       2       3  ..        begins alike: clocks, wires and parts alike
  *   stage 0  walked  walked  again   again
  *   stage 1          walked  walked  again
  *
- * Stages of as many ranks with the same steps do to a part what the one before did to it: they share what they know.
+ * Stages of as many ranks with the same steps do to a part what the one before did to it: they share what
+ * they know.
  *
- * A critical path that goes through a block which is not walked again enters and leaves it where it did when it was
- * walked, and spends its time in the same steps: one link for all of them.
+ * A critical path that goes through a block which is not walked again enters and leaves it where it did when
+ * it was walked, and spends its time in the same steps: one link for all of them.
  */
 #include <stdlib.h>
 
@@ -112,7 +114,8 @@ static void walk_again(const team *t, const block *b, uint64_t floor) {
 
 /* --- the first time --------------------------------------------------------------------------- */
 
-/* Every clock and all wires get a link of their own, by which paths that lead back to them are known. The first. */
+/* Every clock and all wires get a link of their own, by which paths that lead back to them are known. The
+ * first. */
 static uint32_t mark_begin(const team *t) {
     uint32_t first = 0;
     cell *c;
@@ -224,7 +227,8 @@ static bool same_stage(const walk *w, const group_class *k, size_t a, size_t b) 
     return true;
 }
 
-/* Neighbours are compared: the first stage has the input, the last the head. Slow and dead PEs make them unlike. */
+/* Neighbours are compared: the first stage has the input, the last the head. Slow and dead PEs make them
+ * unlike. */
 static void find_stages(walk *w) {
     size_t stages = w->plan->mesh.stages;
     for (size_t g = 0; g < w->classes; g++) {

@@ -1,12 +1,13 @@
 /* rhythm.c: layers repeat, and soon their clocks do. Time enters a step only as differences: who is ready
- * before whom, and whose wires are free. So once a cycle of layers begins with the same differences as the one
- * before it, all further ones are like that one, to the picosecond and the byte, and are added up, not walked.
+ * before whom, and whose wires are free. So once a cycle of layers begins with the same differences as the
+ * one before it, all further ones are like that one, to the picosecond and the byte, and are added up, not
+ * walked.
  *
  *   clocks, relative to the first   | 0 3 3 | 0 5 7 | 0 5 7 |   the same: skip
  *   cycle                           |   0   |   1   |   2   |   3 ..
  *
- * Where the critical path is asked for, every step is walked. Slow PEs are as slow in every layer; but jitter is drawn
- * anew for each step, so with it no layer is like another, and there are no cycles.
+ * Where the critical path is asked for, every step is walked. Slow PEs are as slow in every layer; but jitter
+ * is drawn anew for each step, so with it no layer is like another, and there are no cycles.
  */
 #include "array/score.h"
 

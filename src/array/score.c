@@ -1,6 +1,6 @@
-/* score.c: a stage's clocks and wires in numbers that can be compared: everything that its next steps depend on, in
- * picoseconds from the first clock. And what is counted meanwhile, so that it can be counted again. For rhythm.c and
- * recall.c, which don't walk what they know.
+/* score.c: a stage's clocks and wires in numbers that can be compared: everything that its next steps depend
+ * on, in picoseconds from the first clock. And what is counted meanwhile, so that it can be counted again.
+ * For rhythm.c and recall.c, which don't walk what they know.
  *
  * Wires that are free before anybody is ready are free, however long they have been.
  */

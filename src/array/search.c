@@ -1,5 +1,6 @@
-/* search.c: the best of many plans. What can be combined is far too much to price, and most of it is far from good: so
- * the methods are screened on all PEs first, and only the fastest few are tried as cycles, and with groups and stages.
+/* search.c: the best of many plans. What can be combined is far too much to price, and most of it is far from
+ * good: so the methods are screened on all PEs first, and only the fastest few are tried as cycles, and with
+ * groups and stages.
  *
  *   every qkv x attn x o x ffn, named plans           about 55
  *   the fastest BEST, edge= and gather=, A/B          about 40
@@ -8,9 +9,9 @@
  *   the methods of the fastest, groups x stages       likewise
  *   the fastest FEW of all, overlap=                  twice as many
  *
- * What is not worth pricing to the end is left in the middle (candidates.c), and the Pareto front of all that is tried
- * is whole. What is missed: a plan that is slow by its methods alone and best in groups. The tests hold it to 5% of what
- * pricing every method with every group and stage finds.
+ * What is not worth pricing to the end is left in the middle (candidates.c), and the Pareto front of all that
+ * is tried is whole. What is missed: a plan that is slow by its methods alone and best in groups. The tests
+ * hold it to 5% of what pricing every method with every group and stage finds.
  */
 #include <stdio.h>
 
@@ -125,8 +126,9 @@ static size_t parts_of(const search *s, size_t groups) {
     return s->task.batch / groups;
 }
 
-/* Stages in powers of two, until they get slower: more and more of them are ever further from the best. Where there are
- * parts for all of them, from the most on, which are the cheapest to price; and fewer and fewer are. */
+/* Stages in powers of two, until they get slower: more and more of them are ever further from the best. Where
+ * there are parts for all of them, from the most on, which are the cheapest to price; and fewer and fewer
+ * are. */
 static omni_status try_stages(search *s, const omni_plan_spec *like, size_t groups, omni_error *err) {
     omni_status status = OMNI_OK;
     uint64_t before = UINT64_MAX;

@@ -40,8 +40,8 @@ static bool same_sequences(const walk *w, omni_range a, omni_range b) {
     return true;
 }
 
-/* Keys and values that go round begin at the same index in all stages: of the first, which is the widest, and of the
- * last, which may have a rank less. */
+/* Keys and values that go round begin at the same index in all stages: of the first, which is the widest, and
+ * of the last, which may have a rank less. */
 static bool same_turn(const walk *w, size_t group, size_t a, size_t b) {
     const omni_mesh *mesh = &w->plan->mesh;
     size_t most = omni_mesh_ranks(mesh, group, 0).count,

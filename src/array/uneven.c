@@ -1,6 +1,7 @@
-/* uneven.c: computing on PEs that are not alike. Slow ones only cut runs: the costs of a run are stretched once,
- * when they are set (cost.c). Jitter differs from rank to rank and from step to step: each rank is a run, each
- * group a class, and the stretching is done as the step is walked; twins (cost.c) share only what it stretches.
+/* uneven.c: computing on PEs that are not alike. Slow ones only cut runs: the costs of a run are stretched
+ * once, when they are set (cost.c). Jitter differs from rank to rank and from step to step: each rank is a
+ * run, each group a class, and the stretching is done as the step is walked; twins (cost.c) share only what
+ * it stretches.
  *
  * Only computing is uneven. The bus, the tree with its adders, and the host port are nobody's.
  */

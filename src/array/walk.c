@@ -13,7 +13,8 @@ moment later(moment a, moment b) {
     return b.ps > a.ps ? b : a;
 }
 
-/* With jitter every rank has links of its own: a chain that would be longer is given up, and no path is known. */
+/* With jitter every rank has links of its own: a chain that would be longer is given up, and no path is
+ * known. */
 enum { UNEVEN_LINKS = 1 << 23 };
 
 uint32_t walk_link(walk *w, link l) {

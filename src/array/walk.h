@@ -227,7 +227,8 @@ uint32_t *twins_find(const omni_plan *plan);                           /* [steps
 
 /* --- uneven.c: PEs with faults ---------------------------------------------------------------- */
 
-/* Cuts runs of ranks [first, first + p) where a zone begins; with jitter every rank is one. False: no memory. */
+/* Cuts runs of ranks [first, first + p) where a zone begins; with jitter every rank is one. False: no
+ * memory. */
 bool runs_cut(const faults *f, size_t first, runs *r);
 uint64_t jitter_of(const walk *w, const omni_step *s,
                    size_t rank); /* millionths, in the wave that is walked */

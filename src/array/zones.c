@@ -1,8 +1,8 @@
 /* zones.c: where the ranks of a plan stand on an array with faults, and how much longer they compute.
  *
- * Jitter is a hash of the seed, the pass, the wave, the step and the PE, by SplitMix64's finalizer (Steele, Lea,
- * Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): integers only, so every host draws the
- * same. It does not hang on the order in which steps are walked, nor on what else is priced.
+ * Jitter is a hash of the seed, the pass, the wave, the step and the PE, by SplitMix64's finalizer (Steele,
+ * Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): integers only, so every host
+ * draws the same. It does not hang on the order in which steps are walked, nor on what else is priced.
  */
 #include "array/faults.h"
 

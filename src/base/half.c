@@ -1,9 +1,9 @@
 /* half.c: 16-bit floats, IEEE half and bfloat16: to and from float32.
  *
- * Plain loops without branches, which compilers vectorize, compiled for the base instructions and for AVX2. They do
- * the same arithmetic, so the bits are the same on every CPU. Where the CPU has F16C, it converts halves, eight at a
- * time, and the loops what is left; the loops make a NaN quiet, as it does, so these bits are the same too. Narrowing
- * to bfloat16, which gcc -O2 does not vectorize well, is written out.
+ * Plain loops without branches, which compilers vectorize, compiled for the base instructions and for AVX2.
+ * They do the same arithmetic, so the bits are the same on every CPU. Where the CPU has F16C, it converts
+ * halves, eight at a time, and the loops what is left; the loops make a NaN quiet, as it does, so these bits
+ * are the same too. Narrowing to bfloat16, which gcc -O2 does not vectorize well, is written out.
  */
 #include <math.h>
 #include <string.h>
@@ -44,8 +44,8 @@ INLINE uint16_t bf16_of(float x) {
     return (uint16_t)((nan & quiet) | (~nan & rounded));
 }
 
-/* After Giesen's float_to_half_fast3_rtne (public domain): below 2^-14 the addition of 0.5 shifts the fraction into
- * place and rounds it. From 65520 on, half way to the next power of two, it is infinite. */
+/* After Giesen's float_to_half_fast3_rtne (public domain): below 2^-14 the addition of 0.5 shifts the
+ * fraction into place and rounds it. From 65520 on, half way to the next power of two, it is infinite. */
 INLINE uint16_t f16_of(float x) {
     uint32_t bits = bits_of(x), size = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
     uint32_t tiny = mask(size < 113u << 23), huge = mask(size >= (143u << 23) - 0x1000),
@@ -57,8 +57,8 @@ INLINE uint16_t f16_of(float x) {
     return (uint16_t)(sign | half | (nan & (0x200 | (size >> 13 & 0x3ff))));
 }
 
-/* 1 sign, 5 exponent (bias 15), 10 fraction bits. The bits in the place of a single's stand for a value 2^112 too
- * small, subnormals included; all ones in the exponent mean infinity or NaN. A NaN becomes quiet. */
+/* 1 sign, 5 exponent (bias 15), 10 fraction bits. The bits in the place of a single's stand for a value 2^112
+ * too small, subnormals included; all ones in the exponent mean infinity or NaN. A NaN becomes quiet. */
 INLINE float f32_of_f16(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, endless = mask((half & 0x7c00) == 0x7c00);
     uint32_t quiet = mask((half & 0x7fff) > 0x7c00) & 0x400000;
@@ -160,8 +160,8 @@ static bool has_avx2(void) {
     return __builtin_cpu_supports("avx2");
 }
 
-/* clang 14's __builtin_cpu_supports does not know f16c, and asking the CPU is slow on a virtual machine: once. Relaxed:
- * whoever asks gets the same answer. */
+/* clang 14's __builtin_cpu_supports does not know f16c, and asking the CPU is slow on a virtual machine:
+ * once. Relaxed: whoever asks gets the same answer. */
 static bool has_f16c(void) {
     enum { UNKNOWN, NO, YES };
     static _Atomic int known = UNKNOWN;

@@ -1,12 +1,13 @@
-/* probe.h: places where perf, bpftrace or SystemTap can look into a running program: USDT probes of provider `omnibus`,
- * by <sys/sdt.h> of systemtap-sdt-dev. A probe that nobody looks at is a nop behind the few loads of what it tells.
- * Without the header, or with OMNI_NO_PROBES, there are none.
+/* probe.h: places where perf, bpftrace or SystemTap can look into a running program: USDT probes of provider
+ * `omnibus`, by <sys/sdt.h> of systemtap-sdt-dev. A probe that nobody looks at is a nop behind the few loads
+ * of what it tells. Without the header, or with OMNI_NO_PROBES, there are none.
  *
- *   pass_begin, pass_end              phase, tokens                 by the caller; phase: prefill, decode, transform
- *   step_begin, step_end              rank, step, op, kind          by a worker: exec.c; op: "" for the host port's rows
+ *   pass_begin, pass_end              phase, tokens                 by the caller: prefill, decode, transform
+ *   step_begin, step_end              rank, step, op, kind          by a worker: exec.c; op "": host port's
  *   collective_begin, collective_end  rank, kind, bytes             by a worker: fabric.c
  *
- * Phase, op and kind are texts. Where a worker acts once for several PEs, in messages, rank is the first of them.
+ * Phase, op and kind are texts. Where a worker acts once for several PEs, in messages, rank is the first of
+ * them.
  */
 #ifndef BASE_PROBE_H
 #define BASE_PROBE_H

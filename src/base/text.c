@@ -65,7 +65,8 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* Damerau-Levenshtein in its restricted form (optimal string alignment), three rows of the table at a time. */
+/* Damerau-Levenshtein in its restricted form (optimal string alignment), three rows of the table at a
+ * time. */
 size_t omni_edit_distance(const char *a, const char *b) {
     size_t rows[3][LONGEST + 1], na = strlen(a), nb = strlen(b);
     size_t *before = rows[0], *last = rows[1], *row = rows[2];

@@ -1,6 +1,6 @@
-/* ticks.c: a clock for who reads it every few hundred nanoseconds: the CPU's time stamp counter, which takes a third of
- * the time that the system's clock does. Only where the kernel itself keeps time by it: then it runs evenly, and is the same
- * on all CPUs. Otherwise a tick is a nanosecond of the system's clock.
+/* ticks.c: a clock for who reads it every few hundred nanoseconds: the CPU's time stamp counter, which takes
+ * a third of the time that the system's clock does. Only where the kernel itself keeps time by it: then it
+ * runs evenly, and is the same on all CPUs. Otherwise a tick is a nanosecond of the system's clock.
  */
 #include <fcntl.h>
 #include <unistd.h>

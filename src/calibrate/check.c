@@ -1,5 +1,5 @@
-/* check.c: predictions against the clock, on shapes that the fit did not see: other sizes of messages, other edges and
- * rows of products, and blocks of a model under plans of every kind. Gone through as fit.c is.
+/* check.c: predictions against the clock, on shapes that the fit did not see: other sizes of messages, other
+ * edges and rows of products, and blocks of a model under plans of every kind. Gone through as fit.c is.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -38,7 +38,8 @@ static bool call(void *user, size_t w, size_t item, size_t turn) {
     }
 }
 
-/* Buffers on huge pages, as the arenas of PEs are. Sums of zeros stay zeros: no value grows into a slow one. */
+/* Buffers on huge pages, as the arenas of PEs are. Sums of zeros stay zeros: no value grows into a slow
+ * one. */
 static bool open_job(job *j) {
     const collectives *c = j->c;
     omni_segment all = {0, c->pes};

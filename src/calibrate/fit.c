@@ -1,5 +1,5 @@
-/* fit.c: what the rates need, and the rates from it. Gone through twice: wanted.c. While it is only said what is wanted,
- * the figures are nonsense and nobody looks at them.
+/* fit.c: what the rates need, and the rates from it. Gone through twice: wanted.c. While it is only said what
+ * is wanted, the figures are nonsense and nobody looks at them.
  */
 #include <math.h>
 
@@ -23,8 +23,8 @@ static double want_collective(wants *w, size_t kind, size_t pes, size_t workers,
                             .collective = {(omni_rates_message)kind, (size_t)bytes}});
 }
 
-/* Where the busiest worker carries 1 PE; and, from 2 and 4 of them, what each further one adds. On one core all are
- * further ones, and within a worker an addressed message is one. */
+/* Where the busiest worker carries 1 PE; and, from 2 and 4 of them, what each further one adds. On one core
+ * all are further ones, and within a worker an addressed message is one. */
 static void fit_message(wants *w, omni_rates *r, size_t kind, size_t i) {
     double x[2][OMNI_FIT_TERMS] = {{0}}, y[2], c[OMNI_FIT_TERMS];
     bool addressed = kind == OMNI_RATES_ADDRESSED;
@@ -67,8 +67,8 @@ static void fit_call(wants *w, omni_rates *r) {
     r->matmul_ns = omni_fit((terms)x, y, 2, 2, c) ? c[0] : 0;
 }
 
-/* A weight costs its bytes or its sums, an output the start of a panel: matrices that are wide and low, and narrow and
- * high. */
+/* A weight costs its bytes or its sums, an output the start of a panel: matrices that are wide and low, and
+ * narrow and high. */
 static void fit_rows(wants *w, omni_rates *r, size_t type, size_t set, size_t team, size_t i) {
     static const size_t shape[OMNI_RATES_SETS][2][2] = {{{64, 256}, {256, 128}}, {{512, 1536}, {1536, 1024}}};
     double x[2][OMNI_FIT_TERMS], y[2], c[OMNI_FIT_TERMS];
@@ -154,9 +154,9 @@ static void fit_row_ops(wants *w, omni_rates *r) {
 
 /* --- passes ----------------------------------------------------------------------------------- */
 
-/* What decode steps of a thin and deep model take beyond what is known of their parts: a pass's and a compute step's
- * fixed time. Deep: so that a pass lasts as long as others, for then the host port has fallen asleep, and waking it is
- * a part of the pass. */
+/* What decode steps of a thin and deep model take beyond what is known of their parts: a pass's and a compute
+ * step's fixed time. Deep: so that a pass lasts as long as others, for then the host port has fallen asleep,
+ * and waking it is a part of the pass. */
 static void fit_passes(wants *w, omni_rates *r) {
     enum { SHALLOW = 100, DEEP = 400, STEPS = 10 }; /* compute steps of a layer */
     for (size_t t = 0; t < r->teams; t++) {

@@ -29,8 +29,8 @@ typedef struct series {
     bool (*call)(void *user, size_t w, size_t item, size_t turn); /* by every worker; false: stopped */
     void *user;
 } series;
-/* ns[items]: medians over the laps of a call's time, from everybody's start until everybody is done. barrier_ns: of a
- * meeting; may be NULL. False: no memory, no thread, stopped. */
+/* ns[items]: medians over the laps of a call's time, from everybody's start until everybody is done.
+ * barrier_ns: of a meeting; may be NULL. False: no memory, no thread, stopped. */
 bool series_run(const series *s, double *ns, double *barrier_ns);
 
 /* --- collective.c ----------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* kernel.c: attention, and what goes row by row, in turn on one worker.
  *
- * As a pass does, each call works on the next layer's memory: in decode keys and values come from behind the weights
- * that were streamed since, so from main memory; what has just been computed, from a cache that the cores share.
+ * As a pass does, each call works on the next layer's memory: in decode keys and values come from behind the
+ * weights that were streamed since, so from main memory; what has just been computed, from a cache that the
+ * cores share.
  */
 #include "calibrate/internal.h"
 #include "omnibus/host.h"

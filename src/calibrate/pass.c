@@ -1,5 +1,5 @@
-/* pass.c: passes of the engine, as `run` and `bench` do them, with a Llama of random weights that is made in memory;
- * and what the same plan is predicted to take.
+/* pass.c: passes of the engine, as `run` and `bench` do them, with a Llama of random weights that is made in
+ * memory; and what the same plan is predicted to take.
  */
 #include <math.h>
 #include <stdio.h>
@@ -77,7 +77,8 @@ static void set_counts(opened *o, bool decode) {
     for (size_t i = 0; i < o->p->sequences; i++) o->counts[i] = decode ? 1 : o->p->prompt;
 }
 
-/* The median of passes, the first of which is not taken. Every decode step is at the same position: behind the prompt. */
+/* The median of passes, the first of which is not taken. Every decode step is at the same position: behind
+ * the prompt. */
 static omni_status time_passes(opened *o, bool decode, uint64_t budget_ns, double *ns, omni_error *err) {
     int32_t next[SEQUENCES];
     double sample[MOST];

@@ -1,6 +1,7 @@
-/* product.c: products in turn, on all workers of a team at the same time. Each worker has a stream of weights of its
- * own, on huge pages as the arenas of PEs are, and goes on in it from matrix to matrix and from shape to shape: what it
- * reads it has not seen for `set_bytes`. Two products between two meetings, as a layer has them.
+/* product.c: products in turn, on all workers of a team at the same time. Each worker has a stream of weights
+ * of its own, on huge pages as the arenas of PEs are, and goes on in it from matrix to matrix and from shape
+ * to shape: what it reads it has not seen for `set_bytes`. Two products between two meetings, as a layer has
+ * them.
  */
 #include "calibrate/internal.h"
 #include "omnibus/host.h"

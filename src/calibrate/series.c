@@ -3,11 +3,11 @@
  *     lap 0   | nothing | item 0 | item 1 | ...        each:  once | once, timed: how many fit a run | a run
  *     lap 1   | nothing | item 0 | item 1 | ...        a run: start  call barrier  call barrier ...  end
  *
- * A barrier behind each call: otherwise writers run ahead of readers, and workers with less to do ahead of the others.
- * What it takes itself, "nothing" says in the same lap, and it is taken off. A shared host changes within
- * seconds (how far its virtual cores are from each other, what its neighbours leave of the memory's rate), so what is
- * to be compared is measured within the same laps. A run is long enough to hold what such a host now and then cuts out:
- * a pass of a model, too, is a sum and no median.
+ * A barrier behind each call: otherwise writers run ahead of readers, and workers with less to do ahead of
+ * the others. What it takes itself, "nothing" says in the same lap, and it is taken off. A shared host
+ * changes within seconds (how far its virtual cores are from each other, what its neighbours leave of the
+ * memory's rate), so what is to be compared is measured within the same laps. A run is long enough to hold
+ * what such a host now and then cuts out: a pass of a model, too, is a sum and no median.
  */
 #include <math.h>
 

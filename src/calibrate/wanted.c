@@ -1,4 +1,5 @@
-/* wanted.c: all that is to be measured, as a list; a round measures each once, in series of what can be timed together:
+/* wanted.c: all that is to be measured, as a list; a round measures each once, in series of what can be timed
+ * together:
  *
  *     what fit.c and check.c want   c64 c512 p1x1024 a96 c6144 p1x768 ...
  *     series                        [c64 c512 c6144] [p1x1024 p1x768] [a96] ...

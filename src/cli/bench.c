@@ -1,7 +1,7 @@
 /* bench.c: `omnibus bench`: how fast plans run on this host.
  *
- *   cells    plans x decode plans x PEs x workers x batches, the tests innermost: so one engine serves all tests of a
- *            cell, and weights are packed once for them
+ *   cells    plans x decode plans x PEs x workers x batches, the tests innermost: so one engine serves all
+ *            tests of a cell, and weights are packed once for them
  *   limits   what this host can do at best, before the first test, while nothing else has memory
  *   a test   a record, in the order of the lists; skipped ones say why
  *

@@ -21,8 +21,8 @@ typedef struct bench_limits {
     double *read, *peak;    /* [cores + 1] bytes/s, flop/s; 0: not measured, no test uses so many */
 } bench_limits;
 
-/* What a test cannot do with less, in the prompt's pass and in the passes of one token; and what the host could do
- * around the test. */
+/* What a test cannot do with less, in the prompt's pass and in the passes of one token; and what the host
+ * could do around the test. */
 typedef struct bench_work {
     struct {
         double flops, bytes;
@@ -84,8 +84,8 @@ omni_status bench_read_tests(bench *b, omni_error *err);
 /* bench_cell.c: all tests of a cell. What cannot be built is a result that says why. */
 omni_status bench_run_cell(bench *b, bench_cell cell, omni_error *err);
 
-/* bench_price.c: --array, --set; a test under a plan and what follows it (`later`, from positions `from` on; NULL: from
- * the prompt's end); and a cell of one test for --plan auto, whose choice the two others are. */
+/* bench_price.c: --array, --set; a test under a plan and what follows it (`later`, from positions `from` on;
+ * NULL: from the prompt's end); and a cell of one test for --plan auto, whose choice the two others are. */
 omni_status bench_open_arrays(bench *b, omni_error *err);
 bool bench_is_automatic(const omni_plan_spec *plan);
 omni_status bench_choose(const bench *b, const bench_test *t, bench_cell *cell, omni_plan_spec *plan,
@@ -100,16 +100,19 @@ static inline bool bench_has_test(const bench_cell *cell, const bench_test *t) {
 /* bench_limits.c: measures for all numbers of workers that the lists can lead to. */
 omni_status bench_measure_limits(bench *b, omni_error *err);
 void bench_free_limits(bench_limits *l);
-/* The work of a test: the prompt's pass reads `prompt_bytes` of weights, each pass of one token `gen_bytes`. */
+/* The work of a test: the prompt's pass reads `prompt_bytes` of weights, each pass of one token
+ * `gen_bytes`. */
 bench_work bench_work_of(const bench *b, const bench_cell *cell, const bench_test *t, double prompt_bytes,
                          double gen_bytes);
-/* Measures again what holds the work; the best that was seen counts. Before and after a test's repetitions. */
+/* Measures again what holds the work; the best that was seen counts. Before and after a test's
+ * repetitions. */
 void bench_work_measure(const bench *b, const bench_cell *cell, bench_work *w);
-/* The least time at the limits, NaN: not known; bound: "read" or "flops", what the longer phase waits for, or NULL. */
+/* The least time at the limits, NaN: not known; bound: "read" or "flops", what the longer phase waits for, or
+ * NULL. */
 double bench_work_least_ns(const bench_work *w, const char **bound);
 
-/* bench_report.c: before the first test; a test's result, a JSON line of which is written at once to stdout; all of
- * them; those there are after Ctrl-C. */
+/* bench_report.c: before the first test; a test's result, a JSON line of which is written at once to stdout;
+ * all of them; those there are after Ctrl-C. */
 void bench_report_begin(bench *b);
 omni_status bench_report_test(bench *b, const bench_cell *cell, const bench_test *t, const bench_result *r,
                               omni_error *err);

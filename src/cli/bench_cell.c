@@ -1,8 +1,10 @@
 /* bench_cell.c: one engine and its tests.
  *
- *   once      plan(s) -> engine with room for the longest test; threads, arenas and packed weights serve all of them
- *   a test    [caches filled up to the depth]  warm-up  limit  --reps times: back to the depth, and the clock runs over
- *             the prompt's pass, the passes of one token, and changes of plans between them;  limit
+ *   once      plan(s) -> engine with room for the longest test; threads, arenas and packed weights serve all
+ *             of them
+ *   a test    [caches filled up to the depth]  warm-up  limit  --reps times: back to the depth, and the
+ *             clock runs over the prompt's pass, the passes of one token, and changes of plans between them;
+ *             limit
  */
 #include <stdio.h>
 #include <string.h>

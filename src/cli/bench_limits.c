@@ -1,15 +1,16 @@
 /* bench_limits.c: what a test needs at the least, and what this host needs at the least for that.
  *
- *   flops   of all projections, for every token (behind the layers: for one of each sequence and pass); of attention,
- *           4 x heads x head_dim for every pair of a query and a key that it sees. A multiply-add is two.
- *   bytes   of weights, once a pass by every group that has tokens in it; of keys and values, float32, once for every
- *           sequence and pass, up to the pass's own position.
+ *   flops   of all projections, for every token (behind the layers: for one of each sequence and pass); of
+ *           attention, 4 x heads x head_dim for every pair of a query and a key that it sees. A multiply-add
+ *           is two.
+ *   bytes   of weights, once a pass by every group that has tokens in it; of keys and values, float32, once
+ *           for every sequence and pass, up to the pass's own position.
  *
  *   least   = max(flops / BLIS's peak, bytes / read rate) of the prompt's pass, and the same of the others
  *
- * Limits are those of as many cores as there are workers. Neighbours of a shared machine take more at one time and less
- * at another: so what holds a test is measured around it, not only once. Models that fit into the caches may be faster
- * than memory.
+ * Limits are those of as many cores as there are workers. Neighbours of a shared machine take more at one
+ * time and less at another: so what holds a test is measured around it, not only once. Models that fit into
+ * the caches may be faster than memory.
  */
 #include <math.h>
 
@@ -72,14 +73,16 @@ static double attention_flops(const omni_shape *s, double keys) {
     return 4 * (double)(s->layers * s->heads * s->head_dim) * keys;
 }
 
-/* One pass of `tokens` of a sequence behind `first` positions; keys: those that its queries see, summed over them. */
+/* One pass of `tokens` of a sequence behind `first` positions; keys: those that its queries see, summed over
+ * them. */
 static double pass_flops(const omni_model *m, double tokens, double keys) {
     const omni_shape *s = &m->shape;
     double layers = 2 * matrix_elements(m->layer_ops, m->layer_op_count) * tokens * (double)s->layers;
     return layers + attention_flops(s, keys) + 2 * matrix_elements(m->final_ops, m->final_op_count);
 }
 
-/* Of `tokens` queries behind `first` positions, each sees itself and all before it; an encoder's all of them. */
+/* Of `tokens` queries behind `first` positions, each sees itself and all before it; an encoder's all of
+ * them. */
 static double keys_seen(const omni_shape *s, double first, double tokens) {
     return s->encoder ? tokens * tokens : tokens * first + tokens * (tokens + 1) / 2;
 }

@@ -1,5 +1,6 @@
-/* bench_price.c: `bench --array`: every test is priced on the modelled array, too: the same passes, at the same positions,
- * under the same plans. Modelled times stand beside wall times, each named, and are never mixed.
+/* bench_price.c: `bench --array`: every test is priced on the modelled array, too: the same passes, at the
+ * same positions, under the same plans. Modelled times stand beside wall times, each named, and are never
+ * mixed.
  *
  * --plan auto is chosen for each test by itself: what is best for a prompt is not best for what follows it.
  */

@@ -1,11 +1,11 @@
 /* bench_report.c: a record for each test, from which every format is made.
  *
  *   table           a line a test, at the end        md, csv   a row a test, all fields, at the end
- *   json            one document, at the end         jsonl     a line a test, as soon as it is measured; each has the
- *                                                              host, the settings and the limits too
+ *   json            one document, at the end         jsonl     a line a test, as soon as it is measured; each
+ *                                                              has the host, the settings and the limits too
  *
- * To a file everything is written at the end, or not at all. After Ctrl-C stdout gets the rows that there are, but no
- * half document; lines are there already.
+ * To a file everything is written at the end, or not at all. After Ctrl-C stdout gets the rows that there
+ * are, but no half document; lines are there already.
  */
 #include <math.h>
 #include <stdio.h>

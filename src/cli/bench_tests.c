@@ -1,4 +1,5 @@
-/* bench_tests.c: the tests of every cell, depth by depth: pp for each --prompt, tg for each --gen, and each --pg.
+/* bench_tests.c: the tests of every cell, depth by depth: pp for each --prompt, tg for each --gen, and each
+ * --pg.
  *
  * Without --prompt and --gen the tests are those of the defaults, but no longer than the model's positions.
  */

@@ -43,7 +43,8 @@ typedef struct cli {
     omni_compute compute; /* --compute; set with the weights, which must be of a type for it */
 } cli;
 
-/* --- args.c, help.c, manual.c, complete.c --------------------------------------------------------------------------- */
+/* --- args.c, help.c, manual.c, complete.c
+ * --------------------------------------------------------------------------- */
 
 /* Command line and --config file into *c. argv[0] is the command's name. */
 omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err);
@@ -66,7 +67,8 @@ omni_text *cli_front_page(void);  /* what omnibus shows when nothing is asked fo
 
 /* As wide as the terminal, which COLUMNS may tell, from 40 to 110; 80 where there is none. */
 size_t cli_columns(void);
-/* Words of `text` on lines of at most `columns`; the first begins at column `at`, the others are indented by it. */
+/* Words of `text` on lines of at most `columns`; the first begins at column `at`, the others are indented by
+ * it. */
 void cli_add_wrapped(omni_text *t, const char *text, size_t at, size_t columns);
 
 /* The manual page in mdoc(7), of the program when `of` is NULL; bash's completion. On stdout. */
@@ -101,8 +103,8 @@ omni_status cli_stopped(omni_error *err); /* OMNI_OK: go on */
 omni_status cli_open_model(cli *c, omni_error *err);
 omni_status cli_open_weights(cli *c, omni_error *err); /* and binds them: every tensor is there */
 omni_status cli_open_topo(cli *c, omni_error *err);
-/* *o becomes complete: model, weights, places, how to compute and to move, the signals' stop word; then the engine, with
- * a bar while weights are packed. */
+/* *o becomes complete: model, weights, places, how to compute and to move, the signals' stop word; then the
+ * engine, with a bar while weights are packed. */
 omni_status cli_create_engine(const cli *c, omni_engine_options *o, omni_engine **out, omni_error *err);
 omni_status cli_check_fabric(const cli *c,
                              omni_error *err); /* --fabric and --schedule name some that exist */
@@ -144,8 +146,8 @@ json_t *cli_size(uint64_t n);
 json_t *cli_envelope(const cli *c);
 json_t *cli_model_json(const omni_model *model);
 
-/* Writes the result in the format asked for: `root` as JSON, `rows` (borrowed from root, or root) as CSV or Markdown,
- * `page` otherwise. Takes root and page. */
+/* Writes the result in the format asked for: `root` as JSON, `rows` (borrowed from root, or root) as CSV or
+ * Markdown, `page` otherwise. Takes root and page. */
 omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *page, omni_error *err);
 
 /* --- settings.c: the effective settings ------------------------------------------------------- */
@@ -167,13 +169,13 @@ void cli_draw_memory(const omni_memory *ranks, size_t count,
 
 typedef enum cli_progress_kind {
     CLI_STEPS,       /* "6 of 20" */
-    CLI_TIMED_STEPS, /* the same, but between the steps nothing may disturb: drawn by cli_progress_step alone */
+    CLI_TIMED_STEPS, /* the same, but nothing may disturb in between: drawn by cli_progress_step */
     CLI_BYTES,
     CLI_SHARE /* "31%": of work that has no unit */
 } cli_progress_kind;
 
-/* The caller's, and stays where it is from begin to end; all zeros, it may be ended. On the main thread but for the
- * meter. */
+/* The caller's, and stays where it is from begin to end; all zeros, it may be ended. On the main thread but
+ * for the meter. */
 typedef struct cli_progress {
     omni_meter meter; /* may be given to those at work instead of steps */
     cli_progress_kind kind;

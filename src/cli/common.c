@@ -63,7 +63,8 @@ static omni_status find_compute(cli *c, omni_error *err) {
                           omni_settings_where(c->settings, OMNI_OPT_COMPUTE), name);
 }
 
-/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for it. */
+/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for
+ * it. */
 static omni_status check_weights_dir(const char *path, omni_error *err) {
     struct stat there;
     if (stat(path, &there) != 0 || S_ISDIR(there.st_mode)) return OMNI_OK;

@@ -1,6 +1,6 @@
-/* manual.c: the manual pages, omnibus(1) and omnibus-COMMAND(1), in mdoc(7): made of what --help is made of. They are
- * written out when omnibus is installed: there is no second text. Kept clean under `mandoc -Tlint`, which wants
- * each sentence on a line of its own, and lines of at most 80 bytes.
+/* manual.c: the manual pages, omnibus(1) and omnibus-COMMAND(1), in mdoc(7): made of what --help is made of.
+ * They are written out when omnibus is installed: there is no second text. Kept clean under `mandoc -Tlint`,
+ * which wants each sentence on a line of its own, and lines of at most 80 bytes.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
-/* perf.h: --perf and --perf-ctl, as run and bench have them: counts of each worker in each phase, as a table and JSON.
+/* perf.h: --perf and --perf-ctl, as run and bench have them: counts of each worker in each phase, as a table
+ * and JSON.
  *
- * A worker that carries one PE is that PE; the counts of one that carries several are of all of them together, and the
- * row says so.
+ * A worker that carries one PE is that PE; the counts of one that carries several are of all of them
+ * together, and the row says so.
  */
 #ifndef OMNIBUS_CLI_PERF_H
 #define OMNIBUS_CLI_PERF_H
@@ -27,11 +28,11 @@ void cli_perf_take(cli_perf *p, const omni_engine *e, cli_phase phase);
 void cli_perf_skip(cli_perf *p, const omni_engine *e);
 void cli_perf_forget(cli_perf *p); /* all phases are empty */
 
-/* {"unavailable": {event: reason}, "counts": [{"phase", "worker", "first_pe", "pes", event: value, "ipc"}]}; null without
- * --perf. */
+/* {"unavailable": {event: reason}, "counts": [{"phase", "worker", "first_pe", "pes", event: value, "ipc"}]};
+ * null without --perf. */
 json_t *cli_perf_json(const cli_perf *p);
-/* The table's rows, and below it what it cannot show. `first` is what the prefill is called, `before` stands in front of
- * each phase. */
+/* The table's rows, and below it what it cannot show. `first` is what the prefill is called, `before` stands
+ * in front of each phase. */
 omni_table *cli_perf_table(void);
 void cli_perf_rows(const cli_perf *p, const char *first, const char *before, omni_table *t);
 void cli_perf_reasons(const cli_perf *p, omni_text *page);

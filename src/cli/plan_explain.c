@@ -57,8 +57,8 @@ static void add_others(const pieces *p, message *m) {
         snprintf(m->route + used, sizeof m->route - used, ", and %s%s", alike, others);
 }
 
-/* "bus 0..3", "tree 0..3, 2 levels, bf16", "host port -> bus 0..3"; of the first piece, and how many others there
- * are. */
+/* "bus 0..3", "tree 0..3, 2 levels, bf16", "host port -> bus 0..3"; of the first piece, and how many others
+ * there are. */
 static void route_text(const omni_plan *plan, message *m) {
     pieces p = pieces_of(&plan->mesh, m->step);
     size_t first = p.first.start, last = first + p.first.count - 1, levels = omni_ceil_log2(p.first.count);

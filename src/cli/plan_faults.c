@@ -1,6 +1,6 @@
-/* plan_faults.c: what slow, uneven and dead PEs cost. Each plan is priced a second time, on the same array without
- * its faults and on all PEs; and what would be the fastest there is asked what it takes here. So a page says which
- * plan loses least, and whether the faults change the choice.
+/* plan_faults.c: what slow, uneven and dead PEs cost. Each plan is priced a second time, on the same array
+ * without its faults and on all PEs; and what would be the fastest there is asked what it takes here. So a
+ * page says which plan loses least, and whether the faults change the choice.
  */
 #include <string.h>
 
@@ -30,7 +30,8 @@ static omni_status price_on(const sound *s, const omni_array *array, const omni_
     return status;
 }
 
-/* The fastest without faults: of the plans that were asked for, or of a search there. 0 ps: none can be built. */
+/* The fastest without faults: of the plans that were asked for, or of a search there. 0 ps: none can be
+ * built. */
 static omni_status find_fastest(const sound *s, omni_plan_spec *spec, uint64_t *ps, omni_error *err) {
     omni_candidate *found = NULL;
     size_t count;

@@ -63,16 +63,18 @@ omni_status verify_report(pricing *k, omni_error *err);
  * faster: onto the page, and as a JSON array. */
 json_t *sweep_crossovers(pricing *k);
 
-/* plan_faults.c: on an array with faults, what the plans would take without them. Sets k->healthy (0: cannot be built on
- * all PEs); draws which plan loses least, and which would be the fastest; JSON: null without faults. */
+/* plan_faults.c: on an array with faults, what the plans would take without them. Sets k->healthy (0: cannot
+ * be built on all PEs); draws which plan loses least, and which would be the fastest; JSON: null without
+ * faults. */
 omni_status faults_price(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
                          json_t **out, omni_error *err);
 /* One cell each: "1.374 s", "+12.5%". */
 void faults_cells(const pricing *k, omni_table *t, const omni_candidate *found, size_t i);
 void faults_set_json(const pricing *k, json_t **object, const omni_candidate *found, size_t i);
 
-/* plan_joined.c: the fastest prefill and the fastest decode step as two plans, with what the change costs: onto the
- * page, and as JSON (null: they are one plan's, cannot win, or what the change costs is not known). */
+/* plan_joined.c: the fastest prefill and the fastest decode step as two plans, with what the change costs:
+ * onto the page, and as JSON (null: they are one plan's, cannot win, or what the change costs is not
+ * known). */
 omni_status joined_price(pricing *k, const outcome *o, const omni_candidate *found, size_t count,
                          json_t **out, omni_error *err);
 

@@ -4,12 +4,13 @@
  *   a task    rounds x candidates, round by round, so that what changes on the machine hits all alike
  *   a visit   engine -> warm-up -> repetitions for LEAST_NS, their median -> freed: one has memory at a time
  *   a plan    the median of its visits, one a round; the least and the most of them are its spread
- *   again     the choice and the fastest in turn, as many rounds: of many alike, the fastest is the luckiest, too
+ *   again     the choice and the fastest in turn, as many rounds: of many alike, the fastest is the luckiest,
+ *             too
  *   regret    the choice's time over the fastest's in these rounds, at least none; the choice is the first by
  *             price that fits here
  *
- * Above the noise: slower in every one of at least LEAST_ROUNDS such rounds. What the search leaves out (plans of
- * more than twice the best price, and all but one of equal prices) is not run; --plan all is all.
+ * Above the noise: slower in every one of at least LEAST_ROUNDS such rounds. What the search leaves out
+ * (plans of more than twice the best price, and all but one of equal prices) is not run; --plan all is all.
  */
 #include <math.h>
 #include <stdio.h>

@@ -23,8 +23,8 @@ typedef struct verdict {
     size_t run, slower; /* candidates; rounds of `again` in which the choice was slower */
 } verdict;
 
-/* plan_verify_report.c: of the price, in percent of the time; a task, its list in the order of times, of `priced`
- * candidates. */
+/* plan_verify_report.c: of the price, in percent of the time; a task, its list in the order of times, of
+ * `priced` candidates. */
 double verify_error(const trial *t);
 void verify_add(pricing *k, const outcome *o, const trial *list, size_t count, const verdict *v,
                 size_t priced);

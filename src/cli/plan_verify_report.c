@@ -1,5 +1,5 @@
-/* plan_verify_report.c: what `plan --verify` measured: a table and a line for each task, a summary of all; and as JSON
- * and CSV.
+/* plan_verify_report.c: what `plan --verify` measured: a table and a line for each task, a summary of all;
+ * and as JSON and CSV.
  */
 #include <math.h>
 

@@ -1,4 +1,5 @@
-/* price.h: what `plan --array`, `run --array` and `bench --array` share: arrays as asked for, modelled times in reports. */
+/* price.h: what `plan --array`, `run --array` and `bench --array` share: arrays as asked for, modelled times
+ * in reports. */
 #ifndef OMNIBUS_CLI_PRICE_H
 #define OMNIBUS_CLI_PRICE_H
 
@@ -10,7 +11,8 @@
 omni_status price_arrays(const cli *c, omni_array ***out, size_t *count, omni_error *err);
 void price_arrays_free(omni_array **list, size_t count);
 
-/* "12.35 ms", four digits; "3.210 uJ". No energy at all is one that the array does not know, as a host's: "-", null. */
+/* "12.35 ms", four digits; "3.210 uJ". No energy at all is one that the array does not know, as a host's:
+ * "-", null. */
 const char *price_time(char buf[32], uint64_t ps);
 const char *price_energy(char buf[32], uint64_t pj);
 json_t *price_energy_json(uint64_t pj);

@@ -33,9 +33,9 @@ typedef struct reader {
 omni_status prompts_add(const reader *r, const prompt *p);
 omni_status prompts_read_text(const reader *r); /* run_text.c: --prompt and --prompt-file */
 
-/* From --prompt-ids, --ids-file, --prompt and --prompt-file in this order, the n-th --token-types belonging to the n-th
- * of them; each checked against the model: ids, types, and positions with gen tokens more. *tokenizer: NULL while there
- * is no text; free it. */
+/* From --prompt-ids, --ids-file, --prompt and --prompt-file in this order, the n-th --token-types belonging
+ * to the n-th of them; each checked against the model: ids, types, and positions with gen tokens more.
+ * *tokenizer: NULL while there is no text; free it. */
 omni_status prompts_read(const cli *c, size_t gen, prompts *out, omni_tokenizer **tokenizer, omni_error *err);
 void prompts_free(prompts *p);
 

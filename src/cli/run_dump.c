@@ -1,6 +1,7 @@
 /* run_dump.c: --dump: hidden states and logits as a safetensors file, names and shapes as in the per-prompt
  * form of golden files, float32. States are copied right after the pass that made them, prompt by prompt, for
- * the engine keeps those of the last pass only. An encoder's marked tokens take the place of the generated ones.
+ * the engine keeps those of the last pass only. An encoder's marked tokens take the place of the generated
+ * ones.
  */
 #include <stdio.h>
 #include <string.h>

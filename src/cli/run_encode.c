@@ -2,9 +2,9 @@
  *
  *   ids, token types, marks -> encode -> the pooled vector of each sequence, a prediction for each mark
  *
- * Marked are the tokens that stand for a masked word, where the checkpoint has the head that predicts them. Which id
- * that is only the tokenizer's files know: --mask-id, else the line of [MASK] in vocab.txt, else what
- * tokenizer.json says. Without any of them nothing is marked.
+ * Marked are the tokens that stand for a masked word, where the checkpoint has the head that predicts them.
+ * Which id that is only the tokenizer's files know: --mask-id, else the line of [MASK] in vocab.txt, else
+ * what tokenizer.json says. Without any of them nothing is marked.
  */
 #include <stdio.h>
 #include <stdlib.h>

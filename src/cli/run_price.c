@@ -1,8 +1,8 @@
 /* run_price.c: `run --array`: each pass that was run is priced on the modelled array, too, with the same
  * plan, positions and lengths. Modelled times stand beside wall times and are never added to them. So is each
- * change of plans; but not on this host, where what it takes is not predicted. --pes are the plan's ranks: on an array
- * with dead PEs they are the first so many that live; on one with any faults, the same ranks are priced without faults,
- * too.
+ * change of plans; but not on this host, where what it takes is not predicted. --pes are the plan's ranks: on
+ * an array with dead PEs they are the first so many that live; on one with any faults, the same ranks are
+ * priced without faults, too.
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* run_prompts.c: the prompts of `omnibus run`: token ids from --prompt-ids, then from --ids-file, one list
- * per line, empty lines skipped; then text (run_text.c). Each is held against the model at once, so that the error still knows where
- * it stands: "ids.txt:3: ...". Then an encoder's token types.
+ * per line, empty lines skipped; then text (run_text.c). Each is held against the model at once, so that the
+ * error still knows where it stands: "ids.txt:3: ...". Then an encoder's token types.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* run_sample.c: --temperature, --top-k, --top-p and --seed: which token follows, decided at the host port.
  *
- * Greedy is the array's own arg-max, which is what the plan counts. A draw needs all logits: they are taken from the
- * PEs outside the fabric, as taps are, so counters and prices stay those of greedy decoding.
+ * Greedy is the array's own arg-max, which is what the plan counts. A draw needs all logits: they are taken
+ * from the PEs outside the fabric, as taps are, so counters and prices stay those of greedy decoding.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-/* run_text.c: `omnibus run` with text: --prompt and --prompt-file made into ids by the checkpoint's tokenizer, and what is
- * generated made into text.
+/* run_text.c: `omnibus run` with text: --prompt and --prompt-file made into ids by the checkpoint's
+ * tokenizer, and what is generated made into text.
  *
- * Where the result is a page on stdout, text appears there as it is generated. All sequences go through a pass
- * together, but a page has one end: it shows the first sequence until that has ended, then what the second has by
- * then, and so on. In JSON and CSV, and with --output, texts are fields of the result.
+ * Where the result is a page on stdout, text appears there as it is generated. All sequences go through a
+ * pass together, but a page has one end: it shows the first sequence until that has ended, then what the
+ * second has by then, and so on. In JSON and CSV, and with --output, texts are fields of the result.
  */
 #include <errno.h>
 #include <stdio.h>

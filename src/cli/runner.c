@@ -1,7 +1,8 @@
 /* runner.c: one engine that is timed, for bench and plan --verify.
  *
- * Before the clock starts a test without prompt is under the plan that decodes at its depth. Token ids are a function of
- * (seed, sequence, position), in decode too: what the model would say changes no time, and so no test depends on it.
+ * Before the clock starts a test without prompt is under the plan that decodes at its depth. Token ids are a
+ * function of (seed, sequence, position), in decode too: what the model would say changes no time, and so no
+ * test depends on it.
  */
 #include "runner.h"
 

@@ -12,7 +12,8 @@
 
 enum { RUNNER_FILL = 512 }; /* tokens of a sequence in a pass that fills the caches */
 
-/* One repetition: from `depth` positions on, `prompt` tokens of each sequence in one pass, then `gen` passes of one. */
+/* One repetition: from `depth` positions on, `prompt` tokens of each sequence in one pass, then `gen` passes
+ * of one. */
 typedef struct bench_test {
     size_t depth, prompt, gen;
     char name[80]; /* "pp512", "tg128", "pp512+tg128", "encode256"; " @ d1024" behind it */
@@ -50,8 +51,8 @@ typedef struct runner {
     float *pooled;  /* [batch, hidden]; NULL: no encoder */
 } runner;
 
-/* positions: the most that a sequence reaches in any test; tokens: the most of one in a pass. Sets cell.workers.
- * OMNI_BAD_INPUT: cannot be built, or there is no memory for it. Close in any case. */
+/* positions: the most that a sequence reaches in any test; tokens: the most of one in a pass. Sets
+ * cell.workers. OMNI_BAD_INPUT: cannot be built, or there is no memory for it. Close in any case. */
 omni_status runner_open(runner *r, size_t positions, size_t tokens, omni_error *err);
 void runner_close(runner *r);
 /* A note if binding was refused, unless there was one. */

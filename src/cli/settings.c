@@ -1,5 +1,5 @@
-/* settings.c: the effective settings, as every JSON result embeds them and as --print-config shows them. Both are read
- * back by --config: a result is made again from its own file.
+/* settings.c: the effective settings, as every JSON result embeds them and as --print-config shows them. Both
+ * are read back by --config: a result is made again from its own file.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* synth.c: `omnibus synth`: a checkpoint directory of random weights in the shape of a config.
  *
- *   config.json --fewer layers, element type--> its text and its model --> list of tensors --> omni_synth_write
+ *   config.json --fewer layers, element type--> its text and its model --> list of tensors -->
+ *   omni_synth_write
  *
  * As many threads as may run at the same time; with --cpus on those. A bar shows only what takes a while.
  */

@@ -7,11 +7,11 @@
  *     prompt-ids = 1,2,3
  *     prompt-ids = 4,5
  *
- * inih calls back for each key, but tells no line, cuts lines longer than its buffer (200 bytes), and has no quotes,
- * without which a value cannot begin with a blank or have " ;" in it. All three are mended by the reader that hands
- * it the lines: it counts them, takes the value itself, and hands over the key with a short one in its place. It also
- * drops blanks at the start of a line, else inih takes an indented key for more of the value above it, and ends the
- * file at the first error.
+ * inih calls back for each key, but tells no line, cuts lines longer than its buffer (200 bytes), and has no
+ * quotes, without which a value cannot begin with a blank or have " ;" in it. All three are mended by the
+ * reader that hands it the lines: it counts them, takes the value itself, and hands over the key with a short
+ * one in its place. It also drops blanks at the start of a line, else inih takes an indented key for more of
+ * the value above it, and ends the file at the first error.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -92,7 +92,8 @@ static void ini_quoted_value(ini_state *s) {
     if (!whole) ini_fail(s, OMNI_BAD_INPUT, "expected a value, or one in quotes and nothing behind it");
 }
 
-/* What inih is to see of the line into seen[cap], with its newline: a key with a value in place of its own. */
+/* What inih is to see of the line into seen[cap], with its newline: a key with a value in place of its
+ * own. */
 static void ini_show(ini_state *s, char *seen, int cap) {
     const char *text = s->text ? s->text : "";
     size_t key = strcspn(text, "=:");
@@ -188,8 +189,8 @@ static omni_status take_setting(void *user, const omni_ini_line *line, omni_erro
     return config_store(s, o->id, line->value, OMNI_FROM_FILE, line->where, err);
 }
 
-/* A regular file, which can be read again, with a JSON object perhaps behind blanks. What cannot be opened is told by
- * who reads it. */
+/* A regular file, which can be read again, with a JSON object perhaps behind blanks. What cannot be opened is
+ * told by who reads it. */
 static bool is_json(const char *path) {
     struct stat there;
     FILE *f = stat(path, &there) == 0 && S_ISREG(there.st_mode) ? fopen(path, "re") : NULL;

@@ -30,8 +30,8 @@ static size_t pair_owner(const omni_fabric *f, const shm_segment *s, omni_segmen
     return a == b ? a - s->first_worker : s->workers;
 }
 
-/* Those of one owner, as a walk over the leaves completes them: what was just combined is combined on while it is in
- * the cache. Returns how many. */
+/* Those of one owner, as a walk over the leaves completes them: what was just combined is combined on while
+ * it is in the cache. Returns how many. */
 static size_t list_pairs(const omni_fabric *f, const shm_segment *s, omni_segment ranks, size_t owner,
                          shm_pair *out) {
     size_t n = 0;

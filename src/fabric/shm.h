@@ -46,8 +46,8 @@ typedef struct shm_segment {
     omni_ring *bus;        /* NULL for one worker */
     omni_barrier *barrier; /* NULL for one worker */
     uint64_t crossing;     /* bit k: at level k of the tree some index takes from another worker's */
-    /* All pairs of the tree, each after those that it needs; and where each worker's own begin, whose ranks nobody else
-     * carries, and after the last worker's the ones between workers. */
+    /* All pairs of the tree, each after those that it needs; and where each worker's own begin, whose ranks
+     * nobody else carries, and after the last worker's the ones between workers. */
     shm_pair *pairs;     /* [count - 1] */
     size_t *first_pair;  /* [workers + 2] */
     shm_port *ports;     /* [workers] */

@@ -1,7 +1,8 @@
-/* shm_bus.c: messages: one writer, a ring, every other worker reads. In two ways; all parties know the message's kind
- * and size, and so which, without asking.
+/* shm_bus.c: messages: one writer, a ring, every other worker reads. In two ways; all parties know the
+ * message's kind and size, and so which, without asking.
  *
- * BY COPY: small broadcasts, addressed messages, the host port. The writer goes on as soon as the ring has them.
+ * BY COPY: small broadcasts, addressed messages, the host port. The writer goes on as soon as the ring has
+ * them.
  *
  *      writer's worker                          every other worker
  *      ---------------                          ------------------
@@ -10,13 +11,14 @@
  *      publish                                  release
  *      src -> view, for its other ranks
  *
- * in chunks of a slot's size, so that readers work while the writer writes. An addressed message takes the same way,
- * since it is on the same bus: all read it, and only the taker keeps it. The size says how many chunks, so all count
- * the ring's messages alike. Either way, what is narrowed and stays in src is rounded before.
+ * in chunks of a slot's size, so that readers work while the writer writes. An addressed message takes the
+ * same way, since it is on the same bus: all read it, and only the taker keeps it. The size says how many
+ * chunks, so all count the ring's messages alike. Either way, what is narrowed and stays in src is rounded
+ * before.
  *
- * BY OFFER: larger broadcasts. The slot holds the writer's view; readers copy out of its memory, all at the same time.
- * A byte goes from one core to another once, not twice, and there is nothing to wait for but the readers: two hand-offs
- * more than a copy, which its bytes pay for from about a KiB on.
+ * BY OFFER: larger broadcasts. The slot holds the writer's view; readers copy out of its memory, all at the
+ * same time. A byte goes from one core to another once, not twice, and there is nothing to wait for but the
+ * readers: two hand-offs more than a copy, which its bytes pay for from about a KiB on.
  *
  *      writer's worker                          every other worker
  *      ---------------                          ------------------
@@ -24,8 +26,8 @@
  *      src -> view, for its other ranks         src -> view, for each of its ranks
  *      settle: all have released                release
  *
- * So a reader that comes late keeps a broadcast's writer waiting, as a reduction does; but not an addressed message's,
- * since stages of a pipeline must not wait for each other.
+ * So a reader that comes late keeps a broadcast's writer waiting, as a reduction does; but not an addressed
+ * message's, since stages of a pipeline must not wait for each other.
  */
 #include <string.h>
 
@@ -50,7 +52,8 @@ static bool message_stays(const fabric_message *m, size_t i, const omni_view *ow
     return i == m->writer && view_same(own, m->src);
 }
 
-/* What stays is rounded where it is: before anybody reads it, and once, for rounding twice changes nothing. */
+/* What stays is rounded where it is: before anybody reads it, and once, for rounding twice changes
+ * nothing. */
 static void round_what_stays(const fabric_message *m, omni_range share) {
     const omni_view *own = message_view(m, share, m->writer);
     if (own && message_stays(m, m->writer, own)) omni_view_round(own);

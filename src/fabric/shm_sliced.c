@@ -9,16 +9,17 @@
  *                elements  0 ........ k | k ........ n
  *      pair 0 <- 32        worker 0     | worker 1           (64 PEs on 2 workers: one pair is left)
  *
- * Level by level, a pair of two workers keeps one of them busy with the whole buffer, which it reads out of the other's
- * cache, while the rest wait; here each reads its part of it, all at the same time, and two barriers do for all levels.
- * The result lies in the first rank's buffer, in slices that several caches hold: a broadcast that follows, whose
- * readers have one slice each already, is the faster for it.
+ * Level by level, a pair of two workers keeps one of them busy with the whole buffer, which it reads out of
+ * the other's cache, while the rest wait; here each reads its part of it, all at the same time, and two
+ * barriers do for all levels. The result lies in the first rank's buffer, in slices that several caches hold:
+ * a broadcast that follows, whose readers have one slice each already, is the faster for it.
  *
- * The bits are those of the pairwise schedule: an element goes through the same pairs in an order that respects what
- * each needs, so it sees the same additions, and the same roundings before them where floats are narrowed.
+ * The bits are those of the pairwise schedule: an element goes through the same pairs in an order that
+ * respects what each needs, so it sees the same additions, and the same roundings before them where floats
+ * are narrowed.
  *
- * Assumed: combine works on any run of records (op->record > 0); slices and blocks are cut between records, and at
- * whole lines where records allow it, so that two workers seldom write one line.
+ * Assumed: combine works on any run of records (op->record > 0); slices and blocks are cut between records,
+ * and at whole lines where records allow it, so that two workers seldom write one line.
  */
 #include "fabric/shm.h"
 #include "fabric/view.h"

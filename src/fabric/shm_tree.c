@@ -1,5 +1,5 @@
-/* shm_tree.c: gathers, and reductions of the pairwise schedule: level by level, in place, with a barrier before each level that needs
- * one.
+/* shm_tree.c: gathers, and reductions of the pairwise schedule: level by level, in place, with a barrier
+ * before each level that needs one.
  *
  *      each worker: publish the pointers of its ranks' buffers
  *      for each level:  round what its own indices give away, if floats are narrowed
@@ -12,7 +12,8 @@
  * no publishing: 64 PEs on 2 workers meet twice, not seven times. Nobody writes what another still reads: an
  * index that has given its buffer away never takes again, so the buffer rests until the closing barrier.
  *
- * A taker reads its partner's buffer where it is: nothing travels here, narrowed or not. What is counted is what would.
+ * A taker reads its partner's buffer where it is: nothing travels here, narrowed or not. What is counted is
+ * what would.
  */
 #include "fabric/shm.h"
 

@@ -12,8 +12,9 @@
  * exist. A reduction combines whole buffers; a gather copies the columns of the indices that the other one
  * stands for.
  *
- * Where floats are narrowed, it is done once, in the giver's buffer: in a reduction all of it, before the level at
- * which it is taken; in a gather each rank's own columns, before the first. So taking needs to convert nothing.
+ * Where floats are narrowed, it is done once, in the giver's buffer: in a reduction all of it, before the
+ * level at which it is taken; in a gather each rank's own columns, before the first. So taking needs to
+ * convert nothing.
  */
 #include "fabric/engine.h"
 #include "fabric/view.h"

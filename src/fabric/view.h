@@ -9,9 +9,9 @@
  *      . . c d . . .      <-- bytes [1, 4) -- . x x x . .
  *      . . e f . . .
  *
- * Narrowed spans lie in memory as floats and on that line as 16-bit floats, at even places. A view without them is
- * bytes as they are on the line: copying narrows from one kind to the other and widens back, and rounds from a
- * narrowed view to another.
+ * Narrowed spans lie in memory as floats and on that line as 16-bit floats, at even places. A view without
+ * them is bytes as they are on the line: copying narrows from one kind to the other and widens back, and
+ * rounds from a narrowed view to another.
  */
 #ifndef OMNIBUS_FABRIC_VIEW_H
 #define OMNIBUS_FABRIC_VIEW_H

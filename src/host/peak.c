@@ -1,4 +1,5 @@
-/* peak.c: multiplying: BLIS's own sgemm on square matrices, a thread a core, each with matrices of its own. */
+/* peak.c: multiplying: BLIS's own sgemm on square matrices, a thread a core, each with matrices of its
+ * own. */
 #include <math.h>
 
 #include "host/internal.h"

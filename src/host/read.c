@@ -1,6 +1,7 @@
-/* read.c: reading and copying memory. What reads fastest differs from CPU to CPU: the width of a load, how many places
- * are read in turn, asking ahead, the size of pages. So several plain loops are tried on this one, and the fastest is
- * the limit: loads that are added up, of buffers far beyond the caches, each core its own.
+/* read.c: reading and copying memory. What reads fastest differs from CPU to CPU: the width of a load, how
+ * many places are read in turn, asking ahead, the size of pages. So several plain loops are tried on this
+ * one, and the fastest is the limit: loads that are added up, of buffers far beyond the caches, each core its
+ * own.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,8 +21,8 @@ typedef uint64_t line __attribute__((vector_size(64)));
 #define UNROLL _Pragma("GCC unroll 4")
 #endif
 
-/* Four lines a round: from one place, or from two or four, as our matrix product walks four panels. `ahead`: lines
- * that are asked for before they are read; 0: that is left to the CPU. */
+/* Four lines a round: from one place, or from two or four, as our matrix product walks four panels. `ahead`:
+ * lines that are asked for before they are read; 0: that is left to the CPU. */
 static inline __attribute__((always_inline)) uint64_t read_lines(const line *p, size_t lines, size_t streams,
                                                                  size_t ahead) {
     const size_t length = lines / streams, group = 4 / streams;
@@ -93,7 +94,8 @@ static void touch_work(void *arg, size_t w) {
 
 /* --- the fastest ------------------------------------------------------------------------------ */
 
-/* Of a core: four times the last cache, between 128 and 512 MiB, all cores' at most an eighth of what is free. */
+/* Of a core: four times the last cache, between 128 and 512 MiB, all cores' at most an eighth of what is
+ * free. */
 static size_t buffer_bytes(const omni_host_limits *l) {
     const size_t least = (size_t)128 << 20, most = (size_t)512 << 20;
     size_t bytes = 4 * omni_topo_host(l->topo)->l3_bytes;
@@ -103,7 +105,8 @@ static size_t buffer_bytes(const omni_host_limits *l) {
     return bytes & ~(size_t)0xffff;
 }
 
-/* The least time on these pages, of two rounds over all kernels that the CPU can run; the kernel in *fastest. */
+/* The least time on these pages, of two rounds over all kernels that the CPU can run; the kernel in
+ * *fastest. */
 static double try_kernels(omni_host_limits *l, size_t *fastest) {
     double best = INFINITY;
     for (size_t i = 0; i < 2 * READERS && !host_stopped(l); i++) {

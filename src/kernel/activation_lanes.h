@@ -67,7 +67,8 @@ LANES_FN vec vec_tanh(vec x) {
     return vec_select((vec_bits)(a < vec_set(0.625f)), near, far);
 }
 
-/* erfc(z) for z >= 0: erff and erfcf of Cephes (ndtrf.c). Three ranges; each result is relative to its size. */
+/* erfc(z) for z >= 0: erff and erfcf of Cephes (ndtrf.c). Three ranges; each result is relative to its
+ * size. */
 LANES_FN vec vec_erfc(vec z) {
     static const float erf_1[] = {7.853861353153693e-5f,  -8.010193625184903e-4f, 5.188327685732524e-3f,
                                   -2.685381193529856e-2f, 1.128358514861418e-1f,  -3.761262582423300e-1f,

@@ -1,14 +1,15 @@
 /* lanes_generic.h: what the vector bodies need and the compilers' vector types give on any instruction set.
  * The includer has defined LANES (floats in a vector) and LANES_FN (static, always inlined, for its
- * instruction set) and LANES_ISA (its name), and defines afterwards vec_fma, vec_load_n, vec_store_n, vec_sum and vec_widen.
+ * instruction set) and LANES_ISA (its name), and defines afterwards vec_fma, vec_load_n, vec_store_n, vec_sum
+ * and vec_widen.
  */
 #ifndef KERNEL_LANES_GENERIC_H
 #define KERNEL_LANES_GENERIC_H
 
 #include "kernel/room.h"
 
-/* The same functions are there once for each instruction set. Their symbols say which, as a profile shows them:
- * tile_f32_1_wide_avx2. */
+/* The same functions are there once for each instruction set. Their symbols say which, as a profile shows
+ * them: tile_f32_1_wide_avx2. */
 #define LANES_JOIN(name, isa)   name##_##isa
 #define LANES_EXPAND(name, isa) LANES_JOIN(name, isa)
 #define LANES_NAME(name)        LANES_EXPAND(name, LANES_ISA)

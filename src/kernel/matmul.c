@@ -24,8 +24,8 @@ static size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* F32: one widened block of a panel, then packed rows of x (so that one row may be read beyond the block). Sized
- * for the widest MR (12), so that the answer does not depend on the instruction set.
+/* F32: one widened block of a panel, then packed rows of x (so that one row may be read beyond the block).
+ * Sized for the widest MR (12), so that the answer does not depend on the instruction set.
  * BF16: the pairs of few rows, packed whole, or of many, block by block. */
 size_t omni_matmul_scratch_bytes(omni_compute compute, size_t m, size_t in) {
     size_t k = at_most(in, KERNEL_KC), rows = round_up(at_most(m, KERNEL_MC), 12), even = round_up(in, 2);

@@ -1,5 +1,5 @@
-/* sgemm_blis.c: BLIS's sgemm as it comes, packing and all: what our matrix product is held against. It is asked
- * directly, because a limit must not be our own wrapper.
+/* sgemm_blis.c: BLIS's sgemm as it comes, packing and all: what our matrix product is held against. It is
+ * asked directly, because a limit must not be our own wrapper.
  */
 #include <blis.h>
 

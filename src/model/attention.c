@@ -1,8 +1,8 @@
 /* attention.c: the numbers that a config gives attention, computed in float64 in one place: how fast rotary
  * pairs turn, and what scores are multiplied with.
  *
- * "llama3" is transformers' _compute_llama3_parameters. A pair makes turns = positions * f / (2 pi) turns in the
- * positions of the original training:
+ * "llama3" is transformers' _compute_llama3_parameters. A pair makes turns = positions * f / (2 pi) turns in
+ * the positions of the original training:
  *
  *     turns   0 ........ low_freq_factor ........ high_freq_factor ........
  *             f / factor       a blend, linear in turns       f

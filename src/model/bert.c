@@ -6,9 +6,9 @@
  *   x --> q|k|v --attention--> o --(+ x)--norm--> x --> up --gelu--> down --(+ x)--norm--> x
  *
  * Behind the layers stand up to two heads: the pooler, tanh(W x + b) of each first token, and the masked
- * language model, which predicts marked tokens: dense, activation, norm, and the embedding table with a bias of
- * its own. The next-sentence head, two numbers out of the pooler, is left out. Dropout and chunk_size_feed_forward
- * do not change a result.
+ * language model, which predicts marked tokens: dense, activation, norm, and the embedding table with a bias
+ * of its own. The next-sentence head, two numbers out of the pooler, is left out. Dropout and
+ * chunk_size_feed_forward do not change a result.
  */
 #include <string.h>
 

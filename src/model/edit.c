@@ -1,5 +1,5 @@
-/* edit.c: the element type in a config, and a config with another one and another number of layers. All else stays as it
- * was: fields that nobody here knows, their order, every number's value.
+/* edit.c: the element type in a config, and a config with another one and another number of layers. All else
+ * stays as it was: fields that nobody here knows, their order, every number's value.
  */
 #include <stdlib.h>
 #include <string.h>

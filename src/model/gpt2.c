@@ -1,5 +1,6 @@
-/* gpt2.c: GPT-2: LayerNorm with bias, learned positions, one fused q|k|v tensor, gelu in its tanh form unless the
- * config names another activation, head tied by default. Names and defaults are those of transformers' GPT2Config and GPT2LMHeadModel.
+/* gpt2.c: GPT-2: LayerNorm with bias, learned positions, one fused q|k|v tensor, gelu in its tanh form unless
+ * the config names another activation, head tied by default. Names and defaults are those of transformers'
+ * GPT2Config and GPT2LMHeadModel.
  *
  * Its linear layers are Conv1D: weights stored [in, out], the transpose of what others store. c_attn is one
  * tensor [D, 3D]; it is listed as three matrices that begin at columns 0, D and 2D:

@@ -1,11 +1,12 @@
 /* llama.c: the Llama family: RMSNorm, rotary positions in half-split form, SwiGLU, grouped-query attention,
- * biases where the config wants them, head tied or untied. Names and defaults are those of transformers' LlamaConfig and
- * LlamaForCausalLM.
+ * biases where the config wants them, head tied or untied. Names and defaults are those of transformers'
+ * LlamaConfig and LlamaForCausalLM.
  *
  *   x --norm--> q|k|v --attention--> o --(+)--> x --norm--> gate|up --silu(gate) * up--> down --(+)--> x
  *
  * Sliding windows, experts, quantized weights, other position encodings and the extra scales and norms of
- * relatives that call themselves llama change the result; they are refused by name. pretraining_tp does not (it only slices the same products), nor do dropout and caching options.
+ * relatives that call themselves llama change the result; they are refused by name. pretraining_tp does not
+ * (it only slices the same products), nor do dropout and caching options.
  */
 #include <string.h>
 

@@ -4,7 +4,8 @@
  *     "rope_theta": 5e5, "rope_scaling": {"type": "llama3", "factor": 8, ...}
  *     "rope_parameters": {"rope_theta": 5e5, "rope_type": "llama3", "factor": 8, ...}
  *
- * "type" is the older word for "rope_type". What is not known is refused: a wrong frequency still yields text.
+ * "type" is the older word for "rope_type". What is not known is refused: a wrong frequency still yields
+ * text.
  */
 #include <string.h>
 

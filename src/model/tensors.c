@@ -1,13 +1,13 @@
-/* tensors.c: every tensor that a model's pass needs, once, in the order of the pass: what a checkpoint of that
- * model holds.
+/* tensors.c: every tensor that a model's pass needs, once, in the order of the pass: what a checkpoint of
+ * that model holds.
  *
  *   embedding, positions, types, their norm | layer 0: its ops' tensors | layer 1 ... | final norm, head
  *
- * One tensor may serve twice, as c_attn for q, k and v or a tied table for embedding and head; it is listed at
- * its first use. Each carries the distribution of an untrained model whose states stay near 1 at any depth: y
- * = W x has the variance of x when W has 1/in; what is added to the residual stream has that over the number
- * of additions, as in GPT-2's own initialization (Radford et al. 2019, section 2.3). A tied table is also the
- * head, so its rows have norm 1, or every token's logits would say that token again.
+ * One tensor may serve twice, as c_attn for q, k and v or a tied table for embedding and head; it is listed
+ * at its first use. Each carries the distribution of an untrained model whose states stay near 1 at any
+ * depth: y = W x has the variance of x when W has 1/in; what is added to the residual stream has that over
+ * the number of additions, as in GPT-2's own initialization (Radford et al. 2019, section 2.3). A tied table
+ * is also the head, so its rows have norm 1, or every token's logits would say that token again.
  */
 #include <math.h>
 #include <string.h>

@@ -160,8 +160,8 @@ static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *,
     [OMNI_STEP_TAP] = run_tap,
 };
 
-/* Where a step begins and ends, for a rank; in a message for all that the worker acts for, of which it is the first.
- * Not inlined: so each probe is at one address. */
+/* Where a step begins and ends, for a rank; in a message for all that the worker acts for, of which it is the
+ * first. Not inlined: so each probe is at one address. */
 __attribute__((noinline)) static void step_begins(const omni_step *s, size_t rank) {
     OMNI_PROBE4(step_begin, rank, s->number, s->op ? s->op->name : "", omni_step_name(s->kind));
 }

@@ -1,6 +1,6 @@
-/* hostport.c: the caller's part in a pass: the host port. It holds the embedding tables (it reads their rows from the
- * checkpoint), looks tokens up, adds positions and types, norms the sum where the family does, sends the rows in and
- * awaits the results.
+/* hostport.c: the caller's part in a pass: the host port. It holds the embedding tables (it reads their rows
+ * from the checkpoint), looks tokens up, adds positions and types, norms the sum where the family does, sends
+ * the rows in and awaits the results.
  */
 #include <string.h>
 
@@ -219,9 +219,9 @@ static bool await_part(omni_engine *e, const omni_encode *io, bool pooled, size_
     return omni_fabric_host_await(e->fabric, piece, io->predicted + first, tokens * sizeof *io->predicted);
 }
 
-/* Those of the parts that leave the last stage in this wave: result by result, then group by group, which is the
- * order of the plan's steps. A worker that carries two groups returns the first result of both before it goes on; who
- * awaited both results of one group first would leave the other's with nobody to take it. */
+/* Those of the parts that leave the last stage in this wave: result by result, then group by group, which is
+ * the order of the plan's steps. A worker that carries two groups returns the first result of both before it
+ * goes on; who awaited both results of one group first would leave the other's with nobody to take it. */
 static bool await_results(omni_engine *e, const omni_encode *io, size_t wave) {
     const omni_mesh *mesh = &e->o.plan->mesh;
     size_t last = mesh->stages - 1;

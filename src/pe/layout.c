@@ -1,7 +1,8 @@
 /* layout.c: one PE's arena, computed before anything is allocated. The same walk measures (no arena yet) and
  * places, so that what is reported is what is used.
  *
- *   arena:  packed matrices, norms, biases, two panel buffers where weights are streamed | k, v per layer and sequence | activation buffers
+ *   arena:  packed matrices, norms, biases, two panel buffers where weights are streamed | k, v per layer and
+ *           sequence | activation buffers
  */
 #include <stdlib.h>
 

@@ -1,14 +1,15 @@
-/* lend.c: a step in which only the first PEs of a stage have work, as when there are more PEs than heads. Its workers
- * share those PEs out anew for this one step, so that none stands idle:
+/* lend.c: a step in which only the first PEs of a stage have work, as when there are more PEs than heads. Its
+ * workers share those PEs out anew for this one step, so that none stands idle:
  *
  *      PEs with work       0 1 2 3 4 5 | 6 7 8 9 - - - - - -       carried by worker 0 | worker 1
  *      computed by         0 0 0 0 0   | 1 1 1 1 1
  *
- * Everybody meets before the step, so that what a lent PE needs is there, and after it, so that its carrier may go on.
- * Who computes changes no bit. A worker only ever works on one PE's arena at a time, as with its own.
+ * Everybody meets before the step, so that what a lent PE needs is there, and after it, so that its carrier
+ * may go on. Who computes changes no bit. A worker only ever works on one PE's arena at a time, as with its
+ * own.
  *
- * Of a form's segments at most one goes on behind a worker's last rank: the first worker of a segment that several
- * carry keeps the barrier for it.
+ * Of a form's segments at most one goes on behind a worker's last rank: the first worker of a segment that
+ * several carry keeps the barrier for it.
  */
 #include "pe/pe.h"
 

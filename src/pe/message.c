@@ -1,8 +1,8 @@
 /* message.c: the message steps of a pass: a worker acts once, for all of its PEs that take part. Values
  * become views of bytes here; the fabric knows nothing else.
  *
- * What a message narrows is rounded wherever its result lies, also where a rank's own share of it did not travel: so
- * the result is one tensor, whoever looks at it.
+ * What a message narrows is rounded wherever its result lies, also where a rank's own share of it did not
+ * travel: so the result is one tensor, whoever looks at it.
  */
 #include <string.h>
 

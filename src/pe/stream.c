@@ -1,16 +1,18 @@
-/* stream.c: messages for all groups at once. Weights that are dealt out over all PEs: how a PE keeps its share, and the
- * broadcasts in which everybody gets to see it; and keys and values of tokens that are spread over the PEs.
+/* stream.c: messages for all groups at once. Weights that are dealt out over all PEs: how a PE keeps its
+ * share, and the broadcasts in which everybody gets to see it; and keys and values of tokens that are spread
+ * over the PEs.
  *
- *   share of a rank   handle 0 [256 outputs] | handle 1 [256] | ... | rest of whole panels | rest within a panel
+ *   share of a rank   handle 0 [256 outputs] | handle 1 [256] | ... | rest of whole panels | rest within a
+ *                     panel
  *   broadcast         piece by piece; a piece is what a handle holds: weights only, no header and no padding
  *
  *   owner             send piece 0   use it   send piece 1   use it   ...          from where it is kept
  *   any other PE      receive 0      use it   receive 1      use it   ...          into two buffers in turn
  *
- * While others use a piece the owner writes the next one into the ring, as far as that goes. A worker receives a piece
- * once, into the buffers of its first PE, and uses it for each of its PEs that has rows; the buffers of its other PEs
- * are what those would need on their own. Keys and values come in the same way, a group's at a time, and enter every
- * PE's cache before the next group's come.
+ * While others use a piece the owner writes the next one into the ring, as far as that goes. A worker
+ * receives a piece once, into the buffers of its first PE, and uses it for each of its PEs that has rows; the
+ * buffers of its other PEs are what those would need on their own. Keys and values come in the same way, a
+ * group's at a time, and enter every PE's cache before the next group's come.
  */
 #include <string.h>
 
@@ -144,8 +146,8 @@ static bool has_rows(const worker *w) {
     return false;
 }
 
-/* The pieces of one rank's share, a broadcast in all. `turn` says which buffer is next. Who has nothing to compute lets
- * them pass. */
+/* The pieces of one rank's share, a broadcast in all. `turn` says which buffer is next. Who has nothing to
+ * compute lets them pass. */
 static bool stream_share(worker *w, const omni_step *s, size_t rank, size_t *turn) {
     const omni_engine *e = w->engine;
     const omni_mesh *mesh = &e->o.plan->mesh;

@@ -1,6 +1,6 @@
 /* subheads.c: attention where several PEs have a head, each some of its dims.
  *
- *   SCORES   q.k over the dims held       an addend of the head's scores     packed, the keys seen of each query
+ *   SCORES   q.k over the dims held       an addend of the head's scores     packed, a query after the other
  *            tree reduction, broadcast    on the head's own piece of the bus
  *   WEIGH    softmax, times the values    the dims held of the output        [queries, dims]
  *

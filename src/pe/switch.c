@@ -1,13 +1,13 @@
-/* switch.c: the engine changes its plan between two passes: every worker carries its PEs' state over, from the arena
- * of one form to that of the other.
+/* switch.c: the engine changes its plan between two passes: every worker carries its PEs' state over, from
+ * the arena of one form to that of the other.
  *
  *   map the new arenas, unless they were kept (resident: with their weights)
  *   copy what a PE has and still needs
  *   the messages of omni_switch_next, in their order, on one bus over all ranks
  *   drop the old arenas
  *
- * A message goes through a staging buffer of the worker: packed panels and cache slots are no runs of bytes. Weights
- * travel in their stored type.
+ * A message goes through a staging buffer of the worker: packed panels and cache slots are no runs of bytes.
+ * Weights travel in their stored type.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* team.c: workers: start, set-up, one pass after the other, end.
  *
- *   caller:  team_start ......... start line . go ....... done . go ....... done ... team_stop: quit + go, join
+ *   caller:  team_start ......... start line . go ....... done . go ....... done ... stop: quit, go, join
  *   worker:  bind, name, arenas . start line .. the pass . done .. the pass . done ... leaves
  *
  * A worker that cannot set up stores its error and still reaches the start line; the caller then ends the
@@ -18,9 +18,9 @@ static size_t place_of(const worker *w) {
     return w->index % omni_topo_cpus(w->engine->o.topo);
 }
 
-/* First touch by the worker that will use it, on its own NUMA node, so that no pass has to wait for the kernel; block
- * by block, because a large arena takes seconds and the stop word must be seen in between. The kernel has cleared the
- * pages: one byte of each is enough. */
+/* First touch by the worker that will use it, on its own NUMA node, so that no pass has to wait for the
+ * kernel; block by block, because a large arena takes seconds and the stop word must be seen in between. The
+ * kernel has cleared the pages: one byte of each is enough. */
 static omni_status touch(worker *w, volatile char *mem, size_t bytes) {
     enum { BLOCK = 4 << 20, PAGE = 4096 };
     for (size_t at = 0; at < bytes; at += PAGE) {
@@ -39,8 +39,8 @@ omni_status worker_map(worker *w, const pe_form *f, pe *x) {
         return omni_error_set(&w->error, OMNI_RUN_FAILED, "PE %zu: no memory for its arena of %zu bytes",
                               x->rank, bytes);
     x->arena = mem;
-    /* Weights are streamed: with pages of 2 MiB the TLB never stands in the way, and there are 512 times fewer to ask
-     * for. A wish; smaller arenas are not concerned. */
+    /* Weights are streamed: with pages of 2 MiB the TLB never stands in the way, and there are 512 times
+     * fewer to ask for. A wish; smaller arenas are not concerned. */
     madvise(mem, bytes, MADV_HUGEPAGE);
     w->unbound |= !omni_topo_bind_memory(w->engine->o.topo, place_of(w), mem, bytes);
     omni_status st = touch(w, mem, bytes);

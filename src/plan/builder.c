@@ -11,8 +11,8 @@
  * One rank on the axis is the plain case: everything is REPLICATED there and no transform finds anything to
  * do. Where inner sizes differ, the steps are those of the widest; a lone rank meets messages to itself.
  *
- * Groups all execute the same steps. A stage is a block of steps; the residual stream leaves it at its root and
- * enters the next at that one's root, where the algebra takes it on.
+ * Groups all execute the same steps. A stage is a block of steps; the residual stream leaves it at its root
+ * and enters the next at that one's root, where the algebra takes it on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -304,7 +304,8 @@ static void build_stage(builder *b) {
     block->count = b->plan->step_count - block->start;
 }
 
-/* The stream as it enters the next stage: another tensor, for the stages work on different parts of the pass. */
+/* The stream as it enters the next stage: another tensor, for the stages work on different parts of the
+ * pass. */
 static omni_step hand_off(builder *b) {
     int out = b->reg[OMNI_REG_X];
     omni_step s = {.kind = OMNI_STEP_HAND_OFF,

@@ -1,5 +1,5 @@
-/* builder.h (private): what the files that turn ops into steps share. See builder.c for the walk, ops.c for the ops,
- * attention.c for its methods: a new method is a row of the table in method.c and one there.
+/* builder.h (private): what the files that turn ops into steps share. See builder.c for the walk, ops.c for
+ * the ops, attention.c for its methods: a new method is a row of the table in method.c and one there.
  */
 #ifndef PLAN_BUILDER_H
 #define PLAN_BUILDER_H

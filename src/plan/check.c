@@ -7,7 +7,8 @@
  * one and a later one, which stand for all pairs. A whole step is proven for both; a train first for the one,
  * then for the other.
  *
- * This file walks the plan; what each kind of step needs and leaves is in check_compute.c and check_message.c.
+ * This file walks the plan; what each kind of step needs and leaves is in check_compute.c and
+ * check_message.c.
  */
 #include <stdlib.h>
 
@@ -92,8 +93,8 @@ static omni_status prove_stage(prover *c, size_t stage, omni_error *err) {
     return !st && stage + 1 < plan->mesh.stages ? prove_step(c, between, stage, both, err) : st;
 }
 
-/* Groups execute the same steps: those with stages of the same sizes need one proof. There are at most two sizes of
- * a group, the first one's and the last one's. */
+/* Groups execute the same steps: those with stages of the same sizes need one proof. There are at most two
+ * sizes of a group, the first one's and the last one's. */
 static omni_status prove_group(prover *c, size_t group, omni_error *err) {
     omni_status st = OMNI_OK;
     for (size_t s = 0; s < c->plan->mesh.stages && !st; s++) {

@@ -1,5 +1,5 @@
-/* check_message.c: of each message, who must have what before it and who has what behind it; and that there are wires for
- * it: pieces of the bus, one writer in each.
+/* check_message.c: of each message, who must have what before it and who has what behind it; and that there
+ * are wires for it: pieces of the bus, one writer in each.
  */
 #include "plan/prover.h"
 
@@ -129,8 +129,8 @@ static bool prove_kv_share(prover *c) {
     return true;
 }
 
-/* Messages for all groups at once: every group is there when they come, for there are no stages, and every PE needs
- * them, for each is a group. */
+/* Messages for all groups at once: every group is there when they come, for there are no stages, and every PE
+ * needs them, for each is a group. */
 static bool prove_joined(prover *c) {
     const omni_mesh *mesh = &c->plan->mesh;
     if (mesh->joined && mesh->stages == 1 && mesh->groups == mesh->used) return true;

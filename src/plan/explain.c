@@ -36,8 +36,8 @@ static bool computes(const omni_plan *plan, const omni_explain *row) {
     return false;
 }
 
-/* The op's own input and output: of its first compute step, or first message where it only moves, and of its last
- * step that yields something. */
+/* The op's own input and output: of its first compute step, or first message where it only moves, and of its
+ * last step that yields something. */
 static void placements(const omni_plan *plan, omni_explain *row) {
     bool seen = false, moves_only = !computes(plan, row);
     for (size_t i = row->step_first; i < row->step_first + row->step_count; i++) {

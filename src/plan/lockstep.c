@@ -1,16 +1,18 @@
-/* lockstep.c: all PEs in the same layer at the same time, on sequences of their own; weights are dealt out over all of
- * them and broadcast, panel by panel, when they are used.
+/* lockstep.c: all PEs in the same layer at the same time, on sequences of their own; weights are dealt out
+ * over all of them and broadcast, panel by panel, when they are used.
  *
  *   W [out, in] in panels of 16 outputs     PE 0: 0 1 2   PE 1: 3 4   PE 2: 5 6      7 panels over 3 PEs
  *   a projection                            PE 0 broadcasts 0 1 2, PE 1 then 3 4, PE 2 then 5 6
  *   each PE, as they arrive                 y[:, 16j .. 16j+16) = x W_j^T, its rows of x, all of its columns
  *
- * So a projection is one message step for all groups, whoever has sequences: who has none serves its panels. It costs
- * the same whatever the batch: a broadcast for each PE that keeps panels, and the bytes of the tensor.
+ * So a projection is one message step for all groups, whoever has sequences: who has none serves its panels.
+ * It costs the same whatever the batch: a broadcast for each PE that keeps panels, and the bytes of the
+ * tensor.
  *
- * over=token: the PEs have their own tokens instead, of one long sequence or of many. Attention needs the keys and
- * values of all of them, so those of new tokens go to everyone, a broadcast of each PE that has any; all keep all. A
- * pass of one token keeps one PE busy, and the others serve weights. (With weights of their own they serve nothing.)
+ * over=token: the PEs have their own tokens instead, of one long sequence or of many. Attention needs the
+ * keys and values of all of them, so those of new tokens go to everyone, a broadcast of each PE that has any;
+ * all keep all. A pass of one token keeps one PE busy, and the others serve weights. (With weights of their
+ * own they serve nothing.)
  */
 #include "plan/builder.h"
 

@@ -52,8 +52,8 @@ size_t omni_mesh_pieces(const omni_mesh *mesh) {
     return sum;
 }
 
-/* Stage 0, 1, ... of group 0, of group 1, ...; then the boundaries, then the heads, in the same way; then all ranks
- * together. */
+/* Stage 0, 1, ... of group 0, of group 1, ...; then the boundaries, then the heads, in the same way; then all
+ * ranks together. */
 size_t omni_mesh_piece_number(const omni_mesh *mesh, omni_cut cut, size_t group, size_t stage, size_t k) {
     size_t before = 0;
     for (size_t c = 0; c < cut; c++) before += mesh->groups * pieces_of(mesh, (omni_cut)c);

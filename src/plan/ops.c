@@ -1,5 +1,5 @@
-/* ops.c: from an op to steps, for every kind of op but attention. Each says what it takes, lets the transforms bring it
- * there, and yields a value with a placement.
+/* ops.c: from an op to steps, for every kind of op but attention. Each says what it takes, lets the
+ * transforms bring it there, and yields a value with a placement.
  */
 #include "plan/builder.h"
 

@@ -3,10 +3,10 @@
  *   plan   = layer { "/" layer }          cycles over the layers
  *   layer  = [ name ] { ":" key "=" value }   parts left out keep megatron's
  *
- * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. Parts that cut
- * the mesh (groups, stages, ...), say what lies where on it (weights, over) or what floats travel as hold for all layers,
- * wherever they stand. `single` in a cycle, or with parts, means something but is not built yet: it parses, and
- * spec.missing says so, for lists to show it as skipped.
+ * A name may itself stand for a cycle (alternate); parts behind it then override every layer of it. Parts
+ * that cut the mesh (groups, stages, ...), say what lies where on it (weights, over) or what floats travel as
+ * hold for all layers, wherever they stand. `single` in a cycle, or with parts, means something but is not
+ * built yet: it parses, and spec.missing says so, for lists to show it as skipped.
  */
 #include <stddef.h>
 #include <stdio.h>

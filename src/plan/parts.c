@@ -1,9 +1,9 @@
 /* parts.c: the parts of a pass.
  *
- *   batch of 5, groups=2:stages=2:stack=2:chunk=4    group 0: sequences 0 1 2     group 1: 3 4
- *   tokens 3 9 2 1 1                                 parts {0} {1: 4} {1: 4} {1: 1} {2}   {3 4}
+ *   batch of 5, groups=2:stages=2:stack=2:chunk=4  group 0: sequences 0 1 2     group 1: 3 4
+ *   tokens 3 9 2 1 1                               parts {0} {1: 4} {1: 4} {1: 1} {2}   {3 4}
  *
- *   the same, groups=3:over=token                    group 0: {0 1: 3}  group 1: {1: 5}  group 2: {1: 1 2 3 4}
+ *   the same, groups=3:over=token                  group 0: {0 1: 3}, group 1: {1: 5}, group 2: {1: 1 2 3 4}
  *
  * Sequences keep their order, so rows of a part are neighbours in the pass.
  */

@@ -19,7 +19,8 @@ bool placement_satisfies(omni_placement at, omni_placement want);
 omni_status mesh_lay(const omni_model *model, const omni_plan_spec *spec, size_t pes, omni_mesh *mesh,
                      omni_error *err);
 
-/* Joins the ranks of a mesh whose plan has messages for all groups at once, or says why it cannot (lockstep.c). */
+/* Joins the ranks of a mesh whose plan has messages for all groups at once, or says why it cannot
+ * (lockstep.c). */
 omni_status lockstep_join(const omni_plan_spec *spec, omni_mesh *mesh, omni_error *err);
 
 /* Cuts the mesh further where a method of attention asks for it, or says why it cannot be. */

@@ -1,5 +1,6 @@
-/* prover.c: what is known while a plan is proven: of every rank and buffer, which value is there and which features of
- * it are complete, or that it holds an addend. Every fact is kept for each strip of the rows (check.c).
+/* prover.c: what is known while a plan is proven: of every rank and buffer, which value is there and which
+ * features of it are complete, or that it holds an addend. Every fact is kept for each strip of the rows
+ * (check.c).
  */
 #include "plan/prover.h"
 

@@ -1,15 +1,15 @@
-/* switch.c: what moves when the plan changes between two passes: weights and the keys and values so far, from where
- * the first plan has them to where the second needs them.
+/* switch.c: what moves when the plan changes between two passes: weights and the keys and values so far, from
+ * where the first plan has them to where the second needs them.
  *
- *   rank     0        1        2               rank 1 needs rows 2..5 and has 3..5: of owner 0's message it takes 2
+ *   rank     0        1        2               rank 1 needs rows 2..5, has 3..5: takes 2 of owner 0's message
  *   from   |0 1 2 | 3 4 5  | 6 7 8 |
  *   to     |0 1   | 2 3 4 5| 6 7 8 |           rank 2 has all that it needs, and takes nothing
  *
- * Sub-heads have queries and keys in pair order: between that and the natural order rows are told apart one by one,
- * and who needs what is decided head by head.
+ * Sub-heads have queries and keys in pair order: between that and the natural order rows are told apart one
+ * by one, and who needs what is decided head by head.
  *
- * Both plans list the same weights in the same order, since both walk the same ops. Owners are the ranks of the first
- * group; where neighbours hold the same rows or heads, the first of them sends them.
+ * Both plans list the same weights in the same order, since both walk the same ops. Owners are the ranks of
+ * the first group; where neighbours hold the same rows or heads, the first of them sends them.
  */
 #include "plan/plan.h"
 

@@ -1,11 +1,11 @@
-/* wire.c: what floats travel as. It depends on what carries them and on what they are, is decided here, and counted,
- * executed and explained from here.
+/* wire.c: what floats travel as. It depends on what carries them and on what they are, is decided here, and
+ * counted, executed and explained from here.
  *
  *   bus    broadcast, all-gather, scatter, gather on the bus, hand-off    wire-bus=
  *   tree   reduction, gather                                              wire-tree=
  *
- * Always as they are: what goes through the host port; control values (omni_value.part.exact), which are few and
- * on which much depends; and what a lone rank "sends" to itself.
+ * Always as they are: what goes through the host port; control values (omni_value.part.exact), which are few
+ * and on which much depends; and what a lone rank "sends" to itself.
  */
 #include <math.h>
 

@@ -1,5 +1,5 @@
-/* file.c: the keys of a host's array file, in one walk that reading, writing and showing share. Every key must be
- * given: `[section] key = value, value, ...`, units in the names.
+/* file.c: the keys of a host's array file, in one walk that reading, writing and showing share. Every key
+ * must be given: `[section] key = value, value, ...`, units in the names.
  */
 #include <ctype.h>
 #include <stdarg.h>

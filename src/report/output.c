@@ -5,8 +5,8 @@
  *     anything else                             DIR/.omnibus-PID-N.tmp, then rename: all or nothing
  *
  * A symbolic link is followed, so that the rename replaces the file and not the link. A broken pipe is an
- * error like a full disk, but of stdout one without a text, for nobody wants to hear of it. The signal that comes with
- * it is held back while we write, whatever the program does with signals.
+ * error like a full disk, but of stdout one without a text, for nobody wants to hear of it. The signal that
+ * comes with it is held back while we write, whatever the program does with signals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -249,7 +249,8 @@ static int output_obstacle(const char *path) {
     return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
 }
 
-/* Where a file is, or would be made: links followed, the directory by its own name. NULL: nowhere. Free with free(). */
+/* Where a file is, or would be made: links followed, the directory by its own name. NULL: nowhere. Free with
+ * free(). */
 static char *output_target(const char *path) {
     char dir[PATH_MAX], *there = realpath(path, NULL), *target = NULL;
     const char *slash = strrchr(path, '/');

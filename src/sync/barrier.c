@@ -6,18 +6,19 @@
  *          ring my bell, unless I have
  *   many   arrived + 1 == parties?   yes: arrived = 0, publish round + 1, go on
  *                                    no:  wait for round + 1
- *          The count is a line that everybody writes, one after the other, but a party sleeps once a round at most,
- *          and is woken by one: what counts when there are more parties than cores.
+ *          The count is a line that everybody writes, one after the other, but a party sleeps once a round at
+ *          most, and is woken by one: what counts when there are more parties than cores.
  *
- * Few: the rounds travel all at the same time, and a round is a plain store, so that looking for the others need not wait
- * until it has left: one hand-off when all come together. A bell is a word (an exchange, which would wait), but it is on a
- * line that others touch only when they sleep, and rung when there is nothing left to wait for. Nobody sleeps before he
- * has rung his own bell, so whoever has arrived rings, whatever the others do: no two can wait for each other's bell.
+ * Few: the rounds travel all at the same time, and a round is a plain store, so that looking for the others
+ * need not wait until it has left: one hand-off when all come together. A bell is a word (an exchange, which
+ * would wait), but it is on a line that others touch only when they sleep, and rung when there is nothing
+ * left to wait for. Nobody sleeps before he has rung his own bell, so whoever has arrived rings, whatever the
+ * others do: no two can wait for each other's bell.
  *
- * The epoch does the work that two senses do elsewhere. Many: a party reads it before it arrives, and it cannot
- * move until this party has arrived, so everyone of a round waits for the same number, and a fast party of
- * the next round for another. Few: a party may be one round ahead of another, never two; then its number is
- * past what the other waits for, which is as good.
+ * The epoch does the work that two senses do elsewhere. Many: a party reads it before it arrives, and it
+ * cannot move until this party has arrived, so everyone of a round waits for the same number, and a fast
+ * party of the next round for another. Few: a party may be one round ahead of another, never two; then its
+ * number is past what the other waits for, which is as good.
  */
 #include "omnibus/sync.h"
 #include "sync/epoch.h"

@@ -1,4 +1,5 @@
-/* meter.h: where the calling thread adds what it waits, for those of this room that wait; see omni_word_meter. */
+/* meter.h: where the calling thread adds what it waits, for those of this room that wait; see
+ * omni_word_meter. */
 #ifndef OMNIBUS_SYNC_METER_H
 #define OMNIBUS_SYNC_METER_H
 

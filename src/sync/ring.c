@@ -98,8 +98,8 @@ void omni_ring_publish(omni_ring_port *p) {
     /* Publishes the payload; pairs with the wait in omni_ring_read. */
     omni_word_publish(ring_sequence(r, p->next), p->next);
     p->next++;
-    /* The next slot's line is on its way while the caller makes the next message. Only a hint: the slot may still be
-     * somebody's. */
+    /* The next slot's line is on its way while the caller makes the next message. Only a hint: the slot may
+     * still be somebody's. */
     __builtin_prefetch(ring_slot(r, p->next), 1);
     /* The writer has read its own message. Publishes its earlier reads as finished; pairs with port_gate of
      * the next writer. */

@@ -44,8 +44,8 @@
  * so all cursors had reached n - slots + 1. Release keeps slowest up to that, which also keeps it near enough
  * to compare however long it did not write.
  *
- * THE SLOT. A slot begins with its sequence word, and the payload follows it at once: a message of up to 56 bytes
- * costs its reader one transfer of a cache line, not one for the number and one for the bytes.
+ * THE SLOT. A slot begins with its sequence word, and the payload follows it at once: a message of up to 56
+ * bytes costs its reader one transfer of a cache line, not one for the number and one for the bytes.
  *
  *      | sequence 4 | - 4 | payload, 8-byte aligned ...             |
  *      ^ 128-byte aligned                        whole lines of 128 ^

@@ -43,9 +43,9 @@ double rule_tolerance(size_t positions) {
     return positions > 512 ? 2e-5 : 1e-5;
 }
 
-/* Measured over every method and up to 16 PEs: the worst value of any tensor is off by 0.1 to 1.1 roundoffs of the plan
- * in trained models, and by up to 2.8 in small ones of large random weights, which magnify what comes in. From 2 layers
- * to 64 there is no trend. */
+/* Measured over every method and up to 16 PEs: the worst value of any tensor is off by 0.1 to 1.1 roundoffs
+ * of the plan in trained models, and by up to 2.8 in small ones of large random weights, which magnify what
+ * comes in. From 2 layers to 64 there is no trend. */
 double rule_narrow_tolerance(double roundoff) {
     return 4 * roundoff;
 }

@@ -1,5 +1,6 @@
-/* finite.c: is every weight that the model uses a number? One NaN or infinity in a table spoils only what meets
- * it, so a comparison may pass beside it; this looks at all elements of all tensors that the pass uses, once.
+/* finite.c: is every weight that the model uses a number? One NaN or infinity in a table spoils only what
+ * meets it, so a comparison may pass beside it; this looks at all elements of all tensors that the pass uses,
+ * once.
  */
 #include <math.h>
 #include <stdio.h>

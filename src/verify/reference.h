@@ -26,7 +26,8 @@ typedef struct reference_row {
 
 typedef struct reference reference;
 
-/* Room for `sequences` of up to `capacity` positions, and `rows` rows in a call. The meter counts rows of layers. */
+/* Room for `sequences` of up to `capacity` positions, and `rows` rows in a call. The meter counts rows of
+ * layers. */
 omni_status reference_create(const omni_model *model, const omni_weights *w, size_t sequences,
                              size_t capacity, size_t rows, const omni_stop *stop, omni_meter *meter,
                              reference **out, omni_error *err);

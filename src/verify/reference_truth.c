@@ -164,7 +164,8 @@ static omni_status check_inputs(const computation *c, const truth_input *in, siz
     return OMNI_OK;
 }
 
-/* Each pass has a row of every prompt but the first, which has all `tokens`; of the states before and after each layer. */
+/* Each pass has a row of every prompt but the first, which has all `tokens`; of the states before and after
+ * each layer. */
 static void expect(const computation *c, size_t tokens) {
     uint64_t later = c->steps > 1 ? (c->steps - 1) * (uint64_t)c->truth->count : 0;
     omni_meter_expect(c->meter, (tokens + later) * (c->model->shape.layers + 1));

@@ -1,5 +1,5 @@
-/* truth.h: inside the room. The truth object, which golden.c fills from a file and reference_truth.c by computing;
- * and the pass rule, which compare.c owns and check.c applies.
+/* truth.h: inside the room. The truth object, which golden.c fills from a file and reference_truth.c by
+ * computing; and the pass rule, which compare.c owns and check.c applies.
  */
 #ifndef OMNIBUS_VERIFY_TRUTH_H
 #define OMNIBUS_VERIFY_TRUTH_H

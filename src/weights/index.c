@@ -2,8 +2,9 @@
  *
  *     {"metadata": {...}, "weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors", ...}}
  *
- * It comes from anywhere, too. A file name is one of the same directory: nothing with a slash, no dot first, so
- * that no index reads /etc or climbs. (A link in the directory may lead elsewhere: caches are made of them.)
+ * It comes from anywhere, too. A file name is one of the same directory: nothing with a slash, no dot first,
+ * so that no index reads /etc or climbs. (A link in the directory may lead elsewhere: caches are made of
+ * them.)
  */
 #include <jansson.h>
 #include <stdlib.h>

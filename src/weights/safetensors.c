@@ -5,9 +5,9 @@
  *     the rest  data; offsets count from here, tile it without hole or overlap
  *
  * A file comes from anywhere, so nothing in it is used before it was checked: the length against the file,
- * the JSON (no key twice, no NUL in a key, no depth that would exhaust the stack: jansson refuses them), every
- * dtype, shape and range, and last the tiling. After that each tensor is a range that lay in the file when it was
- * opened. Data may be unaligned.
+ * the JSON (no key twice, no NUL in a key, no depth that would exhaust the stack: jansson refuses them),
+ * every dtype, shape and range, and last the tiling. After that each tensor is a range that lay in the file
+ * when it was opened. Data may be unaligned.
  */
 #include <errno.h>
 #include <fcntl.h>

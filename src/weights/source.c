@@ -4,8 +4,8 @@
  *
  *     file --pread--> chunk on the stack (aligned) --convert--> caller
  *
- * pread has no position, so any number of threads read one descriptor at the same time, and a file that shrank
- * is a short read here, not a signal somewhere.
+ * pread has no position, so any number of threads read one descriptor at the same time, and a file that
+ * shrank is a short read here, not a signal somewhere.
  */
 #include <errno.h>
 #include <fcntl.h>

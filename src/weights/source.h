@@ -36,8 +36,8 @@ omni_weights *weights_new(const char *source, size_t count);
  * else 0. False: no memory. */
 bool weights_index(omni_weights *w, size_t *twice);
 
-/* safetensors.c: opens w->file[file], checks all of its header, appends its tensors in the order of their data.
- * weights_index comes after the last file. */
+/* safetensors.c: opens w->file[file], checks all of its header, appends its tensors in the order of their
+ * data. weights_index comes after the last file. */
 omni_status weights_add_file(omni_weights *w, size_t file, omni_error *err);
 
 /* index.c: paths of the shards that an index names, sorted, each once; and its weight_map, checked. */
@@ -60,8 +60,8 @@ weights_random weights_random_of(const omni_random_spec *s, uint64_t seed);
 /* Elements first..first+count-1 of a random tensor: F32, F16 or BF16, dst aligned to it. Any thread. */
 void weights_random_fill(const weights_random *r, omni_dtype dtype, size_t first, size_t count, void *dst);
 
-/* A safetensors file up to its data: length field and JSON, padded with spaces to a multiple of 8, for tensors
- * that follow each other in this order. Malloc'd. `path` is for messages. */
+/* A safetensors file up to its data: length field and JSON, padded with spaces to a multiple of 8, for
+ * tensors that follow each other in this order. Malloc'd. `path` is for messages. */
 omni_status weights_header(const char *path, const omni_tensor_out *const *layout, size_t count, char **out,
                            size_t *bytes, omni_error *err);
 

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
-# `check`: what passes, what fails and is named, what is skipped.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
+# test_cli.sh `check`: what passes, what fails and is named, what is skipped.
 
 cases() { column passed | sort | uniq -c | tr -s ' ' | sed 's/^ //' | tr '\n' ','; } # "20 true,1 false,"
 
@@ -27,7 +27,8 @@ hold "an error that float32 does not make" eval 'at cases.1.rel_max | awk "{ exi
 fine check "$llama" --pes 1,3 --plan megatron:wire-tree=f16
 hold "the tolerance beside the result" eval 'says " ok$" && says " ok \(tolerance [1-9]\.[0-9]e-0[1-3]\)"'
 
-# Products in BF16: BF16 weights alone, a tolerance of its own, the bits of one PE where only outputs are split
+# Products in BF16: BF16 weights alone, a tolerance of its own, the bits of one PE where only outputs are
+# split
 fine synth "$llama/config.json" --layers 2 --dtype bf16 --out "$T/bf16"
 fine check "$T/bf16" --compute bf16 --pes 1,3 --plan single,megatron,workflow2,lockstep --format json
 hold "its tolerance" eval 'same "$(at settings.compute)" bf16 && at cases.0.tolerance | awk "{ exit !(\$1 > 4e-2 && \$1 < 5e-2) }"'

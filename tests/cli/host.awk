@@ -1,5 +1,5 @@
-# A made-up file of kind host, as `omnibus calibrate --out` writes one: for 2 workers; nothing of it was measured. A
-# message 100 ns and 1 ns a byte, a weight 10 ps a row.
+# A made-up file of kind host, as `omnibus calibrate --out` writes one: for 2 workers; nothing of it was
+# measured. A message 100 ns and 1 ns a byte, a weight 10 ps a row.
 function list(key, count, first, factor, i, value) {
     printf "%s = ", key
     for (i = 0; i < count; i++) {

@@ -1,5 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
-# What profilers see: probes in the program, kernels' symbols, counts of --perf, and the fifos of --perf-ctl.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
+# test_cli.sh What profilers see: probes in the program, kernels' symbols, counts of --perf, and the fifos of
+# --perf-ctl.
 
 # --- probes, with <sys/sdt.h> ---
 probe_names() { readelf -n "$program" 2>/dev/null | awk '$1 == "Provider:" { p = $2 } $1 == "Name:" && p == "omnibus" { print $2 }' | sort; }

@@ -1,4 +1,5 @@
-# "path value" lines of a trace, as json.awk makes them: the bytes of the wall clock's messages on the bus, and on the tree.
+# "path value" lines of a trace, as json.awk makes them: the bytes of the wall clock's messages on the bus,
+# and on the tree.
 $1 ~ /^traceEvents[.][0-9]+[.]/ {
     split($1, p, ".")
     if (p[2] != event) finish()

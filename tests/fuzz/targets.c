@@ -73,8 +73,8 @@ static void read_ends(const omni_weights *w) {
     }
 }
 
-/* The first byte says how many bytes of data follow the header, whose length field is then right; 255: all the
- * rest is the file as it is. */
+/* The first byte says how many bytes of data follow the header, whose length field is then right; 255: all
+ * the rest is the file as it is. */
 static void safetensors(const uint8_t *data, size_t bytes) {
     char path[64];
     omni_weights *w = NULL;
@@ -362,7 +362,8 @@ static void cpus(const uint8_t *data, size_t bytes) {
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* Up to a NUL a tokenizer.json, behind it a text to encode. What comes back can be decoded, all at once or not. */
+/* Up to a NUL a tokenizer.json, behind it a text to encode. What comes back can be decoded, all at once or
+ * not. */
 static void say(const omni_tokenizer *t, const char *text, size_t bytes) {
     omni_encoding e;
     omni_error err = {0};

@@ -1,7 +1,7 @@
-/* targets.h: every door that text from outside comes in by, as a function of bytes. A target hands the bytes to its
- * parser and holds the parser to its contract: success, or a refusal in one line with nothing handed out; whatever
- * else happens is found by the sanitizers. libFuzzer drives a target through driver.c (`make fuzz`); test_fuzz.c
- * replays tests/fuzz/corpus/<target>/ in every test run.
+/* targets.h: every door that text from outside comes in by, as a function of bytes. A target hands the bytes
+ * to its parser and holds the parser to its contract: success, or a refusal in one line with nothing handed
+ * out; whatever else happens is found by the sanitizers. libFuzzer drives a target through driver.c (`make
+ * fuzz`); test_fuzz.c replays tests/fuzz/corpus/<target>/ in every test run.
  */
 #ifndef OMNIBUS_FUZZ_TARGETS_H
 #define OMNIBUS_FUZZ_TARGETS_H
