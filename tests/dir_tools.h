@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char dir[32];
+static char own_dir[32];
 
 static inline void make_dir(void) {
-    strcpy(dir, "/tmp/omni-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(dir));
+    strcpy(own_dir, "/tmp/omni-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(own_dir));
 }
 
 static inline void remove_dir(void) {
     char command[64];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    snprintf(command, sizeof command, "rm -rf '%s'", own_dir);
     cr_assert_eq(system(command), 0);
 }
 
@@ -27,7 +27,7 @@ static inline const char *in_dir(const char *name) {
     static char buf[4][160];
     static size_t turn;
     char *path = buf[turn++ % 4];
-    snprintf(path, sizeof buf[0], "%s/%s", dir, name);
+    snprintf(path, sizeof buf[0], "%s/%s", own_dir, name);
     return path;
 }
 

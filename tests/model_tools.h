@@ -19,6 +19,12 @@
 #define GPT2                                                                                                 \
     "{\"model_type\": \"gpt2\", \"n_embd\": 64, \"n_head\": 4, \"n_layer\": 3, "                             \
     "\"n_positions\": 128, \"vocab_size\": 211}"
+/* As BertForPreTraining saves it. */
+#define BERT                                                                                                 \
+    "{\"model_type\": \"bert\", \"architectures\": [\"BertForPreTraining\"], \"hidden_size\": 24, "          \
+    "\"num_attention_heads\": 4, \"num_hidden_layers\": 2, \"intermediate_size\": 10, \"vocab_size\": 31, "  \
+    "\"max_position_embeddings\": 16}"
+enum { POOLER = OMNI_HEAD_POOLER, MLM = OMNI_HEAD_MLM, BOTH = POOLER | MLM };
 
 /* Parses `base` with the fields of `change` set; a field set to the string "<absent>" is removed. */
 static inline omni_status parse(const char *base, const char *change, omni_model **out, omni_error *err) {
@@ -79,5 +85,8 @@ static inline void check_drawn(const omni_op *op, const drawn *want) {
     cr_assert(op->in == want->in && op->out == want->out, "%s", op->name);
     cr_assert_eq(op->matrices > 0, op->kind == OMNI_OP_PROJECTION);
 }
+
+/* What follows the layers is what a checkpoint with these heads has. test_bert.c */
+void check_bert_end(const omni_model *m, unsigned heads);
 
 #endif

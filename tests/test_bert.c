@@ -1,16 +1,8 @@
-/* test_bert.c: BERT's config and pass, the heads that a config promises, and those that a checkpoint has. */
+/* test_bert.c: BERT's config and pass, and the heads that a config promises. */
 #include <stdio.h>
 
 #include "model_tools.h"
 #include "omnibus/pe.h"
-
-enum { POOLER = OMNI_HEAD_POOLER, MLM = OMNI_HEAD_MLM, BOTH = POOLER | MLM };
-
-/* Tiny, as BertForPreTraining saves it. */
-static const char bert[] =
-    "{\"model_type\": \"bert\", \"architectures\": [\"BertForPreTraining\"], \"hidden_size\": 24, "
-    "\"num_attention_heads\": 4, \"num_hidden_layers\": 2, \"intermediate_size\": 10, \"vocab_size\": 31, "
-    "\"max_position_embeddings\": 16}";
 
 /* --- what is drawn ---------------------------------------------------------------------------- */
 
@@ -44,7 +36,7 @@ static const struct {
     {MLM, {"argmax", OMNI_OP_ARGMAX, OMNI_ROLE_NONE, OMNI_REG_A, OMNI_REG_A}},
 };
 
-static void check_final_ops(const omni_model *m, unsigned heads) {
+void check_bert_end(const omni_model *m, unsigned heads) {
     size_t n = 0;
     cr_assert_eq(m->heads, heads);
     for (size_t i = 0; i < COUNT(behind); i++) {
@@ -56,14 +48,14 @@ static void check_final_ops(const omni_model *m, unsigned heads) {
 }
 
 Test(bert, the_pass_is_drawn_as_the_header_says) {
-    omni_model *m = parsed(bert, "{}");
+    omni_model *m = parsed(BERT, "{}");
     cr_assert_eq(m->layer_op_count, COUNT(layer));
     for (size_t i = 0; i < COUNT(layer); i++) check_drawn(&m->layer_ops[i], &layer[i]);
-    check_final_ops(m, BOTH);
+    check_bert_end(m, BOTH);
     static const unsigned turns[] = {0, POOLER, MLM, BOTH, MLM, 0, BOTH}; /* nothing is lost on the way */
     for (size_t i = 0; i < COUNT(turns); i++) {
         omni_model_set_heads(m, turns[i]);
-        check_final_ops(m, turns[i]);
+        check_bert_end(m, turns[i]);
     }
     omni_model_free(m);
 }
@@ -80,12 +72,12 @@ Test(bert, golden) {
     cr_assert(m->layer_ops[6].activation == OMNI_ACT_GELU && m->final_ops[2].activation == OMNI_ACT_TANH);
     cr_assert(m->final_ops[0].pick == OMNI_PICK_FIRST && m->eos_count == 0);
     cr_assert_eq(omni_attention_scale(s, 1), 0.25);
-    check_final_ops(m, POOLER);
+    check_bert_end(m, POOLER);
     omni_model_free(m);
 }
 
 Test(bert, names) {
-    omni_model *m = parsed(bert, "{}");
+    omni_model *m = parsed(BERT, "{}");
     const omni_op *qkv = &m->layer_ops[0], *norm = &m->layer_ops[4], *pooler = &m->final_ops[1];
     check_name(&m->embedding, 0, 0, "bert.embeddings.word_embeddings.weight");
     check_name(&m->embedding, 2, 0, "cls.predictions.decoder.weight");
@@ -110,7 +102,7 @@ Test(bert, names) {
     check_name(&m->final_ops[8].matrix[0].bias, 0, 0, "cls.predictions.bias");
     check_name(&m->final_ops[8].matrix[0].bias, 1, 0, "cls.predictions.decoder.bias");
     omni_model_free(m);
-    m = parsed(bert, "{\"tie_word_embeddings\": false}");
+    m = parsed(BERT, "{\"tie_word_embeddings\": false}");
     check_name(&m->embedding, 2, 0, NULL);
     check_name(&m->final_ops[8].matrix[0].weight, 0, 0, "cls.predictions.decoder.weight");
     check_name(&m->final_ops[8].matrix[0].weight, 1, 0, NULL);
@@ -120,11 +112,11 @@ Test(bert, names) {
 /* --- configs ---------------------------------------------------------------------------------- */
 
 Test(bert, defaults) {
-    omni_model *m = parsed(bert, "{}");
+    omni_model *m = parsed(BERT, "{}");
     const omni_shape *s = &m->shape;
     cr_assert(s->types == 2 && s->norm_eps == 1e-12 && s->tied && s->activation == OMNI_ACT_GELU);
     omni_model_free(m);
-    m = parsed(bert, "{\"type_vocab_size\": 5, \"layer_norm_eps\": 1e-5, \"tie_word_embeddings\": false}");
+    m = parsed(BERT, "{\"type_vocab_size\": 5, \"layer_norm_eps\": 1e-5, \"tie_word_embeddings\": false}");
     cr_assert(m->shape.types == 5 && m->shape.norm_eps == 1e-5 && !m->shape.tied);
     omni_model_free(m);
 }
@@ -140,7 +132,7 @@ Test(bert, activations) {
     for (size_t i = 0; i < COUNT(acts); i++) {
         char change[64];
         snprintf(change, sizeof change, "{\"hidden_act\": \"%s\"}", acts[i].name);
-        omni_model *m = parsed(bert, change);
+        omni_model *m = parsed(BERT, change);
         cr_assert_eq(m->layer_ops[6].activation, acts[i].kind, "%s", change);
         cr_assert_eq(m->final_ops[6].activation, acts[i].kind, "the MLM head's: %s", change);
         cr_assert_eq(m->final_ops[2].activation, OMNI_ACT_TANH, "the pooler's: %s", change);
@@ -157,7 +149,7 @@ Test(bert, what_changes_nothing_is_accepted) {
          "0}"),
         "{\"type_vocab_size\": null, \"gradient_checkpointing\": false}",
     };
-    for (size_t i = 0; i < COUNT(changes); i++) omni_model_free(parsed(bert, changes[i]));
+    for (size_t i = 0; i < COUNT(changes); i++) omni_model_free(parsed(BERT, changes[i]));
 }
 
 Test(bert, features_are_refused_by_name) {
@@ -190,7 +182,7 @@ Test(bert, features_are_refused_by_name) {
         {"{\"tie_word_embeddings\": 1}", "tie_word_embeddings is 1 (expected true or false)"},
         {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}", "rope_scaling"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) refused(bert, cases[i][0], cases[i][1]);
+    for (size_t i = 0; i < COUNT(cases); i++) refused(BERT, cases[i][0], cases[i][1]);
 }
 
 Test(bert, the_heads_that_a_config_promises) {
@@ -209,7 +201,7 @@ Test(bert, the_heads_that_a_config_promises) {
         {"{\"architectures\": [null, 3, {}]}", POOLER},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        omni_model *m = parsed(bert, cases[i].change);
+        omni_model *m = parsed(BERT, cases[i].change);
         cr_expect_eq(m->heads, cases[i].heads, "%s: %u", cases[i].change, m->heads);
         omni_model_free(m);
     }
@@ -239,229 +231,11 @@ Test(bert, parameters_of_the_base_model_with_each_head) {
 
 /* A tied table counts once, an untied one of the MLM head twice. */
 Test(bert, parameters_of_an_untied_head) {
-    omni_model *tied = parsed(bert, "{}"), *untied = parsed(bert, "{\"tie_word_embeddings\": false}");
+    omni_model *tied = parsed(BERT, "{}"), *untied = parsed(BERT, "{\"tie_word_embeddings\": false}");
     cr_assert_eq(omni_model_parameters(untied) - omni_model_parameters(tied), 31 * 24);
     omni_model_set_heads(tied, POOLER);
     omni_model_set_heads(untied, POOLER);
     cr_assert_eq(omni_model_parameters(untied), omni_model_parameters(tied));
     omni_model_free(tied);
     omni_model_free(untied);
-}
-
-/* --- heads that a checkpoint has -------------------------------------------------------------- */
-
-/* A checkpoint with everything but the tensors whose names begin so; one may have another shape. */
-typedef struct stored {
-    const char *change;     /* of the config */
-    const char *without[6]; /* beginnings of names; unused ones NULL */
-    const char *reshaped;   /* a name, or NULL */
-    size_t shape[2];
-    const char *words; /* of the refusal; NULL: all that the pass needs is there */
-    unsigned heads;
-} stored;
-
-static bool left_out(const stored *s, const char *name) {
-    for (size_t i = 0; i < COUNT(s->without) && s->without[i]; i++)
-        if (strncmp(name, s->without[i], strlen(s->without[i])) == 0) return true;
-    return false;
-}
-
-static omni_weights *store(const omni_model *m, const stored *s) {
-    omni_random_spec *spec;
-    size_t count, kept = 0;
-    omni_weights *w;
-    omni_error err = {0};
-    cr_assert_eq(omni_random_specs(m, OMNI_F32, &spec, &count, &err), OMNI_OK, "%s", err.text);
-    for (size_t i = 0; i < count; i++) {
-        if (left_out(s, spec[i].name)) continue;
-        spec[kept] = spec[i];
-        if (s->reshaped && strcmp(spec[i].name, s->reshaped) == 0)
-            memcpy(spec[kept].shape, s->shape, sizeof s->shape);
-        kept++;
-    }
-    cr_assert_eq(omni_weights_open_random(spec, kept, 1, &w, &err), OMNI_OK, "%s", err.text);
-    omni_free(spec);
-    return w;
-}
-
-static void check_stored(const stored *s) {
-    omni_model *m = parsed(bert, s->change);
-    omni_weights *w = store(m, s);
-    omni_error err = {0};
-    omni_bind_heads(m, w);
-    cr_expect_eq(m->heads, s->heads, "%s, without %s: heads %u (expected %u)", s->change,
-                 s->without[0] ? s->without[0] : "nothing", m->heads, s->heads);
-    omni_status status = omni_bind_all(m, w, &err);
-    cr_expect_eq(status, s->words ? OMNI_BAD_INPUT : OMNI_OK, "%s, without %s: %s", s->change,
-                 s->without[0] ? s->without[0] : "nothing", err.text);
-    if (s->words) cr_expect(strstr(err.text, s->words) != NULL, "'%s' lacks '%s'", err.text, s->words);
-    omni_weights_close(w);
-    omni_model_free(m);
-}
-
-#define UNTIED      "{\"tie_word_embeddings\": false}"
-#define PREDICTIONS "cls.predictions."
-#define TRANSFORM   PREDICTIONS "transform."
-
-Test(bert, the_heads_that_a_checkpoint_has) {
-    static const stored cases[] = {
-        {.change = "{}", .heads = BOTH},
-        {.change = UNTIED, .heads = BOTH},
-        {.change = "{}", .without = {"cls."}, .heads = POOLER},
-        {.change = UNTIED, .without = {"cls."}, .heads = POOLER},
-        {.change = "{}", .without = {"bert.pooler."}, .heads = MLM},
-        {.change = UNTIED, .without = {"bert.pooler."}, .heads = MLM},
-        {.change = "{}", .without = {"cls.", "bert.pooler."}, .heads = 0},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) check_stored(&cases[i]);
-}
-
-/* Weights tell more than a config's word for it. */
-Test(bert, a_head_that_no_config_promised) {
-    omni_model *all = parsed(bert, "{}"), *m = parsed(bert, "{\"architectures\": [\"BertModel\"]}");
-    omni_weights *w = store(all, &(stored){.heads = BOTH});
-    omni_bind_heads(m, w);
-    check_final_ops(m, BOTH);
-    omni_weights_close(w);
-    omni_model_free(all);
-    omni_model_free(m);
-}
-
-/* Whatever is left of a head, the first tensor that is not there is named: a torn head is never no head. */
-Test(bert, half_a_head_is_refused) {
-    static const stored cases[] = {
-        {.change = "{}",
-         .without = {"bert.pooler.dense.weight"},
-         .words = "'bert.pooler.dense.weight' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {"bert.pooler.dense.bias"},
-         .words = "'bert.pooler.dense.bias' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {PREDICTIONS "bias"},
-         .words = "'cls.predictions.bias' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {TRANSFORM "dense.weight"},
-         .words = "transform.dense.weight' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {TRANSFORM "LayerNorm."},
-         .words = "LayerNorm.weight' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {TRANSFORM},
-         .words = "transform.dense.weight' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {PREDICTIONS "bias", TRANSFORM "dense"},
-         .words = "transform.dense.weight' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {PREDICTIONS "bias", TRANSFORM "dense", TRANSFORM "LayerNorm.weight"},
-         .words = "transform.dense.weight' is missing",
-         .heads = BOTH},
-        {.change = "{}",
-         .without = {PREDICTIONS "bias", TRANSFORM "dense.bias", TRANSFORM "LayerNorm"},
-         .words = "transform.dense.bias' is missing",
-         .heads = BOTH},
-        {.change = UNTIED,
-         .without = {PREDICTIONS "decoder.weight"},
-         .words = "decoder.weight' is missing",
-         .heads = BOTH},
-        {.change = UNTIED,
-         .without = {PREDICTIONS "bias", TRANSFORM},
-         .words = "dense.weight' is missing",
-         .heads = BOTH},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) check_stored(&cases[i]);
-}
-
-Test(bert, tensors_of_other_shapes_and_missing_ones) {
-    static const stored cases[] = {
-        {.change = "{}",
-         .reshaped = "bert.pooler.dense.weight",
-         .shape = {24, 23},
-         .heads = BOTH,
-         .words = "'bert.pooler.dense.weight' has shape [24, 23] (expected [24, 24])"},
-        {.change = "{}",
-         .reshaped = PREDICTIONS "bias",
-         .shape = {30},
-         .heads = BOTH,
-         .words = "'cls.predictions.bias' has shape [30] (expected [31])"},
-        {.change = "{}",
-         .reshaped = TRANSFORM "LayerNorm.bias",
-         .shape = {25},
-         .heads = BOTH,
-         .words = "has shape [25] (expected [24])"},
-        {.change = UNTIED,
-         .reshaped = PREDICTIONS "decoder.weight",
-         .shape = {24, 31},
-         .heads = BOTH,
-         .words = "has shape [24, 31] (expected [31, 24])"},
-        {.change = "{}",
-         .reshaped = "bert.embeddings.token_type_embeddings.weight",
-         .shape = {3, 24},
-         .heads = BOTH,
-         .words = "has shape [3, 24] (expected [2, 24])"},
-        {.change = "{}",
-         .reshaped = "bert.embeddings.LayerNorm.weight",
-         .shape = {12},
-         .heads = BOTH,
-         .words = "'bert.embeddings.LayerNorm.weight' has shape [12] (expected [24])"},
-        {.change = "{}",
-         .without = {"bert.embeddings.token_type"},
-         .heads = BOTH,
-         .words = "'bert.embeddings.token_type_embeddings.weight' is missing"},
-        {.change = "{}",
-         .without = {"bert.embeddings.LayerNorm.bias"},
-         .heads = BOTH,
-         .words = "'bert.embeddings.LayerNorm.bias' is missing"},
-        {.change = "{}",
-         .without = {"bert.embeddings.position"},
-         .heads = BOTH,
-         .words = "'bert.embeddings.position_embeddings.weight' is missing"},
-        {.change = "{}",
-         .without = {"bert.encoder.layer.1.output.LayerNorm.weight"},
-         .heads = BOTH,
-         .words = "'bert.encoder.layer.1.output.LayerNorm.weight' is missing"},
-        {.change = "{}",
-         .without = {"bert.encoder.layer.0.attention.self.key.bias"},
-         .heads = BOTH,
-         .words = "self.key.bias' is missing"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) check_stored(&cases[i]);
-}
-
-Test(bert, the_committed_checkpoints_bind) {
-    static const struct {
-        const char *dir;
-        unsigned heads;
-    } cases[] = {{"tests/golden/bert-tiny", POOLER}, {"configs/demo/bert", BOTH}};
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        omni_model *m;
-        omni_weights *w;
-        omni_error err = {0};
-        cr_assert_eq(omni_model_load(cases[i].dir, &m, &err), OMNI_OK, "%s", err.text);
-        cr_assert_eq(omni_weights_open_dir(cases[i].dir, &w, &err), OMNI_OK, "%s", err.text);
-        omni_bind_heads(m, w);
-        cr_expect_eq(m->heads, cases[i].heads, "%s", cases[i].dir);
-        cr_expect_eq(omni_bind_all(m, w, &err), OMNI_OK, "%s", err.text);
-        omni_weights_close(w);
-        omni_model_free(m);
-    }
-}
-
-/* Other families have no heads to choose from. */
-Test(bert, heads_are_an_encoders) {
-    omni_model *m;
-    omni_weights *w;
-    omni_error err = {0};
-    cr_assert_eq(omni_model_load("tests/golden/gpt2-tiny", &m, &err), OMNI_OK, "%s", err.text);
-    cr_assert_eq(omni_weights_open_dir("tests/golden/gpt2-tiny", &w, &err), OMNI_OK, "%s", err.text);
-    omni_bind_heads(m, w);
-    cr_assert(m->heads == 0 && m->final_op_count == 4);
-    omni_weights_close(w);
-    omni_model_free(m);
 }

@@ -35,11 +35,11 @@ static void index_is(const char *text) {
 static void dir_refused(const char *words) {
     omni_weights *w = (omni_weights *)&w;
     omni_error err = {0};
-    cr_assert_eq(omni_weights_open_dir(dir, &w, &err), OMNI_BAD_INPUT, "expected: %s", words);
+    cr_assert_eq(omni_weights_open_dir(own_dir, &w, &err), OMNI_BAD_INPUT, "expected: %s", words);
     cr_assert_null(w);
     cr_assert_eq(err.status, OMNI_BAD_INPUT);
     cr_assert(strstr(err.text, words) != NULL, "\"%s\" lacks \"%s\"", err.text, words);
-    cr_assert_eq(strncmp(err.text, dir, strlen(dir)), 0, "%s", err.text);
+    cr_assert_eq(strncmp(err.text, own_dir, strlen(own_dir)), 0, "%s", err.text);
     cr_assert_null(strchr(err.text, '\n'));
 }
 
@@ -48,12 +48,12 @@ static void dir_refused(const char *words) {
 Test(hostile, an_index_opens_its_shards) {
     omni_weights *w;
     omni_error err = {0};
-    cr_assert_not(omni_weights_in_dir(dir));
+    cr_assert_not(omni_weights_in_dir(own_dir));
     write_shards(false);
-    cr_assert_not(omni_weights_in_dir(dir));
+    cr_assert_not(omni_weights_in_dir(own_dir));
     index_is("{\"weight_map\": {\"c\": \"model-2.safetensors\", \"a\": \"model-1.safetensors\"}}");
-    cr_assert(omni_weights_in_dir(dir));
-    cr_assert_eq(omni_weights_open_dir(dir, &w, &err), OMNI_OK, "%s", err.text);
+    cr_assert(omni_weights_in_dir(own_dir));
+    cr_assert_eq(omni_weights_open_dir(own_dir, &w, &err), OMNI_OK, "%s", err.text);
     cr_assert_eq(omni_weights_count(w), 3); /* b is not listed, and there */
     cr_assert_str_eq(omni_weights_source(w), in_dir("model.safetensors.index.json"));
     static const char *const names[] = {"a", "b", "c"};
@@ -67,7 +67,7 @@ Test(hostile, an_index_opens_its_shards) {
     cr_assert_eq(symlink("model-2.safetensors", in_dir("linked.safetensors")),
                  0); /* caches link their files */
     index_is("{\"weight_map\": {\"c\": \"linked.safetensors\", \"a\": \"model-1.safetensors\"}}");
-    cr_assert_eq(omni_weights_open_dir(dir, &w, &err), OMNI_OK, "%s", err.text);
+    cr_assert_eq(omni_weights_open_dir(own_dir, &w, &err), OMNI_OK, "%s", err.text);
     omni_weights_close(w);
 }
 

@@ -122,7 +122,7 @@ static void check_index(const json_t *index, size_t files) {
         omni_weights *w;
         omni_error err = {0};
         snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", k, files);
-        snprintf(path, sizeof path, "%s/x/%s", dir, name);
+        snprintf(path, sizeof path, "%s/x/%s", own_dir, name);
         cr_assert_eq(omni_weights_open_file(path, &w, &err), OMNI_OK, "%s", err.text);
         for (size_t i = 0; i < omni_weights_count(w); i++, found++)
             cr_expect_str_eq(json_string_value(json_object_get(map, omni_weights_at(w, i)->name)), name);
@@ -177,7 +177,7 @@ Test(synth, places_that_cannot_be_written) {
     fails(&o, OMNI_RUN_FAILED, "cannot write: No such file or directory");
     o.dir = "";
     fails(&o, OMNI_RUN_FAILED, "cannot write");
-    cr_expect_eq(entries(dir), 1);
+    cr_expect_eq(entries(own_dir), 1);
     o.dir = "/proc/omnibus";
     fails(&o, OMNI_RUN_FAILED, "cannot write");
 }
@@ -200,7 +200,7 @@ Test(synth, tensors_that_make_no_sense) {
     fails(&o, OMNI_BAD_INPUT, "'a'");
     mixed[1] = (omni_random_spec){"b", OMNI_BF16, 2, {(size_t)1 << 40, (size_t)1 << 40}, 0, 1};
     fails(&o, OMNI_BAD_INPUT, "'b'");
-    cr_expect_eq(entries(dir), 0);
+    cr_expect_eq(entries(own_dir), 0);
 }
 
 static void limit_files(rlim_t bytes) {
@@ -216,13 +216,13 @@ Test(synth, a_disk_that_is_too_small_leaves_nothing) {
     omni_synth_options o = options("x");
     limit_files(4 << 20);
     fails(&o, OMNI_RUN_FAILED, "model.safetensors: cannot write: File too large");
-    cr_expect_eq(entries(dir), 0);
+    cr_expect_eq(entries(own_dir), 0);
     cr_assert_eq(mkdir(o.dir, 0777), 0);
     o.spec = turned;
     o.count = 2;
     o.shard_bytes = 1;
     fails(&o, OMNI_RUN_FAILED, "model-00002-of-00002.safetensors: cannot write: File too large");
-    cr_expect_eq(entries(dir), 1);
+    cr_expect_eq(entries(own_dir), 1);
     cr_expect_eq(entries(o.dir), 0);
 }
 
@@ -241,7 +241,7 @@ Test(synth, a_disk_that_fails_later_leaves_nothing) {
     o.watch = limit_late;
     o.watch_arg = &looks;
     fails(&o, OMNI_RUN_FAILED, "model.safetensors: cannot write: File too large");
-    cr_expect_eq(entries(dir), 0);
+    cr_expect_eq(entries(own_dir), 0);
 }
 
 /* Stops at the n-th look. */
@@ -264,7 +264,7 @@ Test(synth, a_stop_at_any_moment_leaves_nothing) {
         omni_status status = omni_synth_write(&o, &r, &err);
         finished = left > 0;
         cr_assert_eq(status, finished ? OMNI_OK : OMNI_INTERRUPTED, "look %zu: %s", n, err.text);
-        cr_assert_eq(entries(dir), finished ? 1 : 0);
+        cr_assert_eq(entries(own_dir), finished ? 1 : 0);
     }
     cr_assert(finished);
 }

@@ -108,7 +108,7 @@ Test(weights, length_fields_that_lie_are_refused) {
     write_bytes(path, "\0\0\0\0\0\0\0\0", 8);
     refused(path, "does not begin");
     refused(in_dir("none"), "No such file");
-    refused(dir, "not a regular file");
+    refused(own_dir, "not a regular file");
     cr_assert_eq(mkfifo(in_dir("fifo"), 0600), 0);
     refused(in_dir("fifo"), "not a regular file");
 }
@@ -181,15 +181,15 @@ static void dir_refused(const char *path, const char *words) {
 }
 
 Test(weights, a_directory_without_safetensors_is_explained) {
-    dir_refused(dir, "no weights (expected model.safetensors)");
+    dir_refused(own_dir, "no weights (expected model.safetensors)");
     write_bytes(in_dir("pytorch_model.bin"), "x", 1);
-    dir_refused(dir, "pytorch_model.bin is not supported (expected model.safetensors)");
+    dir_refused(own_dir, "pytorch_model.bin is not supported (expected model.safetensors)");
     write_bytes(in_dir("model.safetensors.index.json"), "{}", 2);
-    dir_refused(dir, "model.safetensors.index.json: no weight_map");
+    dir_refused(own_dir, "model.safetensors.index.json: no weight_map");
     dir_refused(in_dir("pytorch_model.bin"), "not a directory");
     dir_refused(in_dir("none"), "No such file");
     write_bytes(in_dir("model.safetensors"), "x", 1);
-    dir_refused(dir, "model.safetensors: too short");
+    dir_refused(own_dir, "model.safetensors: too short");
 }
 
 /* --- conversion and the round trip ------------------------------------------------------------ */
@@ -274,7 +274,7 @@ Test(weights, every_type_converts) {
 /* --- writing that fails ----------------------------------------------------------------------- */
 
 static size_t files_in_dir(void) {
-    DIR *d = opendir(dir);
+    DIR *d = opendir(own_dir);
     size_t n = 0;
     cr_assert_not_null(d);
     while (readdir(d)) n++;
@@ -293,7 +293,7 @@ static void write_fails(const char *path, const omni_tensor_out *t, size_t count
 
 Test(weights, a_write_that_fails_leaves_nothing) {
     write_fails(in_dir("none/out"), outs, 1, OMNI_RUN_FAILED, "cannot write: No such file");
-    write_fails(dir, outs, 1, OMNI_BAD_INPUT, "not a regular file");
+    write_fails(own_dir, outs, 1, OMNI_BAD_INPUT, "not a regular file");
     write_fails("/dev/full", outs, 1, OMNI_BAD_INPUT, "/dev/full: not a regular file");
     const char *path = in_dir("out");
     const omni_tensor_out twice[] = {outs[0], outs[0]};
@@ -311,15 +311,15 @@ Test(weights, a_write_that_fails_leaves_nothing) {
 /* Root writes anywhere, so for a moment this is nobody. */
 Test(weights, an_unwritable_directory_is_an_error) {
     omni_error err = {0};
-    cr_assert_eq(chmod(dir, 0500), 0);
+    cr_assert_eq(chmod(own_dir, 0500), 0);
     bool root = geteuid() == 0;
     if (root) {
-        cr_assert_eq(chmod(dir, 0555), 0);
+        cr_assert_eq(chmod(own_dir, 0555), 0);
         cr_assert_eq(seteuid(65534), 0);
     }
     omni_status status = omni_safetensors_write(in_dir("out"), outs, 1, &err);
     if (root) cr_assert_eq(seteuid(0), 0);
-    cr_assert_eq(chmod(dir, 0700), 0);
+    cr_assert_eq(chmod(own_dir, 0700), 0);
     cr_assert_eq(status, OMNI_RUN_FAILED);
     cr_assert(strstr(err.text, "cannot write: Permission denied") != NULL, "%s", err.text);
     cr_assert_eq(files_in_dir(), 0);
