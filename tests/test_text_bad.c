@@ -118,6 +118,8 @@ static const struct {
     {"'pre_tokenizer': {'type': 'Split', 'pattern': {'Regex': '[a[b]]'}}", "a class inside of a class"},
     {"'pre_tokenizer': {'type': 'Split', 'pattern': {'Regex': '\\\\h'}}",
      "'\\h' in a regular expression is not supported"},
+    {"'pre_tokenizer': {'type': 'Split', 'pattern': {'Regex': '^a+\\\\C'}}",
+     "'\\C' in a regular expression is not supported"},
     {"'pre_tokenizer': {'type': 'Split', 'pattern': {'Regex': 'a{1,3}+'}}", "'}+' in a regular expression"},
     {"'pre_tokenizer': {'type': 'Split', 'pattern': {'String': 'a'}, 'behavior': 'Odd'}",
      "behavior 'Odd' is not supported"},

@@ -4,8 +4,9 @@
  *
  *   \s \S \w \d       by Unicode properties: White_Space; Alphabetic, marks, digits, connectors; Nd
  *   ^ $               at every line
- *   \h \H \R \X ...   a letter that means something else there, class operations ([a&&b], [a[b]]), and a '+' behind
- *                     {m,n}, which is no possessive quantifier there: refused by name
+ *   \h \H \R \X ...   a letter that means something else there, class operations ([a&&b], [a[b]]), a '+' behind
+ *                     {m,n}, which is no possessive quantifier there, and \C, a byte, which may be half a
+ *                     character: refused by name
  *
  * Text is checked to be UTF-8 before it comes here, so that PCRE2 need not check all of it again for every match.
  */
@@ -46,7 +47,7 @@ static void add(text_bytes *out, const char *text) {
 
 /* The escape at p, "\\s" or "\\p{L}"; how many bytes it has. */
 static size_t translate_escape(const char *p, bool in_class, text_bytes *out, text_source *src) {
-    if (strchr("hHRXKGyYOgkM", p[1]) || (in_class && strchr("WbB", p[1]))) {
+    if (strchr("ChHRXKGyYOgkM", p[1]) || (in_class && strchr("WbB", p[1]))) {
         text_wrong(src, "'\\%c'%s in a regular expression is not supported", p[1],
                    in_class ? " in a class" : "");
         return 2;

@@ -58,9 +58,9 @@ static size_t part(const char *before, size_t before_bytes, const char *now, siz
 static omni_status show(omni_stream *s, bool more, const char **piece, omni_error *err) {
     char *before = NULL, *now = NULL;
     size_t before_bytes = 0, bytes = 0, count = s->ids.count;
-    const int32_t *window = s->ids.id + s->begin;
     *piece = "";
     if (s->shown == count) return OMNI_OK;
+    const int32_t *window = s->ids.id + s->begin;
     omni_status status =
         omni_tokenizer_decode(s->t, window, s->shown - s->begin, true, &before, &before_bytes, err);
     if (!status) status = omni_tokenizer_decode(s->t, window, count - s->begin, true, &now, &bytes, err);
