@@ -153,6 +153,23 @@ Test(text_bad, files_that_are_refused) {
     }
 }
 
+/* Of each token a million bytes: refused before it is a question of memory and of time. */
+Test(text_bad, added_tokens_that_grow) {
+    enum { MANY = 1000, LONG = 1000000 };
+    char *part = malloc(LONG + 200 + MANY * 80), *json;
+    int n = sprintf(part, "'normalizer': {'type': 'Replace', 'pattern': {'String': 'a'}, 'content': '");
+    memset(part + n, 'b', LONG);
+    n += LONG;
+    n += sprintf(part + n, "'}, 'added_tokens': [");
+    for (int i = 0; i < MANY; i++)
+        n += sprintf(part + n, "%s{'id': %d, 'content': 'a%d', 'normalized': true}", i ? ", " : "", i + 2, i);
+    strcpy(part + n, "]");
+    json = text_words(part, "'a': 1");
+    refused(json, "the normalizer makes more than 16 MiB of the added tokens");
+    free(json);
+    free(part);
+}
+
 Test(text_bad, every_beginning_of_a_file) {
     char *whole;
     size_t bytes;

@@ -7,6 +7,9 @@
 
 #include "text/internal.h"
 
+/* A file of a few MB could ask for terabytes: a normalizer makes what it likes of each content. */
+enum { MOST_CONTENT_BYTES = 16 << 20 };
+
 /* --- the list --------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b) {
@@ -28,6 +31,9 @@ static void add_content(text_finder *f, const text_added *a, const text_chain *n
         text_bytes_add(&f->store, part.data, part.bytes);
     }
     size_t bytes = f->store.length - start;
+    if (f->store.length > MOST_CONTENT_BYTES)
+        text_wrong(src, "the normalizer makes more than %d MiB of the added tokens",
+                   MOST_CONTENT_BYTES >> 20);
     if (work->text.failed || f->store.failed || src->status || bytes == 0) return;
     text_bytes_add(&f->store, "", 1);
     f->token[f->count] = a;
