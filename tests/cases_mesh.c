@@ -22,15 +22,16 @@ static const char *meshes_of(const char *dir, size_t thin, size_t least) {
 static const char *meshes_llama(void) {
     return meshes_of("tests/golden/llama-tiny-gqa", 1, 10 * (PES_COUNT - 1));
 }
+enum { OTHERS_THIN = THIN > 1 ? 3 : 1 };
 static const char *meshes_gpt2(void) {
-    return meshes_of("tests/golden/gpt2-tiny", 1, 10 * (PES_COUNT - 1));
+    return meshes_of("tests/golden/gpt2-tiny", OTHERS_THIN, 3 * (PES_COUNT - 1));
 }
 static const char *meshes_bert(void) {
-    return meshes_of("tests/golden/bert-tiny", 1, 10 * (PES_COUNT - 1));
+    return meshes_of("tests/golden/bert-tiny", OTHERS_THIN, 3 * (PES_COUNT - 1));
 }
-/* 64 steps of decoding take long: every third mesh, or twelfth under a sanitizer. */
+/* 64 steps of decoding take long: every third mesh, or 24th under a sanitizer. */
 static const char *meshes_of_unequal_prompts(void) {
-    return meshes_of("configs/demo/llama", THIN > 1 ? 12 : 3, PES_COUNT - 1);
+    return meshes_of("configs/demo/llama", THIN > 1 ? 24 : 3, PES_COUNT - 1);
 }
 
 /* --- another plan for decode ------------------------------------------------------------------ */
