@@ -92,6 +92,8 @@ const omni_option *omni_option_at(omni_option_id id);
 const omni_option *omni_option_find(const char *name, unsigned takers);
 /* The command's option that was probably meant by `name`; NULL when none is near. */
 const char *omni_option_suggest(const char *name, omni_command command);
+/* The commands that take it: "plan and bench". */
+const char *omni_option_takers(const omni_option *o, char *buf, size_t cap);
 /* False for options that are about settings and not one: --config, --print-config. A file cannot have them. */
 bool omni_option_is_setting(omni_option_id id);
 

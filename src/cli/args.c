@@ -168,9 +168,11 @@ static const struct argp_option *completions(const parser *p, const char *name, 
 static omni_status unknown_option(parser *p, const char *name) {
     const char *command = omni_command_name(p->c->command), *near = omni_option_suggest(name, p->c->command);
     const omni_option *elsewhere = omni_option_find(name, ~0u);
+    char takers[128];
     if (elsewhere)
-        return omni_error_set(p->err, OMNI_BAD_INPUT, "--%s: not an option of %s (see omnibus %s --help)",
-                              name, command, command);
+        return omni_error_set(p->err, OMNI_BAD_INPUT,
+                              "--%s: not an option of %s, but of %s (see omnibus %s --help)", name, command,
+                              omni_option_takers(elsewhere, takers, sizeof takers), command);
     if (near)
         return omni_error_set(p->err, OMNI_BAD_INPUT, "unknown option --%s (did you mean --%s?)", name, near);
     return omni_error_set(p->err, OMNI_BAD_INPUT, "unknown option --%s (see omnibus %s --help)", name,

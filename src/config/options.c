@@ -188,6 +188,20 @@ const char *omni_option_suggest(const char *name, omni_command command) {
     return o ? o->name : NULL;
 }
 
+const char *omni_option_takers(const omni_option *o, char *buf, size_t cap) {
+    size_t left = 0, used = 0;
+    for (size_t i = 0; i < COMMANDS; i++) left += (o->commands & (unsigned)commands[i].command) != 0;
+    for (size_t i = 0; i < COMMANDS && used < cap; i++) {
+        if (!(o->commands & (unsigned)commands[i].command)) continue;
+        left--;
+        used += (size_t)snprintf(buf + used, cap - used, "%s%s", commands[i].name,
+                                 left > 1    ? ", "
+                                 : left == 1 ? " and "
+                                             : "");
+    }
+    return buf;
+}
+
 bool omni_option_is_setting(omni_option_id id) {
     return id != OMNI_OPT_CONFIG && id != OMNI_OPT_PRINT_CONFIG;
 }

@@ -70,8 +70,8 @@ refused 2 'unknown option --gne .*did you mean --gen' run "$llama" --gne 3
 refused 2 'unknown option --wheels .*see omnibus run --help' run "$llama" --wheels=4
 refused 2 'unknown option -x' run "$llama" -x
 refused 2 'ambiguous' run "$llama" --p 2
-refused 2 'prompt-ids: not an option of check' check "$llama" --prompt-ids 1
-refused 2 'batch: not an option of run' run "$llama" --batch 1
+refused 2 'prompt-ids: not an option of check, but of run ' check "$llama" --prompt-ids 1
+refused 2 'batch: not an option of run, but of plan and bench ' run "$llama" --batch 1
 refused 2 'gen: no value' run "$llama" --gen
 refused 2 'gen: no value' run "$llama" --gen=
 refused 2 'gen: no value' run "$llama" --gen ''
