@@ -45,7 +45,10 @@ double omni_perf_value(const omni_perf_counts *c, omni_perf_event event) {
 const char *omni_perf_reason(const omni_perf_counts *c, omni_perf_event event) {
     switch (c->missing[event]) {
     case 0:
-        return starved(c, event) ? "the CPU's counters were taken by others all the time" : NULL;
+        return starved(c, event) ? "the CPU's counters were taken by others all the time, or its cores are "
+                                   "of two kinds and "
+                                   "the thread ran on the other"
+                                 : NULL;
     case EACCES:
     case EPERM:
         return "not permitted (expected /proc/sys/kernel/perf_event_paranoid at most 2, for migrations 1, or "
@@ -57,6 +60,11 @@ const char *omni_perf_reason(const omni_perf_counts *c, omni_perf_event event) {
         return "this machine does not count it (virtual machines often have no hardware counters)";
     case ENOSYS:
         return "no perf_event_open here (the kernel has none, or a filter hides it)";
+    case EINVAL:
+        return "the kernel refused it (the CPU has too few counters for it and its group at the same time)";
+    case EBUSY:
+    case ENOSPC:
+        return "the CPU's counters are taken by others";
     case EMFILE:
     case ENFILE:
         return "too many open files (expected a higher ulimit -n)";

@@ -15,4 +15,7 @@ typedef struct perf_event_row {
  * count kernel work, are in others. */
 extern const perf_event_row perf_events[OMNI_PERF_EVENTS];
 
+/* A descriptor for such an event of the calling thread, which counts at once; or -errno. leader: as in perf_source. */
+int perf_kernel_open(const perf_event_row *row, int leader);
+
 #endif

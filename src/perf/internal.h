@@ -15,6 +15,8 @@ typedef struct perf_source {
     void (*usage)(uint64_t value[OMNI_PERF_EVENTS]);
 } perf_source;
 
+extern const perf_source perf_kernel;
+
 omni_perf *perf_open_from(const perf_source *source);
 
 #endif

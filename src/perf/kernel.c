@@ -25,8 +25,7 @@ const perf_event_row perf_events[OMNI_PERF_EVENTS] = {
 };
 /* clang-format on */
 
-static int kernel_open(omni_perf_event event, int leader) {
-    const perf_event_row *row = &perf_events[event];
+int perf_kernel_open(const perf_event_row *row, int leader) {
     struct perf_event_attr attr = {.type = row->type,
                                    .size = sizeof attr,
                                    .config = row->config,
@@ -36,6 +35,10 @@ static int kernel_open(omni_perf_event event, int leader) {
                                    .exclude_hv = 1};
     long fd = syscall(SYS_perf_event_open, &attr, 0, -1, leader, PERF_FLAG_FD_CLOEXEC);
     return fd < 0 ? -errno : (int)fd;
+}
+
+static int kernel_open(omni_perf_event event, int leader) {
+    return perf_kernel_open(&perf_events[event], leader);
 }
 
 static int kernel_read(int leader, uint64_t *to, size_t words) {
@@ -58,7 +61,8 @@ static void kernel_usage(uint64_t value[OMNI_PERF_EVENTS]) {
     value[OMNI_PERF_FAULTS] = (uint64_t)(u.ru_minflt + u.ru_majflt);
 }
 
+const perf_source perf_kernel = {kernel_open, kernel_read, kernel_close, kernel_usage};
+
 omni_perf *omni_perf_open(void) {
-    static const perf_source kernel = {kernel_open, kernel_read, kernel_close, kernel_usage};
-    return perf_open_from(&kernel);
+    return perf_open_from(&perf_kernel);
 }
