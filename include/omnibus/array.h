@@ -128,7 +128,7 @@ omni_status omni_price_pass(const omni_array *array, const omni_plan *plan, omni
 typedef struct omni_price_span {
     const omni_step *step;
     omni_price_kind kind;
-    size_t wave;
+    size_t wave, strip;   /* strip: of a step that is cut into some */
     size_t group, groups; /* [group, group + groups) */
     omni_range ranks;     /* of the first of them; of a hand-off: of the stage that sends */
     size_t level;         /* of the tree: all its pairs of this level, from the first to the last */

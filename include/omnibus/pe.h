@@ -150,7 +150,7 @@ typedef enum omni_event_kind {
     OMNI_EVENT_KV
 } omni_event_kind;
 
-enum { OMNI_EVENT_WAVES = 1 << 24 };
+enum { OMNI_EVENT_WAVES = 1 << 18, OMNI_EVENT_STRIPS = 1 << 6 };
 #define OMNI_EVENT_ALL UINT32_MAX
 
 typedef struct omni_event {
@@ -161,7 +161,8 @@ typedef struct omni_event {
     uint32_t step;                /* of the plan; WEIGHTS: which entry of plan->weight; KV: which layer */
     uint32_t rank;                /* COMPUTE: whose; messages: who writes, of a tree the root */
     uint32_t to;                  /* messages: the one who reads, or OMNI_EVENT_ALL */
-    uint32_t wave : 24, kind : 8; /* wave: modulo OMNI_EVENT_WAVES */
+    /* wave: modulo OMNI_EVENT_WAVES; strip: of a step that is cut into some */
+    uint32_t wave : 18, strip : 6, kind : 8;
 } omni_event;
 
 typedef struct omni_pass_record {
@@ -180,7 +181,7 @@ typedef struct omni_recording {
 } omni_recording;
 /* Only between forwards. Zeros without the option. What it points at lives until the next forward. */
 void omni_engine_recording(const omni_engine *e, omni_recording *out);
-/* Of worker w, in the order of their ends. */
+/* Of worker w, as they were noted: a wait in front of the message that it delayed, or behind. */
 const omni_event *omni_engine_events(const omni_engine *e, size_t w, size_t *count);
 
 /* One line if binding threads or memory was refused, NULL otherwise. */

@@ -82,7 +82,8 @@ static void tell_messages(const walk *w, omni_price_span span) {
 void watch_end(walk *w, const omni_step *s, const group_class *k, const cell *c) {
     if (!w->watch.tell) return;
     const omni_mesh *mesh = &w->plan->mesh;
-    omni_price_span span = {.step = s, .wave = w->wave, .groups = mesh->groups, .ranks = {0, mesh->used}};
+    omni_price_span span = {
+        .step = s, .wave = w->wave, .strip = w->strip, .groups = mesh->groups, .ranks = {0, mesh->used}};
     if (k) {
         span.group = k->first;
         span.groups = k->count;

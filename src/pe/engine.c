@@ -32,7 +32,7 @@ static uint64_t shared_bytes(const omni_engine *e) {
     for (size_t f = 0; f < e->forms; f++)
         add_product(&sum, omni_mesh_pieces(&e->form[f].o.plan->mesh), 2 * RING_SLOTS, RING_SLOT_BYTES);
     if (e->forms > 1) add_product(&sum, 1, 2 * RING_SLOTS, RING_SLOT_BYTES);
-    add_product(&sum, o->trace_events, 1, sizeof(omni_event));
+    if (o->trace_events) add_product(&sum, o->trace_events + e->workers, 1, sizeof(omni_event));
     return sum;
 }
 

@@ -94,13 +94,12 @@ typedef struct pe_meter {
 /* A worker's events, with the option `trace_events`. Written like the meter; `recording` by the caller, between two
  * passes. */
 typedef struct pe_trace {
-    omni_event *event; /* [room] */
+    omni_event *event; /* [room + 1]: the last for what there is no room for */
     size_t count, room;
     bool recording;
-    bool full;       /* there was no room for one */
-    bool open;       /* there is one under way: */
-    omni_event next; /* it, but for its times */
-    size_t wave;     /* that is under way */
+    bool full;        /* there was no room for one */
+    omni_event *open; /* what is under way, but for its end; NULL: nothing */
+    size_t wave;      /* that is under way */
 } pe_trace;
 
 /* What the caller records of passes. */
@@ -260,7 +259,6 @@ bool trace_create(worker *w); /* by the worker; false: no memory */
 void trace_free(omni_engine *e);
 void trace_begin(worker *w); /* a worker's pass; it ends */
 void trace_end(worker *w);
-void trace_close(worker *w, uint64_t begin, uint64_t end); /* what is under way */
 /* A message begins, behind what is under way. mine: the worker carries its writer. */
 void trace_open(worker *w, const omni_step *s, size_t writer, size_t to, uint64_t bytes, bool mine);
 static inline void trace_message(worker *w, const omni_step *s, size_t writer, size_t to, uint64_t bytes,

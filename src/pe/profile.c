@@ -24,7 +24,8 @@ void meter_take(worker *w, pe_spending on) {
     m->spent[on] += now - m->lap - m->waited;
     m->spent[PE_WAIT] += m->waited;
     m->waited = 0;
-    if (w->trace.open) trace_close(w, m->lap, now);
+    if (w->trace.open) w->trace.open->end = now;
+    w->trace.open = NULL;
     m->lap = now;
 }
 

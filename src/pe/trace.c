@@ -5,8 +5,9 @@
  *      PE 0    PE 1    both   \wait/    waits lie within, or between: word.c says when they were
  *
  * A worker writes into an array of its own, which is there before the first pass: no sharing, no allocation, and the
- * caller reads behind `done`, which orders it. When an array is full its worker notes that, and the caller, behind that
- * pass, drops the pass and stops the recording: so what is there is whole passes.
+ * caller reads behind `done`, which orders it. Each event is written once, where it stays; what there is no room for goes to
+ * one place behind the others. The caller, behind a pass in which that happened, drops it and stops the recording: so what
+ * is there is whole passes.
  */
 #include <stdlib.h>
 
@@ -19,28 +20,29 @@ bool trace_create(worker *w) {
     pe_trace *t = &w->trace;
     t->room = omni_split(e->o.trace_events, e->workers, w->index).count;
     if (e->o.trace_events == 0) return true;
-    t->event =
-        omni_alloc_array(t->room, sizeof *t->event); /* zeroed: its pages are there, on this worker's node */
+    t->event = omni_alloc_array(t->room + 1,
+                                sizeof *t->event); /* zeroed: its pages are there, on this worker's node */
     t->recording = t->event != NULL;
     return t->recording;
 }
 
-static void add(pe_trace *t, const omni_event *event) {
+static omni_event *next_event(pe_trace *t) {
+    omni_event *event = &t->event[t->count];
     if (t->count < t->room)
-        t->event[t->count++] = *event;
+        t->count++;
     else
         t->full = true;
+    return event;
 }
 
 static void note_wait(void *user, uint64_t begin, uint64_t end) {
     worker *w = user;
-    omni_event event = {.begin = begin,
-                        .end = end,
-                        .step = OMNI_EVENT_ALL,
-                        .rank = (uint32_t)w->ranks.start,
-                        .wave = w->trace.wave % OMNI_EVENT_WAVES,
-                        .kind = OMNI_EVENT_WAIT};
-    add(&w->trace, &event);
+    *next_event(&w->trace) = (omni_event){.begin = begin,
+                                          .end = end,
+                                          .step = OMNI_EVENT_ALL,
+                                          .rank = (uint32_t)w->ranks.start,
+                                          .wave = w->trace.wave % OMNI_EVENT_WAVES,
+                                          .kind = OMNI_EVENT_WAIT};
 }
 
 void trace_begin(worker *w) {
@@ -51,33 +53,32 @@ void trace_end(worker *w) {
     if (w->trace.recording) omni_word_watch(NULL, NULL);
 }
 
-void trace_close(worker *w, uint64_t begin, uint64_t end) {
-    pe_trace *t = &w->trace;
-    t->open = false;
-    t->next.begin = begin;
-    t->next.end = end;
-    add(t, &t->next);
-}
+_Static_assert((size_t)OMNI_MOST_STRIPS <= (size_t)OMNI_EVENT_STRIPS, "an event knows its strip");
 
-static void set_next(worker *w, const omni_step *s, omni_event_kind kind, size_t rank) {
-    w->trace.next = (omni_event){.step = (uint32_t)s->number,
-                                 .rank = (uint32_t)rank,
-                                 .to = OMNI_EVENT_ALL,
-                                 .wave = w->trace.wave % OMNI_EVENT_WAVES,
-                                 .kind = (unsigned char)kind};
-    w->trace.open = true;
+/* Of what begins with the last lap. */
+static omni_event *open_event(worker *w, const omni_step *s, omni_event_kind kind, size_t rank) {
+    omni_event *event = next_event(&w->trace);
+    *event = (omni_event){.begin = w->meter.lap,
+                          .step = (uint32_t)s->number,
+                          .rank = (uint32_t)rank,
+                          .to = OMNI_EVENT_ALL,
+                          .wave = w->trace.wave % OMNI_EVENT_WAVES,
+                          .strip = s->strip % OMNI_EVENT_STRIPS,
+                          .kind = (unsigned char)kind};
+    return event;
 }
 
 void trace_open(worker *w, const omni_step *s, size_t writer, size_t to, uint64_t bytes, bool mine) {
     if (w->trace.open) meter_step(w, s); /* the message before, of the same step */
     if (bytes == 0) return;
-    set_next(w, s, OMNI_EVENT_MESSAGE, writer);
-    w->trace.next.to = (uint32_t)to;
-    w->trace.next.bytes = mine ? bytes : 0;
+    omni_event *event = w->trace.open = open_event(w, s, OMNI_EVENT_MESSAGE, writer);
+    event->to = (uint32_t)to;
+    event->bytes = mine ? bytes : 0;
 }
 
 void trace_rank(worker *w, const omni_step *s, size_t rank) {
-    if (s->kind != OMNI_STEP_TAP) set_next(w, s, OMNI_EVENT_COMPUTE, rank); /* taps are outside the array */
+    if (s->kind != OMNI_STEP_TAP) /* taps are outside the array */
+        w->trace.open = open_event(w, s, OMNI_EVENT_COMPUTE, rank);
     meter_take(w, PE_COMPUTE);
 }
 
@@ -87,14 +88,13 @@ uint64_t trace_clock(const worker *w) {
 
 void trace_move(worker *w, const omni_switch_message *msg, uint64_t bytes, uint64_t begin) {
     if (!omni_range_has(w->ranks, msg->owner)) return;
-    omni_event event = {.begin = begin,
-                        .end = omni_ticks(),
-                        .bytes = bytes,
-                        .step = (uint32_t)(msg->kv ? msg->layer : msg->weight),
-                        .rank = (uint32_t)msg->owner,
-                        .to = msg->readers == 1 ? (uint32_t)msg->reader : OMNI_EVENT_ALL,
-                        .kind = msg->kv ? OMNI_EVENT_KV : OMNI_EVENT_WEIGHTS};
-    add(&w->trace, &event);
+    *next_event(&w->trace) = (omni_event){.begin = begin,
+                                          .end = omni_ticks(),
+                                          .bytes = bytes,
+                                          .step = (uint32_t)(msg->kv ? msg->layer : msg->weight),
+                                          .rank = (uint32_t)msg->owner,
+                                          .to = msg->readers == 1 ? (uint32_t)msg->reader : OMNI_EVENT_ALL,
+                                          .kind = msg->kv ? OMNI_EVENT_KV : OMNI_EVENT_WEIGHTS};
 }
 
 /* --- the caller ------------------------------------------------------------------------------- */

@@ -55,12 +55,13 @@ static void write_from(char *buf, size_t cap, const omni_price_span *s) {
 static void draw_span(void *user, const omni_price_span *s) {
     const model *m = user;
     omni_trace *t = m->t;
-    char name[NAME], args[ARGS], ranks[NAME], layer[32] = "", moved[96] = "", from[64] = "",
+    char name[NAME], args[ARGS], ranks[NAME], layer[32] = "", strip[32] = "", moved[96] = "", from[64] = "",
                                               groups[NAME] = "";
     lane *at = lane_of(&t->model, kind_of(s->kind), s->level, s->ranks, s->kind != OMNI_PRICE_COMPUTE);
     uint64_t begin = t->now_ps + s->begin_ps, end = t->now_ps + s->end_ps;
     if (!at) return;
     if (s->step->layer >= 0) snprintf(layer, sizeof layer, ",\"layer\":%d", s->step->layer);
+    if (s->step->strips) snprintf(strip, sizeof strip, ",\"strip\":%zu", s->strip);
     if (s->kind != OMNI_PRICE_COMPUTE && s->kind != OMNI_PRICE_HOST) write_from(from, sizeof from, s);
     if (s->bytes) snprintf(moved, sizeof moved, ",\"bytes\":%llu", (unsigned long long)s->bytes);
     if (s->groups > 1) {
@@ -68,9 +69,9 @@ static void draw_span(void *user, const omni_price_span *s) {
         snprintf(groups, sizeof groups, ",\"groups\":\"%s\"",
                  trace_ranks(text, "", (omni_range){s->group, s->groups}));
     }
-    snprintf(args, sizeof args, "\"what\":\"%s\",\"PEs\":\"%s\"%s,\"step\":%zu,\"wave\":%zu%s%s%s",
-             omni_step_name(s->step->kind), trace_ranks(ranks, "", s->ranks), layer,
-             (size_t)(s->step - m->plan->step), s->wave, groups, moved, from);
+    snprintf(args, sizeof args, "\"what\":\"%s\",\"PEs\":\"%s\"%s,\"step\":%zu%s,\"wave\":%zu%s%s%s",
+             omni_step_name(s->step->kind), trace_ranks(ranks, "", s->ranks), layer, s->step->number, strip,
+             s->wave, groups, moved, from);
     draw_gap(t, at, begin);
     draw_slice(t, at, step_title(name, m->plan, s->step), lane_category(at->kind), begin, end, args);
     at->last = end;

@@ -178,15 +178,16 @@ static void draw_step(wall *w, const item *i) {
     const omni_plan *plan = w->plan[w->r.pass[w->at].plan];
     const omni_step *s = &plan->step[e->step];
     bool computes = e->kind == OMNI_EVENT_COMPUTE;
-    char name[NAME], args[ARGS], layer[32] = "", with[48] = "";
+    char name[NAME], args[ARGS], layer[32] = "", strip[32] = "", with[48] = "";
     step_title(name, plan, s);
     if (s->layer >= 0) snprintf(layer, sizeof layer, ",\"layer\":%d", s->layer);
+    if (s->strips) snprintf(strip, sizeof strip, ",\"strip\":%u", (unsigned)e->strip);
     if (!computes && s->kind != OMNI_STEP_HOST_IN && s->kind != OMNI_STEP_HOST_OUT)
         snprintf(with, sizeof with, ",\"%s\":%u", step_lane(s) == LANE_TREE ? "root" : "from", e->rank);
     if (computes && omni_split_owner(w->pes, w->r.workers, e->rank) != i->by)
         snprintf(with, sizeof with, ",\"lent to worker\":%u", i->by);
-    snprintf(args, sizeof args, "\"what\":\"%s\"%s,\"step\":%u,\"pass\":%zu,\"wave\":%u%s",
-             omni_step_name(s->kind), layer, e->step, w->at, (unsigned)e->wave, with);
+    snprintf(args, sizeof args, "\"what\":\"%s\"%s,\"step\":%u%s,\"pass\":%zu,\"wave\":%u%s",
+             omni_step_name(s->kind), layer, e->step, strip, w->at, (unsigned)e->wave, with);
     slice at = {.process = WALL,
                 .track = computes ? pe_track(w, e->rank) : worker_track(w, i->by),
                 .name = name,

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
+# shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
 # --trace: a timeline in a file, whole or not at all. What is in it, event by event: tests/cases_trace.c.
 
 rm -rf "$T/timeline" && mkdir "$T/timeline"
@@ -29,12 +29,23 @@ refused 2 'absent/trace: cannot write' run "$llama" --prompt-ids 1 --trace "$T/t
 refused 2 'cannot write .*directory' run "$llama" --prompt-ids 1 --trace "$T/timeline"
 refused 2 'named by --trace and by --output' run "$llama" --prompt-ids 1 --trace "$T/timeline/x" --output "$T/timeline/x"
 refused 2 'named by --trace and by --dump' run "$llama" --prompt-ids 1 --trace "$T/timeline/x" --dump "$T/timeline/x"
+refused 2 'trace: not an option of bench, but of run ' bench "$llama" --trace "$T/timeline/x"
 refused 2 'trace-limit' run "$llama" --prompt-ids 1 --trace "$T/timeline/x" --trace-limit 0
 hold "no other file" same "$(find "$T/timeline" -mindepth 1 | wc -l | tr -d ' ')" 1
 
 # A full disk; and in the middle: nothing is left
 [ -c /dev/full ] && refused 3 'full: cannot write .*No space' run "$llama" --prompt-ids 1 --trace /dev/full
 rm -f "$T/timeline/trace"
+long="run $llama --prompt-ids 1,2,3 --gen 30 --pes 3 --trace $T/timeline/trace"
+if (trap '' XFSZ && ulimit -f 64) 2>/dev/null; then
+    command="omnibus $long (in a place for 32 KiB)"
+    (trap '' XFSZ && ulimit -f 64 && exec timeout -k 5 120 "$program" $long) >"$T/out" 2>"$T/err" </dev/null
+    status=$?
+    hold "status 3 and no file" eval 'refused_with 3 "timeline/trace: cannot write .*too large" &&
+        [ -z "$(find "$T/timeline" -mindepth 1)" ]'
+else
+    skip "trace: a file that grows too large: no ulimit -f"
+fi
 if [ -d /proc/self ] && env --default-signal=INT true 2>/dev/null; then
     command="omnibus run --trace (then SIGINT)"
     awk 'BEGIN { while (n++ < 300) print "1,2,3" }' >"$T/many"
