@@ -1,6 +1,7 @@
 /* probe.h: places where perf, bpftrace or SystemTap can look into a running program: USDT probes of provider
- * `omnibus`, by <sys/sdt.h> of systemtap-sdt-dev. A probe that nobody looks at is a nop behind the few loads
- * of what it tells. Without the header, or with OMNI_NO_PROBES, there are none.
+ * `omnibus`, by <sys/sdt.h> of systemtap-sdt-dev. Who looks counts himself into the probe's semaphore, and
+ * out again: perf and bpftrace let the kernel do that. While it is 0 a probe is a load of it and a branch:
+ * what it tells is not even made ready. Without the header, or with OMNI_NO_PROBES, there are none.
  *
  *   pass_begin, pass_end              phase, tokens                 by the caller: prefill, decode, transform
  *   step_begin, step_end              rank, step, op, kind          by a worker: exec.c; op "": host port's
@@ -16,14 +17,37 @@
 #if __has_include(<sys/sdt.h>)
 /* In registers: perf does not understand what else a compiler may choose. */
 #define STAP_SDT_ARG_CONSTRAINT nr
+#define _SDT_HAS_SEMAPHORES     1
 #include <sys/sdt.h>
-#define OMNI_PROBE2(name, a, b)       STAP_PROBE2(omnibus, name, a, b)
-#define OMNI_PROBE3(name, a, b, c)    STAP_PROBE3(omnibus, name, a, b, c)
-#define OMNI_PROBE4(name, a, b, c, d) STAP_PROBE4(omnibus, name, a, b, c, d)
+
+/* probe.c; of this program or library only. The kernel writes them, at any time. */
+#define OMNI_SEMAPHORE(name)                                                                                 \
+    extern volatile unsigned short omnibus_##name##_semaphore __attribute__((visibility("hidden")))
+OMNI_SEMAPHORE(pass_begin);
+OMNI_SEMAPHORE(pass_end);
+OMNI_SEMAPHORE(step_begin);
+OMNI_SEMAPHORE(step_end);
+OMNI_SEMAPHORE(collective_begin);
+OMNI_SEMAPHORE(collective_end);
+
+#define OMNI_PROBED(name) __builtin_expect(omnibus_##name##_semaphore != 0, 0)
+#define OMNI_PROBE2(name, a, b)                                                                              \
+    do {                                                                                                     \
+        if (OMNI_PROBED(name)) STAP_PROBE2(omnibus, name, a, b);                                             \
+    } while (0)
+#define OMNI_PROBE3(name, a, b, c)                                                                           \
+    do {                                                                                                     \
+        if (OMNI_PROBED(name)) STAP_PROBE3(omnibus, name, a, b, c);                                          \
+    } while (0)
+#define OMNI_PROBE4(name, a, b, c, d)                                                                        \
+    do {                                                                                                     \
+        if (OMNI_PROBED(name)) STAP_PROBE4(omnibus, name, a, b, c, d);                                       \
+    } while (0)
 #endif
 #endif
 
-#ifndef OMNI_PROBE2
+#ifndef OMNI_PROBED
+#define OMNI_PROBED(name)             false
 #define OMNI_PROBE2(name, a, b)       ((void)(a), (void)(b))
 #define OMNI_PROBE3(name, a, b, c)    ((void)(a), (void)(b), (void)(c))
 #define OMNI_PROBE4(name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))

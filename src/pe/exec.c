@@ -162,12 +162,20 @@ static void (*const compute[OMNI_STEP_KINDS])(worker *, pe *, const omni_step *,
 
 /* Where a step begins and ends, for a rank; in a message for all that the worker acts for, of which it is the
  * first. Not inlined: so each probe is at one address. */
-__attribute__((noinline)) static void step_begins(const omni_step *s, size_t rank) {
+__attribute__((noinline)) static void tell_begin(const omni_step *s, size_t rank) {
     OMNI_PROBE4(step_begin, rank, s->number, s->op ? s->op->name : "", omni_step_name(s->kind));
 }
 
-__attribute__((noinline)) static void step_ends(const omni_step *s, size_t rank) {
+__attribute__((noinline)) static void tell_end(const omni_step *s, size_t rank) {
     OMNI_PROBE4(step_end, rank, s->number, s->op ? s->op->name : "", omni_step_name(s->kind));
+}
+
+static inline void step_begins(const omni_step *s, size_t rank) {
+    if (OMNI_PROBED(step_begin)) tell_begin(s, rank);
+}
+
+static inline void step_ends(const omni_step *s, size_t rank) {
+    if (OMNI_PROBED(step_end)) tell_end(s, rank);
 }
 
 static bool compute_ranks(worker *w, const omni_step *s, omni_range ranks, const omni_part *part) {

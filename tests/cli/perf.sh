@@ -18,6 +18,9 @@ elif ! find /usr/include -path "*/sys/sdt.h" 2>/dev/null | grep -q .; then
 else
     hold "six probes of provider omnibus" same "$(probe_names | uniq)" "$all_probes"
     hold "steps and collectives at one address each" same "$(probe_names | grep -cE '^(step|collective)_')" 4
+    hold "each with a semaphore" same "$(readelf -n "$program" |
+        awk '$1 == "Provider:" { p = $2 } p == "omnibus" && $(NF - 1) == "Semaphore:" && $NF ~ /[1-9a-f]$|[1-9a-f]0+$/ { n++ } END { print n }')" \
+        "$(probe_names | grep -c .)"
 fi
 command="nm omnibus"
 if command -v nm >/dev/null; then
