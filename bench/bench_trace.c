@@ -1,11 +1,12 @@
 /* bench_trace.c: what --trace costs, in two ways.
  *
- *   by sum     the least that an event costs, in a loop, x how many a worker records in a decode step, over a step without
- *   by clock   decode steps of an engine that records beside those of one that does not, in turn; and the same twice without
- *              recording, which says what such a ratio is worth on this machine
+ *   by sum     what an event costs in a loop, x how many the busiest worker records in a decode step, over a
+ *              step without recording
+ *   by clock   decode steps of an engine that records beside those of one that does not, in turn; and the same
+ *              twice without recording, which says what such a ratio is worth on this machine
  *
- * The sum takes every event for time that is lost, also of a worker that would have waited. It is the figure to trust
- * where neighbours make steps vary by more than a few percent.
+ * The sum takes every event for time that is lost, also of a worker that would have waited. It is the figure
+ * to trust where neighbours make steps vary by more than a few percent.
  */
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
-/* cases_trace.c: a run as a timeline: the file is what the Trace Event Format says, its slices nest on tracks that have
- * names, its bytes are the counters' and the plan's, every rank's compute step is there once, or once a strip; asking
- * changes no result; where there is no room it ends after a whole pass and says so; and the modelled process ends when the
- * price does.
+/* cases_trace.c: a run as a timeline: the file is what the Trace Event Format says, its slices nest on tracks
+ * that have names, its bytes are the counters' and the plan's, every rank's compute step is there once, or
+ * once a strip; asking changes no result; where there is no room it ends after a whole pass and says so; and
+ * the modelled process ends when the price does.
  */
 #include <math.h>
 #include <stdio.h>
@@ -118,7 +118,8 @@ static track *track_of(found *f, json_t *event) {
     return &f->track[f->tracks++];
 }
 
-/* Perfetto rounds begin and duration each for itself, and takes a slice that then reaches into the next one for an error. */
+/* Perfetto rounds begin and duration each for itself, and takes a slice that then reaches into the next one for
+ * an error. */
 static int64_t ns_of(json_t *event, const char *key) {
     return (int64_t)llround(json_number_value(json_object_get(event, key)) * 1000);
 }
@@ -338,8 +339,8 @@ static const char *timelines_of_plans(void) {
     return timelines(rows, COUNT(rows));
 }
 
-/* Strips that are computed while others move, and weights that come while they are used; also more strips than tokens or
- * panels, and more PEs than either. */
+/* Strips that are computed while others move, and weights that come while they are used; also more strips than
+ * tokens or panels, and more PEs than either. */
 static const char *timelines_of_overlapping_plans(void) {
     static const row rows[] = {{"megatron:overlap=4", 2},
                                {"megatron:overlap=4", 3},

@@ -1,5 +1,5 @@
-/* probe.c: the semaphores of the probes, which are one for all files that have such a probe. In a section of the name that
- * <sys/sdt.h> asks for.
+/* probe.c: the semaphores of the probes, which are one for all files that have such a probe. In a section of
+ * the name that <sys/sdt.h> asks for.
  */
 #include <stdbool.h>
 

@@ -4,10 +4,10 @@
  *      \qkv/   \qkv/   \reduce/         and of each message; what is under way becomes an event from the last lap to this
  *      PE 0    PE 1    both   \wait/    waits lie within, or between: word.c says when they were
  *
- * A worker writes into an array of its own, which is there before the first pass: no sharing, no allocation, and the
- * caller reads behind `done`, which orders it. Each event is written once, where it stays; what there is no room for goes to
- * one place behind the others. The caller, behind a pass in which that happened, drops it and stops the recording: so what
- * is there is whole passes.
+ * A worker writes into an array of its own, which is there before the first pass: no sharing, no allocation,
+ * and the caller reads behind `done`, which orders it. Each event is written once, where it stays; what there
+ * is no room for goes to one place behind the others. The caller, behind a pass in which that happened, drops
+ * it and stops the recording: so what is there is whole passes.
  */
 #include <stdlib.h>
 

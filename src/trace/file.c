@@ -8,9 +8,9 @@
  *
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU is its description.
  *
- * Times are whole nanoseconds. Perfetto keeps no finer ones and rounds `ts` and `dur` each for itself, so that of two slices
- * that meet at a fraction of one the first would reach into the second, which it takes for an error. Both ends are rounded
- * here instead; what the modelled array takes to the picosecond is in `args`.
+ * Times are whole nanoseconds. Perfetto keeps no finer ones and rounds `ts` and `dur` each for itself, so that
+ * of two slices that meet at a fraction of one the first would reach into the second, which it takes for an
+ * error. Both ends are rounded here instead; what the modelled array takes to the picosecond is in `args`.
  */
 #include <stdarg.h>
 #include <stdio.h>
