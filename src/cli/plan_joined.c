@@ -14,10 +14,12 @@ static void draw_way(pricing *k, const omni_pair *pair, omni_pair_kind kind, uin
                   !w->fits          ? "but it does not fit"
                   : w->ps < best_ps ? "faster than one plan"
                                     : "no faster than one plan");
-    omni_text_add(k->page, " (the change moves %s in %s",
-                  omni_format_bytes(bytes, sizeof bytes,
-                                    w->change.moved.broadcast_bytes + w->change.moved.addressed_bytes),
-                  price_time(moves, w->change.ps));
+    uint64_t moved = w->change.moved.broadcast_bytes + w->change.moved.addressed_bytes;
+    if (moved)
+        omni_text_add(k->page, " (the change moves %s in %s", omni_format_bytes(bytes, sizeof bytes, moved),
+                      price_time(moves, w->change.ps));
+    else
+        omni_text_add(k->page, " (nothing moves for the change");
     omni_text_add(k->page, "; a PE needs %s)", omni_format_bytes(bytes, sizeof bytes, w->need.all_bytes));
 }
 

@@ -57,6 +57,8 @@ hold "the tokens of any plan" eval 'flat | grep "^tokens" | cmp -s - "$T/joined"
 fine run "$llama" "$@" --prompt-ids "$ids" --plan auto --decode-plan megatron
 hold "but not where a plan is given" says '^decode megatron: '
 set --
+fine plan "$llama" --array seed-64pe --pes 2 --prompt 32 --gen 8
+hold "a change for which nothing moves" says '^joined .*nothing moves for the change; a PE needs'
 fine plan "$llama/config.json" --array seed-64pe,wide-bus --pes 4,8 --plan megatron,single
 hold "over all tasks" eval 'says "^least latency  .* on wide-bus, 8 PEs" && says "^most throughput  "'
 fine plan "$llama/config.json" --array narrow-bus --pes 2,4,8 --batch 1,8 --prompt 8,128 --plan megatron,replica,pipeline,attn=tokens
