@@ -67,10 +67,14 @@ const char *cli_default(omni_command command, omni_option_id id) {
     return i < DEFAULTS ? defaults[i].text : omni_option_at(id)->initial;
 }
 
+const char *cli_assumed(omni_command command, omni_option_id id) {
+    size_t i = find_default(command, id);
+    return i < DEFAULTS && defaults[i].weak ? NULL : cli_default(command, id);
+}
+
 const char *cli_effective(const cli *c, omni_option_id id) {
-    size_t i = find_default(c->command, id);
     const char *given = omni_settings_get(c->settings, id);
-    return given || (i < DEFAULTS && defaults[i].weak) ? given : cli_default(c->command, id);
+    return given ? given : cli_assumed(c->command, id);
 }
 
 const char *cli_value(const cli *c, omni_option_id id) {

@@ -82,6 +82,9 @@ omni_text *cli_help_text(omni_command command);
 /* The value of an option, given or by default; NULL: none. The default of options whose commands differ is
  * here. */
 const char *cli_default(omni_command command, omni_option_id id);
+/* The default where it is the same as if it were given; NULL: none, or another option or the model
+ * decides. */
+const char *cli_assumed(omni_command command, omni_option_id id);
 const char *cli_value(const cli *c, omni_option_id id);
 /* As cli_value, but NULL where what is not given is decided by another option or by the model. */
 const char *cli_effective(const cli *c, omni_option_id id);

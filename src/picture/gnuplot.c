@@ -1,5 +1,5 @@
-/* gnuplot.c: the program that draws. Its script and what it says go through files without a name, so that nobody waits
- * for anybody:
+/* gnuplot.c: the program that draws. Its script and what it says go through files without a name, so that
+ * nobody waits for anybody:
  *
  *     script -> [stdin]  gnuplot  [stdout] -> the picture
  *                                 [stderr] -> its first line, if it fails
@@ -110,15 +110,7 @@ omni_status omni_picture_draw(const omni_results *r, omni_picture p, omni_image 
                               "--picture %s: the results have no points for it (it needs %s)",
                               omni_picture_name(p), omni_picture_needs(p));
     omni_text *script = omni_text_create();
-    size_t height = picture_height(r, p);
-    if (image == OMNI_IMAGE_PNG)
-        omni_text_add(script, "set terminal pngcairo size 1350,%zu noenhanced font \"sans-serif,14\"\n",
-                      height * 3 / 2);
-    else
-        omni_text_add(script, "set terminal svg size 900,%zu dynamic noenhanced font \"sans-serif,13\"%s\n",
-                      height, image == OMNI_IMAGE_SVG ? " background rgb \"white\"" : "");
-    omni_text_add(script, "set encoding utf8\n");
-    omni_picture_script(r, p, script);
+    omni_picture_script(r, p, image, script);
     omni_status status = draw(omni_text_string(script), out, err);
     omni_text_free(script);
     return status;

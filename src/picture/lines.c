@@ -1,219 +1,262 @@
-/* lines.c: speed-up over PEs, predictions against measurements, and the map of the best plans. */
+/* lines.c: speed-up over PEs, and predictions against measurements. */
 #include <stdio.h>
 
 #include "picture/internal.h"
 
+enum { HEIGHT = 300, LEFT = 70 }; /* pixels: of a plot; of what stands on its left */
+
 /* --- strong scaling --------------------------------------------------------------------------- */
 
 bool has_scaling(const omni_results *r) {
-    series list[SERIES];
-    size_t of, count = series_find(r, list, &of);
-    for (size_t i = 0; i < count; i++) omni_free(list[i].point);
+    bundle list[PANELS];
+    size_t of, count = bundles_find(r, list, &of);
+    bundles_free(list, count);
     return count > 0;
 }
 
-/* Time on the fewest PEs counts as perfect there: p0 x t(p0) / t(p). */
-static void draw_series(const series *s, size_t index, size_t *least, size_t *most, omni_text *out) {
-    const omni_point *first = s->point[0];
-    omni_text_add(out, "$s%zu << EOD\n", index);
-    for (size_t i = 0; i < s->count; i++) {
-        const omni_point *p = s->point[i];
-        omni_text_add(out, "%zu %.6g\n", p->pes, (double)first->pes * first->s / p->s);
-        *least = p->pes < *least ? p->pes : *least;
-        *most = p->pes > *most ? p->pes : *most;
-    }
-    omni_text_add(out, "EOD\n");
+/* The plans of some bundles: one has one colour, measured and modelled. */
+typedef struct plans {
+    const char *name[PANELS * SERIES];
+    size_t count;
+} plans;
+
+static size_t plan_index(const plans *l, const char *name) {
+    size_t i = 0;
+    while (i < l->count && strcmp(l->name[i], name) != 0) i++;
+    return i;
 }
 
-void draw_scaling(const omni_results *r, omni_text *out) {
-    series list[SERIES];
-    size_t of, count = series_find(r, list, &of), least = SIZE_MAX, most = 1;
-    char a[96], b[96], c[96];
-    for (size_t i = 0; i < count; i++) draw_series(&list[i], i, &least, &most, out);
-    omni_text_add(out,
-                  "set logscale xy 2\nset grid\nset key outside below vertical maxrows %d left reverse Left\n"
-                  "set xlabel \"PEs\"\nset ylabel \"speed-up\"\nset xrange [%zu:%zu]\n",
-                  SERIES + 1, least, most);
-    if (of > count) omni_text_add(out, "set title \"the fastest %zu of %zu series\"\n", count, of);
-    omni_text_add(out, "plot x with lines dt 3 lc rgb \"#999999\" title \"ideal\"");
-    for (size_t i = 0; i < count; i++) {
-        const omni_point *p = list[i].point[0];
-        omni_text_add(
-            out, ", $s%zu with linespoints lw 2 pt %d dt %d lc rgb \"%s\" title \"%s %s, batch %zu, %s %s\"",
-            i, p->modelled ? 6 : 7, p->modelled ? 2 : 1, picture_colours[i], script_short(p->plan, a, 64),
-            script_label(p->test, b, sizeof b), p->batch,
-            p->modelled ? "modelled:" : "measured:", script_label(p->source, c, 32));
-        omni_free(list[i].point);
+static plans plans_of(const bundle *list, size_t count) {
+    plans l = {.count = 0};
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < list[i].count; k++) {
+            const char *name = list[i].list[k].point[0]->plan;
+            if (plan_index(&l, name) == l.count) l.name[l.count++] = name;
+        }
+    return l;
+}
+
+static const char *colour_of(const plans *l, const series *s) {
+    return canvas_colours[plan_index(l, s->point[0]->plan)];
+}
+
+/* Time on the fewest PEs counts as perfect there: p0 x t(p0) / t(p). */
+static void add_data(const series *s, size_t index, canvas *c) {
+    const omni_point *first = s->point[0];
+    omni_text_add(c->out, "$s%zu << EOD\n", index);
+    for (size_t i = 0; i < s->count; i++)
+        omni_text_add(c->out, "%zu %.6g\n", s->point[i]->pes, (double)first->pes * first->s / s->point[i]->s);
+    omni_text_add(c->out, "EOD\n");
+}
+
+/* Numbers of PEs that were used, as far as their figures have room. */
+static void add_tics(const bundle *b, size_t least, size_t most, canvas *c) {
+    double step = pow((double)most / (double)least, 0.06), last = 0;
+    const char *between = "";
+    omni_text_add(c->out, "set xtics (");
+    for (size_t n = least; n <= most;) {
+        size_t next = SIZE_MAX;
+        for (size_t i = 0; i < b->count; i++)
+            for (size_t k = 0; k < b->list[i].count; k++) {
+                size_t pes = b->list[i].point[k]->pes;
+                if (pes > n && pes < next) next = pes;
+            }
+        if ((double)n >= last * step) {
+            omni_text_add(c->out, "%s'%zu' %zu", between, n, n);
+            between = ", ";
+            last = (double)n;
+        }
+        n = next;
     }
-    omni_text_add(out, "\n");
+    omni_text_add(c->out, ")\n");
+}
+
+static void add_lines(const bundle *b, const plans *l, canvas *c) {
+    omni_text_add(c->out, "plot x with lines dt 3 lc rgb '#999999' notitle");
+    for (size_t i = 0; i < b->count; i++) {
+        bool modelled = b->list[i].point[0]->modelled;
+        omni_text_add(c->out, ", $s%zu with linespoints lw 2 pt %d dt %d lc rgb '%s' notitle", i,
+                      modelled ? 6 : 7, modelled ? 2 : 1, colour_of(l, &b->list[i]));
+    }
+    omni_text_add(c->out, "\n");
+}
+
+/* One of these stands in the title. */
+static bool share_source(const bundle *b) {
+    for (size_t i = 1; i < b->count; i++)
+        if (!point_same_case(b->list[i].point[0], b->list[0].point[0])) return false;
+    return true;
+}
+
+static const char *source_of(const omni_point *p, char *buf, size_t cap) {
+    char where[80];
+    snprintf(buf, cap, ", %s%s", p->modelled ? "" : "measured ", point_where(p, where, sizeof where));
+    return buf;
+}
+
+static void add_legend(const bundle *b, const plans *l, canvas *c) {
+    canvas_key key[SERIES + 1] = {{MARK_LINE, "#999999", "ideal"}};
+    const char *names[SERIES];
+    char text[SERIES][400];
+    for (size_t i = 0; i < b->count; i++) names[i] = b->list[i].point[0]->plan;
+    common k = common_of(names, b->count, canvas_columns(c, LEFT));
+    common_note(c, k, names[0]);
+    for (size_t i = 0; i < b->count; i++) {
+        const omni_point *p = b->list[i].point[0];
+        common_less(k, p->plan, text[i], 300);
+        size_t n = strlen(text[i]);
+        if (!share_source(b)) source_of(p, text[i] + n, sizeof text[i] - n);
+        key[i + 1] =
+            (canvas_key){p->modelled ? MARK_MODELLED : MARK_MEASURED, colour_of(l, &b->list[i]), text[i]};
+    }
+    canvas_legend(c, key, b->count + 1, true);
+}
+
+static void draw_bundle(const bundle *b, const plans *l, canvas *c) {
+    const omni_point *p = b->list[0].point[0];
+    size_t least = SIZE_MAX, most = 1;
+    char title[400], source[100];
+    snprintf(title, sizeof title, "%s, batch %zu, %s%s", p->test, p->batch, p->model,
+             share_source(b) ? source_of(p, source, sizeof source) : "");
+    size_t n = strlen(title);
+    if (b->of > b->count)
+        snprintf(title + n, sizeof title - n, " (the fastest %zu of %zu series)", b->count, b->of);
+    canvas_title(c, title);
+    add_legend(b, l, c);
+    for (size_t i = 0; i < b->count; i++) {
+        const series *s = &b->list[i];
+        add_data(s, i, c);
+        least = s->point[0]->pes < least ? s->point[0]->pes : least;
+        most = s->point[s->count - 1]->pes > most ? s->point[s->count - 1]->pes : most;
+    }
+    canvas_axes(c, LEFT, HEIGHT, "PEs", "speed-up");
+    add_tics(b, least, most, c);
+    omni_text_add(c->out, "set xrange [%zu*0.98:%zu*1.02]\n", least, most);
+    add_lines(b, l, c);
+    canvas_next(c);
+}
+
+void draw_scaling(const omni_results *r, canvas *c) {
+    bundle list[PANELS];
+    size_t of, count = bundles_find(r, list, &of), here = 0;
+    char note[96];
+    omni_text_add(c->out,
+                  "set logscale xy 2\nset grid lc rgb '#90888888'\nset border 3 lc rgb '#999999'\nset tics "
+                  "nomirror tc rgb '#777777'\nset multiplot\n");
+    for (size_t i = 0; i < count; i++) here += list[i].of;
+    snprintf(note, sizeof note, "the first %zu situations: %zu of %zu series", count, here, of);
+    if (of > here) canvas_note(c, note);
+    plans all = plans_of(list, count);
+    for (size_t i = 0; i < count; i++) {
+        plans own = plans_of(&list[i], 1);
+        draw_bundle(&list[i], all.count <= COLOURS ? &all : &own, c);
+    }
+    omni_text_add(c->out, "unset multiplot\n");
+    bundles_free(list, count);
 }
 
 /* --- prediction ------------------------------------------------------------------------------- */
 
-/* Points of a kind: what calibrate calls the plan, or the plan. */
-static bool kind_is_new(const omni_results *r, size_t at) {
-    const omni_point *p = omni_results_at(r, at);
-    for (size_t i = 0; i < at; i++)
-        if (point_is_predicted(omni_results_at(r, i)) && strcmp(omni_results_at(r, i)->plan, p->plan) == 0)
-            return false;
-    return point_is_predicted(p);
+/* Points of a kind have one colour. By plan, which calibrate calls a kind; by test where there are too many
+ * plans. */
+typedef const char *kind_of(const omni_point *p);
+static const char *by_plan(const omni_point *p) {
+    return p->plan;
+}
+static const char *by_test(const omni_point *p) {
+    return p->test;
+}
+static const char *by_nothing(const omni_point *p) {
+    (void)p;
+    return "all plans";
 }
 
-void draw_prediction(const omni_results *r, omni_text *out) {
-    size_t kinds = 0, n = omni_results_count(r), first[SERIES];
-    char a[96];
-    for (size_t i = 0; i < n && kinds < SERIES; i++)
-        if (kind_is_new(r, i)) first[kinds++] = i;
-    for (size_t k = 0; k < kinds; k++) {
-        omni_text_add(out, "$k%zu << EOD\n", k);
-        for (size_t i = first[k]; i < n; i++) {
-            const omni_point *p = omni_results_at(r, i);
-            if (point_is_predicted(p) && strcmp(p->plan, omni_results_at(r, first[k])->plan) == 0)
-                omni_text_add(out, "%.6g %.6g\n", p->s * 1e6, p->predicted_s * 1e6);
-        }
-        omni_text_add(out, "EOD\n");
+typedef struct cloud {
+    const omni_point **point; /* [count] of those with both times; omni_free */
+    double *error;            /* [count] of a prediction, as a part of its measurement; omni_free */
+    size_t count, kinds;
+    kind_of *kind;
+    const char *name[COLOURS];
+    double least, most; /* seconds */
+    double worst;       /* error */
+} cloud;
+
+/* False: too many for a colour each. */
+static bool find_kinds(cloud *k) {
+    k->kinds = 0;
+    for (size_t i = 0; i < k->count; i++) {
+        size_t n = 0;
+        while (n < k->kinds && strcmp(k->name[n], k->kind(k->point[i])) != 0) n++;
+        if (n < k->kinds) continue;
+        if (n == COLOURS) return false;
+        k->name[k->kinds++] = k->kind(k->point[i]);
     }
-    omni_text_add(
-        out, "set logscale xy 10\nset grid\nset key outside below horizontal\nset xlabel \"measured, us\"\n"
-             "set ylabel \"predicted, us\"\nplot x with lines dt 1 lc rgb \"#999999\" title \"the same\", "
-             "x*1.1 with lines dt 3 lc rgb \"#999999\" title \"10%% more, less\", "
-             "x/1.1 with lines dt 3 lc rgb \"#999999\" notitle");
-    for (size_t k = 0; k < kinds; k++)
-        omni_text_add(out, ", $k%zu with points pt 7 ps 0.6 lc rgb \"%s\" title \"%s\"", k,
-                      picture_colours[k], script_short(omni_results_at(r, first[k])->plan, a, 64));
-    omni_text_add(out, "\n");
+    return true;
 }
 
-/* --- the best plan over batch x sequence ------------------------------------------------------ */
-
-enum { SIDE = 10, PLANS = 10 };
-
-typedef struct map {
-    const omni_point *like; /* of one source, model, kind and number of PEs */
-    const omni_point *best[SIDE][SIDE];
-    char test[SIDE][64];
-    size_t sequence[SIDE], tests, batch[SIDE], batches, cells, rivals;
-} map;
-
-/* Prompts, generation, both, an encoder's pass. */
-static int test_kind(const char *test) {
-    return strchr(test, '+') ? '+' : test[0];
-}
-
-static bool in_map(const omni_point *like, const omni_point *p) {
-    return p->s > 0 && p->pes && p->batch && p->pes == like->pes && p->modelled == like->modelled &&
-           strcmp(p->source, like->source) == 0 && strcmp(p->model, like->model) == 0 &&
-           test_kind(p->test) == test_kind(like->test);
-}
-
-/* The place of a column or row, inserted in ascending order; SIDE: there is no room. */
-static size_t column_of(map *m, const omni_point *p) {
-    size_t i = 0;
-    while (i < m->tests && strcmp(m->test[i], p->test) != 0) i++;
-    if (i < m->tests || m->tests == SIDE) return i;
-    while (i && m->sequence[i - 1] > p->sequence) {
-        m->sequence[i] = m->sequence[i - 1];
-        memcpy(m->test[i], m->test[i - 1], sizeof *m->test);
-        i--;
-    }
-    m->sequence[i] = p->sequence;
-    memcpy(m->test[i], p->test, sizeof *m->test);
-    m->tests++;
-    return i;
-}
-
-static size_t row_of(map *m, const omni_point *p) {
-    size_t i = 0;
-    while (i < m->batches && m->batch[i] != p->batch) i++;
-    if (i < m->batches || m->batches == SIDE) return i;
-    for (; i && m->batch[i - 1] > p->batch; i--) m->batch[i] = m->batch[i - 1];
-    m->batch[i] = p->batch;
-    m->batches++;
-    return i;
-}
-
-static map map_of(const omni_results *r, const omni_point *like) {
-    map m = {.like = like};
-    for (size_t i = 0; i < omni_results_count(r); i++) { /* first the axes, then what is where */
+static cloud cloud_of(const omni_results *r) {
+    static kind_of *const kinds[] = {by_plan, by_test, by_nothing};
+    size_t n = omni_results_count(r);
+    cloud k = {.point = omni_alloc_array(n, sizeof *k.point), .error = omni_alloc_array(n, sizeof *k.error)};
+    k.least = INFINITY;
+    for (size_t i = 0; k.point && k.error && i < n; i++) {
         const omni_point *p = omni_results_at(r, i);
-        if (in_map(like, p)) (void)column_of(&m, p), (void)row_of(&m, p);
+        if (!point_is_predicted(p)) continue;
+        k.error[k.count] = fabs(p->predicted_s / p->s - 1);
+        k.worst = fmax(k.worst, k.error[k.count]);
+        k.point[k.count++] = p;
+        k.least = fmin(k.least, fmin(p->s, p->predicted_s));
+        k.most = fmax(k.most, fmax(p->s, p->predicted_s));
     }
-    for (size_t i = 0; i < omni_results_count(r); i++) {
-        const omni_point *p = omni_results_at(r, i);
-        if (!in_map(like, p)) continue;
-        size_t x = column_of(&m, p), y = row_of(&m, p);
-        if (x == SIDE || y == SIDE) continue;
-        m.cells += !m.best[y][x];
-        m.rivals += m.best[y][x] != NULL;
-        if (!m.best[y][x] || p->s < m.best[y][x]->s) m.best[y][x] = p;
+    for (size_t i = 0; i < 3; i++) {
+        k.kind = kinds[i];
+        if (find_kinds(&k)) break;
     }
-    return m;
+    return k;
 }
 
-/* The one with most cells, contested ones; of several the one of whole generations, then of the most PEs. */
-static bool map_beats(const map *a, const map *b) {
-    if (!a->rivals || a->cells != b->cells) return a->rivals && a->cells > b->cells;
-    bool whole = test_kind(a->like->test) == '+', other = test_kind(b->like->test) == '+';
-    return whole != other ? whole : a->like->pes > b->like->pes;
-}
-
-static map largest_map(const omni_results *r) {
-    map best = {0};
-    for (size_t i = 0; i < omni_results_count(r); i++) {
-        const omni_point *p = omni_results_at(r, i);
-        if (!(p->s > 0) || (best.like && in_map(best.like, p))) continue;
-        map m = map_of(r, p);
-        if (map_beats(&m, &best)) best = m;
+static void add_clouds(const cloud *k, unit u, canvas *c) {
+    for (size_t i = 0; i < k->kinds; i++) {
+        omni_text_add(c->out, "$k%zu << EOD\n", i);
+        for (size_t n = 0; n < k->count; n++)
+            if (strcmp(k->kind(k->point[n]), k->name[i]) == 0)
+                omni_text_add(c->out, "%.6g %.6g\n", k->point[n]->s / u.each,
+                              k->point[n]->predicted_s / u.each);
+        omni_text_add(c->out, "EOD\n");
     }
-    return best;
+    omni_text_add(c->out,
+                  "plot x with lines lc rgb '#999999' notitle, x*1.1 with lines dt 3 lc rgb '#999999' "
+                  "notitle, x/1.1 with lines dt 3 lc rgb '#999999' notitle");
+    for (size_t i = 0; i < k->kinds; i++)
+        omni_text_add(c->out, ", $k%zu with points pt 7 ps 0.5 lc rgb '%s' notitle", i, canvas_colours[i]);
+    omni_text_add(c->out, "\n");
 }
 
-bool has_best(const omni_results *r) {
-    return largest_map(r).cells > 1;
-}
-
-static size_t plan_index(const omni_point *list[PLANS], size_t *count, const omni_point *p) {
-    size_t i = 0;
-    while (i < *count && strcmp(list[i]->plan, p->plan) != 0) i++;
-    if (i == PLANS) return PLANS - 1;
-    if (i == *count) list[(*count)++] = p;
-    return i;
-}
-
-static void draw_cell(const omni_point *p, size_t x, size_t y, size_t plan, omni_text *out) {
-    omni_text_add(out, "%zu %zu 0x%s \"%c", x + 1, y + 1, picture_colours[plan] + 1, (int)('A' + plan));
-    if (isfinite(p->tokens_per_s))
-        omni_text_add(out, " %.3g t/s\"\n", p->tokens_per_s);
-    else
-        omni_text_add(out, " %.3g ms\"\n", p->s * 1e3);
-}
-
-void draw_best(const omni_results *r, omni_text *out) {
-    map m = largest_map(r);
-    const omni_point *plan[PLANS];
-    size_t plans = 0;
-    char a[128], b[96];
-    omni_text_add(out, "$best << EOD\n");
-    for (size_t y = 0; y < m.batches; y++)
-        for (size_t x = 0; x < m.tests; x++)
-            if (m.best[y][x]) draw_cell(m.best[y][x], x, y, plan_index(plan, &plans, m.best[y][x]), out);
-    omni_text_add(out, "EOD\nset xtics (");
-    for (size_t x = 0; x < m.tests; x++)
-        omni_text_add(out, "%s\"%s\" %zu", x ? ", " : "", script_label(m.test[x], a, sizeof a), x + 1);
-    omni_text_add(out, ")\nset ytics (");
-    for (size_t y = 0; y < m.batches; y++)
-        omni_text_add(out, "%s\"%zu\" %zu", y ? ", " : "", m.batch[y], y + 1);
+void draw_prediction(const omni_results *r, canvas *c) {
+    cloud k = cloud_of(r);
+    unit u = unit_of_time(sqrt(k.least * k.most));
+    char title[200], across[32], up[32];
+    canvas_key key[COLOURS + 1] = {{MARK_LINE, "#999999", "within 10%"}};
+    if (k.count) {
+        snprintf(title, sizeof title, "%zu point%s: off by %.1f%% in the median, %.1f%% at worst", k.count,
+                 k.count == 1 ? "" : "s", 100 * omni_median(k.error, k.count), 100 * k.worst);
+        canvas_title(c, title);
+    }
+    for (size_t i = 0; i < k.kinds; i++) key[i + 1] = (canvas_key){MARK_BOX, canvas_colours[i], k.name[i]};
+    canvas_legend(c, key, k.kinds + 1, k.kind == by_plan && k.kinds > 5);
+    double least = k.least / u.each / 1.3, most = k.most / u.each * 1.3;
+    snprintf(across, sizeof across, "measured, %s", u.name);
+    snprintf(up, sizeof up, "predicted, %s", u.name);
+    canvas_axes(c, LEFT, HEIGHT + 100, across, up);
     omni_text_add(
-        out,
-        ")\nset xrange [0.4:%.1f]\nset yrange [0.4:%.1f]\nset ylabel \"batch\"\nset style fill solid "
-        "noborder\nset key outside below vertical left reverse Left\nset title \"%s on %s, n=%zu\"\n",
-        (double)m.tests + 0.6, (double)m.batches + 0.6, script_label(m.like->model, a, sizeof a),
-        script_label(m.like->source, b, sizeof b), m.like->pes);
-    omni_text_add(
-        out, "plot $best using 1:2:($1-0.48):($1+0.48):($2-0.46):($2+0.46):3 with boxxyerror lc rgb variable "
-             "notitle, $best using 1:2:4 with labels tc rgb \"#ffffff\" notitle");
-    for (size_t i = 0; i < plans; i++)
-        omni_text_add(out, ", keyentry with boxes fs solid lc rgb \"%s\" title \"%c  %s\"",
-                      picture_colours[i], (int)('A' + i), script_label(plan[i]->plan, a, sizeof a));
-    omni_text_add(out, "\n");
+        c->out,
+        "set logscale xy 10\nset grid lc rgb '#90888888'\nset border 3 lc rgb '#999999'\nset tics nomirror "
+        "tc rgb '#777777'\nset xrange "
+        "[%.6g:%.6g]\nset yrange [%.6g:%.6g]\n",
+        least, most, least, most);
+    canvas_decades(c, "x", least, most);
+    canvas_decades(c, "y", least, most);
+    add_clouds(&k, u, c);
+    omni_free(k.point);
+    omni_free(k.error);
 }

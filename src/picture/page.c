@@ -1,37 +1,39 @@
 /* page.c: a report as one HTML page that needs nothing else: no network, no script, no font.
  *
- *   which results, from which host, by which commands
+ *   from which files, and what is left out
+ *   what was checked
  *   every picture that there are points for
  *   the points as a table
+ *   hosts and commands
+ *
+ * Nothing on it is wider than a phone but tables and pictures, which scroll within their own boxes.
  */
-#include <ctype.h>
 #include <stdio.h>
 
 #include "picture/internal.h"
 
-enum { MOST_ROWS = 1000 };
-
 static const char style[] =
-    ":root{color-scheme:light dark;--fg:#1a1c1e;--bg:#fff;--dim:#5c6670;--line:#d5dae0;--box:#f4f6f8}\n"
-    "@media(prefers-color-scheme:dark){:root{--fg:#e4e7ea;--bg:#15181b;--dim:#9aa4ae;--line:#363c43;--box:#"
-    "1f2429}}\n"
-    "body{margin:0 auto;max-width:64rem;padding:1rem;font:16px/1.5 system-ui,sans-serif;color:var(--fg);"
-    "background:var(--bg)}\n"
+    ":root{color-scheme:light dark;--fg:#1a1c1e;--bg:#fff;--dim:#5c6670;--line:#d5dae0;--box:#f4f6f8;"
+    "--bad:#b3261e}\n"
+    "@media(prefers-color-scheme:dark){:root{--fg:#e4e7ea;--bg:#15181b;--dim:#9aa4ae;--line:#363c43;"
+    "--box:#1f2429;--bad:#ff8a80}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0 auto;max-width:60rem;padding:1rem;font:16px/1.5 system-ui,sans-serif;color:var(--fg);"
+    "background:var(--bg);overflow-wrap:anywhere}\n"
     "h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.2rem;margin:2rem 0 .5rem}\n"
-    "p{margin:.5rem 0}.dim{color:var(--dim)}\n"
-    "pre{background:var(--box);padding:.6rem;border-radius:.3rem;white-space:pre-wrap;overflow-wrap:anywhere;"
-    "font-size:.85rem;margin:.5rem 0}\n"
-    ".wide{overflow-x:auto}figure{margin:0}\n"
-    "svg{display:block;width:100%;min-width:34rem;height:auto}\n"
+    "p{margin:.5rem 0}.dim{color:var(--dim)}.bad{color:var(--bad)}summary{cursor:pointer}\n"
+    "pre{background:var(--box);padding:.6rem;border-radius:.3rem;white-space:pre-wrap;font-size:.85rem;"
+    "margin:.5rem 0;user-select:all}\n"
+    ".wide{overflow:auto;max-height:85vh;margin:.5rem 0}figure.wide{max-height:none}\n"
+    "svg{display:block;width:100%;min-width:20rem;max-width:40rem;height:auto}\n"
     "svg [stroke='black']{stroke:var(--fg)}svg [fill='black']{fill:var(--fg)}svg "
     "[color='black']{color:var(--fg)}\n"
     "table{border-collapse:collapse;font-size:.85rem;white-space:nowrap}\n"
     "th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right}\n"
-    "th{position:sticky;top:0;background:var(--bg)}.l{text-align:left}\n";
+    "th{position:sticky;top:0;background:var(--bg)}.l{text-align:left}"
+    ".name{white-space:normal;min-width:11rem;max-width:24rem}\n";
 
-/* --- text ------------------------------------------------------------------------------------- */
-
-static void add_escaped(omni_text *out, const char *s) {
+void page_escape(omni_text *out, const char *s) {
     for (; *s; s++) {
         if (*s == '&')
             omni_text_add(out, "&amp;");
@@ -46,158 +48,90 @@ static void add_escaped(omni_text *out, const char *s) {
     }
 }
 
-static void add_cell(omni_text *out, const char *s) {
-    omni_text_add(out, "<td class=\"l\">");
-    add_escaped(out, s);
-    omni_text_add(out, "</td>");
+static const char *string(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "?";
 }
 
-static void add_number(omni_text *out, double x, const char *format) {
-    char cell[48] = "";
-    if (isfinite(x)) snprintf(cell, sizeof cell, format, x);
-    omni_text_add(out, "<td>%s</td>", cell);
-}
+/* --- files ------------------------------------------------------------------------------------ */
 
-/* --- the commands ----------------------------------------------------------------------------- */
-
-/* As a shell would read it back. */
-static void add_word(omni_text *line, const char *s) {
-    bool plain = *s != '\0';
-    for (const char *c = s; *c; c++)
-        plain = plain && (isalnum((unsigned char)*c) || strchr("_-+=:,./@%", *c));
-    if (plain) {
-        omni_text_add(line, " %s", s);
-        return;
+static void add_files(omni_text *out, const omni_results *r) {
+    size_t i;
+    const json_t *file;
+    omni_text_add(out, "<p class=\"dim\">From");
+    json_array_foreach(omni_results_files(r), i, file) {
+        const char *why = omni_results_unseen(file, true);
+        omni_text_add(out, "%s ", i ? "," : "");
+        page_escape(out, string(file, "path"));
+        if (why) omni_text_add(out, " (left out: %s)", why);
     }
-    omni_text_add(line, " '");
-    for (; *s; s++) omni_text_add(line, *s == '\'' ? "'\\''" : "%c", *s);
-    omni_text_add(line, "'");
+    omni_text_add(out, ".</p>\n");
 }
 
-static void add_value(omni_text *line, const char *option, const json_t *v) {
-    if (json_is_null(v) || json_is_false(v)) return;
-    omni_text_add(line, " --%s", option);
-    if (json_is_string(v)) add_word(line, json_string_value(v));
-    if (json_is_integer(v)) omni_text_add(line, " %lld", (long long)json_integer_value(v));
-    if (json_is_real(v)) omni_text_add(line, " %g", json_real_value(v));
-}
-
-/* What is about the result's form and not its content. */
-static bool is_form(const char *key) {
-    static const char *const form[] = {"format", "output", "quiet", "config", "model_dir"};
-    for (size_t i = 0; i < sizeof form / sizeof *form; i++)
-        if (strcmp(key, form[i]) == 0) return true;
-    return false;
-}
-
-static void add_command(omni_text *out, const json_t *result) {
-    const char *schema = json_string_value(json_object_get(result, "schema")), *key;
-    const json_t *settings = json_object_get(result, "settings");
-    const char *model = json_string_value(json_object_get(settings, "model_dir"));
-    const json_t *v;
-    omni_text *line = omni_text_create();
-    const char *name = schema && strchr(schema, '.') ? strchr(schema, '.') + 1 : "";
-    omni_text_add(line, "omnibus %.*s", (int)strcspn(name, "/"), name);
-    if (model) add_word(line, model);
-    json_object_foreach((json_t *)settings, key, v) { /* only read */
-        char option[64];
-        size_t i = 0;
-        const json_t *each;
-        snprintf(option, sizeof option, "%s", key);
-        for (char *c = option; *c; c++) *c = *c == '_' ? '-' : *c;
-        if (is_form(key)) continue;
-        if (!json_is_array(v)) add_value(line, option, v);
-        json_array_foreach(v, i, each) add_value(line, option, each);
-    }
-    omni_text_add(out, "<pre>");
-    add_escaped(out, omni_text_string(line));
-    omni_text_add(out, "</pre>\n");
-    omni_text_free(line);
-}
-
-static void add_file(omni_text *out, const json_t *file, const json_t *before) {
+static void add_origin(omni_text *out, const json_t *file, omni_default_of *default_of) {
     const json_t *result = json_object_get(file, "result"), *host = json_object_get(result, "host");
-    const char *texts[] = {json_string_value(json_object_get(file, "path")),
-                           json_string_value(json_object_get(result, "version")),
-                           json_string_value(json_object_get(host, "cpu_model")),
-                           json_string_value(json_object_get(host, "kernel"))};
-    if (before && json_equal(json_object_get(json_object_get(before, "result"), "settings"),
-                             json_object_get(result, "settings")))
-        return; /* a further line of the same run */
     omni_text_add(out, "<p><strong>");
-    add_escaped(out, texts[0] ? texts[0] : "");
+    page_escape(out, string(file, "path"));
     omni_text_add(out, "</strong> <span class=\"dim\">omnibus ");
-    add_escaped(out, texts[1] ? texts[1] : "?");
+    page_escape(out, string(result, "version"));
     omni_text_add(out, ", ");
-    add_escaped(out, texts[2] ? texts[2] : "?");
+    page_escape(out, string(host, "cpu_model"));
     omni_text_add(out, ", %lld CPUs, ", (long long)json_integer_value(json_object_get(host, "cpus_usable")));
-    add_escaped(out, texts[3] ? texts[3] : "?");
+    page_escape(out, string(host, "kernel"));
     omni_text_add(out, "</span></p>\n");
-    add_command(out, result);
+    page_command(out, file, default_of);
 }
 
-/* --- pictures and the table ------------------------------------------------------------------- */
+static void add_origins(omni_text *out, const omni_results *r, omni_default_of *default_of) {
+    size_t i;
+    const json_t *file;
+    omni_text_add(out, "<section id=\"commands\"><h2>Commands that made the results</h2>\n");
+    json_array_foreach(omni_results_files(r), i, file) if (!omni_results_unseen(file, true))
+        add_origin(out, file, default_of);
+    omni_text_add(out, "</section>\n");
+}
+
+/* --- pictures --------------------------------------------------------------------------------- */
+
+/* Without what gnuplot calls its pictures, and without a prolog. */
+static void add_svg(omni_text *out, omni_picture p, const char *svg) {
+    const char *begin = strstr(svg, "<svg"), *head = begin ? strchr(begin, '>') : NULL,
+               *title = head ? strstr(head, "<title>") : NULL, *end = title ? strstr(title, "</desc>") : NULL;
+    if (!head) return;
+    omni_text_add(out, "<svg role=\"img\" aria-label=\"%s\"", omni_picture_title(p));
+    omni_text_append(out, begin + 4, (size_t)(head + 1 - begin - 4));
+    const char *rest = end ? end + strlen("</desc>") : head + 1;
+    omni_text_append(out, rest, strlen(rest));
+}
 
 static omni_status add_picture(const omni_results *r, omni_picture p, omni_text *out, omni_error *err) {
     omni_text *svg = omni_text_create();
     omni_status status = omni_picture_draw(r, p, OMNI_IMAGE_INLINE, svg, err);
-    const char *image = strstr(omni_text_string(svg), "<svg"); /* no prolog within a page */
-    if (!status)
-        omni_text_add(out, "<section id=\"%s\"><h2>%s</h2>\n<figure class=\"wide\">%s</figure></section>\n",
-                      omni_picture_name(p), omni_picture_title(p), image ? image : "");
+    if (!status) {
+        omni_text_add(out, "<section id=\"%s\"><h2>%s</h2>\n<figure class=\"wide\">", omni_picture_name(p),
+                      omni_picture_title(p));
+        add_svg(out, p, omni_text_string(svg));
+        omni_text_add(out, "</figure></section>\n");
+    }
     omni_text_free(svg);
     return status;
 }
 
-static void add_row(omni_text *out, const omni_point *p) {
-    omni_text_add(out, "<tr>");
-    add_cell(out, p->plan);
-    omni_text_add(out, "<td>%zu</td><td>%zu</td>", p->pes, p->batch);
-    add_cell(out, p->test);
-    add_cell(out, p->modelled ? "modelled" : isfinite(p->s) ? "measured" : "counted");
-    add_cell(out, p->source);
-    add_number(out, p->s * 1e3, "%.4g");
-    add_number(out, p->predicted_s * 1e3, "%.4g");
-    add_number(out, p->tokens_per_s, "%.4g");
-    for (size_t k = 0; k < OMNI_POINT_PARTS; k++) add_number(out, 100 * p->part[k] / p->s, "%.1f");
-    add_number(out, p->bus_bytes, "%.0f");
-    add_number(out, p->tree_bytes, "%.0f");
-    omni_text_add(out, "</tr>\n");
-}
-
-static void add_table(omni_text *out, const omni_results *r) {
-    size_t count = omni_results_count(r);
-    omni_text_add(out, "<section id=\"table\"><h2>All figures</h2>\n<div class=\"wide\"><table><thead><tr>"
-                       "<th class=\"l\">plan</th><th>PEs</th><th>batch</th><th class=\"l\">test</th>"
-                       "<th class=\"l\">kind</th><th class=\"l\">on</th><th>ms</th><th>predicted ms</th>"
-                       "<th>tokens/s</th>");
-    for (size_t k = 0; k < OMNI_POINT_PARTS; k++)
-        omni_text_add(out, "<th>%s %%</th>", omni_point_part_name((omni_point_part)k));
-    omni_text_add(out, "<th>bus bytes</th><th>tree bytes</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < count && i < MOST_ROWS; i++) add_row(out, omni_results_at(r, i));
-    omni_text_add(out, "</tbody></table></div>\n");
-    if (count > MOST_ROWS)
-        omni_text_add(out, "<p class=\"dim\">%d of %zu rows; the files have all.</p>\n", MOST_ROWS, count);
-    omni_text_add(out, "</section>\n");
-}
-
-omni_status omni_page_draw(const omni_results *r, omni_text *out, omni_error *err) {
+omni_status omni_page_draw(const omni_results *r, omni_default_of *default_of, omni_text *out,
+                           omni_error *err) {
     omni_status status = OMNI_OK;
-    size_t i;
-    const json_t *file, *before = NULL;
     omni_text_add(
         out,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
         "<title>omnibus report</title>\n<style>\n%s</style></head>\n<body>\n<h1>omnibus report</h1>\n",
         style);
-    json_array_foreach(omni_results_files(r), i, file) {
-        add_file(out, file, before);
-        before = file;
-    }
+    add_files(out, r);
+    page_checks(out, r);
     for (size_t p = 0; p < OMNI_PICTURES && !status; p++)
         if (omni_picture_has(r, (omni_picture)p)) status = add_picture(r, (omni_picture)p, out, err);
-    add_table(out, r);
+    page_figures(out, r);
+    add_origins(out, r, default_of);
     omni_text_add(out, "</body></html>\n");
     return status;
 }

@@ -3,46 +3,43 @@
 
 #include "picture/internal.h"
 
-static double anything(const omni_point *p) {
-    return p->s;
-}
-
-static bool has_panels(const omni_results *r, point_test *has) {
-    panel list[PANELS];
-    return panels_find(r, has, anything, list) > 0;
+static bool has_any(const omni_results *r, point_test *has) {
+    for (size_t i = 0; i < omni_results_count(r); i++)
+        if (has(omni_results_at(r, i))) return true;
+    return false;
 }
 
 static bool has_time(const omni_results *r) {
-    return has_panels(r, point_has_parts);
+    return has_any(r, point_has_parts);
 }
 static bool has_ops(const omni_results *r) {
-    return has_panels(r, point_has_ops);
+    return has_any(r, point_has_ops);
 }
 static bool has_bytes(const omni_results *r) {
-    return has_panels(r, point_has_bytes);
+    return has_any(r, point_has_bytes);
 }
 static bool has_prediction(const omni_results *r) {
-    return has_panels(r, point_is_predicted);
+    return has_any(r, point_is_predicted);
 }
 
 static const struct {
     const char *name, *title, *needs;
     bool (*has)(const omni_results *r);
-    void (*draw)(const omni_results *r, omni_text *out);
-    point_test *panel; /* its height is that of panels */
+    void (*draw)(const omni_results *r, canvas *c);
 } pictures[OMNI_PICTURES] = {
-    [OMNI_PICTURE_SCALING] = {"scaling", "Speed-up over PEs", "a plan on two numbers of PEs", has_scaling,
-                              draw_scaling, NULL},
-    [OMNI_PICTURE_TIME] = {"time", "Where each plan's time goes", "a bench, or a plan priced on an array",
-                           has_time, draw_time, point_has_parts},
-    [OMNI_PICTURE_OPS] = {"ops", "Time by op", "a plan priced on an array", has_ops, draw_ops, point_has_ops},
+    [OMNI_PICTURE_SCALING] = {"scaling", "Speed-up over PEs",
+                              "times of a plan on two numbers of PEs, as bench --pes 1,2", has_scaling,
+                              draw_scaling},
+    [OMNI_PICTURE_TIME] = {"time", "Where each plan's time goes",
+                           "a bench, or a plan or run priced with --array", has_time, draw_time},
+    [OMNI_PICTURE_OPS] = {"ops", "Time by op", "a plan or run priced with --array", has_ops, draw_ops},
     [OMNI_PICTURE_BEST] = {"best", "The best plan over batch and sequence",
-                           "several plans on two batches or sequences", has_best, draw_best, NULL},
-    [OMNI_PICTURE_BYTES] = {"bytes", "Bytes that move", "a plan, priced or not, or a bench", has_bytes,
-                            draw_bytes, point_has_bytes},
+                           "times of several plans, as plan --array A --batch 1,4 --prompt 128,512", has_best,
+                           draw_best},
+    [OMNI_PICTURE_BYTES] = {"bytes", "Bytes that move", "a plan, run or bench", has_bytes, draw_bytes},
     [OMNI_PICTURE_PREDICTION] = {"prediction", "Prediction against measurement",
-                                 "a calibrate, or a bench on a host's array", has_prediction, draw_prediction,
-                                 NULL},
+                                 "a calibrate, or a plan --verify, run or bench with --array host",
+                                 has_prediction, draw_prediction},
 };
 
 const char *omni_point_part_name(omni_point_part part) {
@@ -75,38 +72,27 @@ bool omni_picture_has(const omni_results *r, omni_picture p) {
     return pictures[p].has(r);
 }
 
-const char *script_short(const char *text, char *buf, size_t cap) {
-    size_t n = strlen(text), head = (cap - 3) / 2, tail = cap - 3 - head;
-    char all[160];
-    snprintf(all, sizeof all, "%s", text);
-    if (n >= cap && n < sizeof all) memmove(all + head + 2, all + n - tail, tail + 1);
-    if (n >= cap && n < sizeof all) all[head] = all[head + 1] = '.';
-    return script_label(all, buf, cap);
+/* Of an SVG in pixels. A page's is narrow; PNG has more of them for the same. */
+static const double widths[] = {[OMNI_IMAGE_SVG] = 820, [OMNI_IMAGE_PNG] = 820, [OMNI_IMAGE_INLINE] = 480};
+
+static void add_terminal(const canvas *c, omni_image image, omni_text *out) {
+    if (image == OMNI_IMAGE_PNG)
+        omni_text_add(out,
+                      "set terminal pngcairo size %.0f,%.0f noenhanced font 'sans-serif,13' fontscale 1.2 "
+                      "linewidth 1.5 pointscale 1.5\n",
+                      c->width * 1.6, c->y * 1.6);
+    else
+        omni_text_add(out, "set terminal svg size %.0f,%.0f dynamic noenhanced font 'sans-serif,13'%s\n",
+                      c->width, c->y, image == OMNI_IMAGE_SVG ? " background rgb 'white'" : "");
+    omni_text_add(out, "set encoding utf8\nW=%.1f\nH=%.1f\nunset key\n", c->width, c->y);
 }
 
-/* Letters, digits and what plans, files and CPUs are called by; no quote, backslash, backtick or newline. */
-const char *script_label(const char *text, char *buf, size_t cap) {
-    size_t n = 0;
-    for (; text[n] && n + 1 < cap; n++) {
-        char ch = text[n];
-        bool plain = (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                     (ch && strchr(" +-=:,./_@()*", ch));
-        buf[n] = plain ? ch : '?';
-    }
-    buf[n] = '\0';
-    return buf;
-}
-
-size_t picture_height(const omni_results *r, omni_picture p) {
-    panel list[PANELS];
-    size_t height = 0, rows = 0;
-    if (!pictures[p].panel) return 520;
-    size_t count = panels_find(r, pictures[p].panel, anything, list);
-    for (size_t i = 0; i < count; i++) rows = list[i].count > rows ? list[i].count : rows;
-    for (size_t i = 0; i < count; i++) height += 130 + 22 * rows;
-    return height;
-}
-
-void omni_picture_script(const omni_results *r, omni_picture p, omni_text *out) {
-    pictures[p].draw(r, out);
+void omni_picture_script(const omni_results *r, omni_picture p, omni_image image, omni_text *out) {
+    omni_text *body = omni_text_create();
+    canvas c = {.out = body, .width = widths[image]};
+    pictures[p].draw(r, &c);
+    add_terminal(&c, image, out); /* which needs its height */
+    const char *script = omni_text_string(body);
+    omni_text_append(out, script, strlen(script));
+    omni_text_free(body);
 }

@@ -291,7 +291,8 @@ static void results(const uint8_t *data, size_t bytes) {
     require_contract(status, &err, status ? NULL : r);
     for (size_t p = 0; !status && p < OMNI_PICTURES; p++) {
         omni_text *script = omni_text_create();
-        if (omni_picture_has(r, (omni_picture)p)) omni_picture_script(r, (omni_picture)p, script);
+        if (omni_picture_has(r, (omni_picture)p))
+            omni_picture_script(r, (omni_picture)p, OMNI_IMAGE_SVG, script);
         require(strpbrk(omni_text_string(script), "`\\") == NULL); /* nothing that gnuplot would run */
         omni_text_free(script);
     }
