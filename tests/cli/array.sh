@@ -1,6 +1,9 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
 # --array: what plans cost on modelled arrays, and which is best.
 
+for file in configs/arrays/*.ini; do
+    hold "$file opens with its name and a question" eval 'head -n 1 "$file" | grep -q "^; $(basename "$file" .ini): .*?"'
+done
 for array in ideal seed-64pe wide-bus segmented-256pe narrow-bus gddr6-pim seed-64pe-faults ring-64pe mesh-64pe ring-64pe-thin mesh-64pe-thin; do
     fine plan "$llama" --array "$array" --plan megatron,alternate --pes 4
     hold "both plans, priced" eval 'says "^array +$array\$" && says "^megatron  .* (ns|us|ms) " && says "^alternate  "'
