@@ -80,6 +80,7 @@ PEERS := $(patsubst bench/peer_%.c,$(BUILD)/peer-%,$(filter-out bench/peer_mpi.c
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))
 
 all: deps  ## build the release program and library (installs missing packages first)
+	@$(SUBMAKE) -q $(LIB) $(PROG) || echo "building $(PROG)"
 	@$(SUBMAKE) programs
 
 programs: $(LIB) $(PROG)
@@ -147,10 +148,15 @@ deps:  ## install what is missing (Debian packages; says what, uses sudo unless 
 	@command -v dpkg-query >/dev/null || exit 0; missing=""; for p in $(DEPS); do \
 	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
+	  sudo=sudo; if [ "$$(id -u)" = 0 ]; then sudo=""; fi; \
+	  if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then \
+	    echo "omnibus needs packages, and here is no sudo: as root, run apt-get install --no-install-recommends$$missing" >&2; \
+	    exit 2; fi; \
 	  echo "omnibus needs these packages and installs them now:$$missing"; \
-	  if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo=sudo; fi; \
 	  $$sudo apt-get update -qq && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null || { \
+	    echo "omnibus: the packages could not be installed (see above; expected a network, and rights for apt-get)" >&2; \
+	    exit 2; }; fi
 
 deps-test:
 	@$(MAKE) --no-print-directory deps DEPS="$(DEPS) $(TEST_DEPS)"
