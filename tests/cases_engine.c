@@ -410,6 +410,35 @@ static const char *a_checkpoint_that_does_not_fit_is_refused(void) {
     return flow_close(&f, bad);
 }
 
+/* What is expected before the first byte is packed is what is packed, whatever the plan: the bar ends at its end. */
+static const char *the_meter_of_loading_ends_at_its_total(void) {
+    static const char *const models[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny"};
+    static const char *const plans[] = {"single", "megatron", "workflow2", "lockstep", "pipeline:groups=2"};
+    const char *bad = NULL;
+    for (size_t i = 0; i < COUNT(models) * COUNT(plans) && !bad; i++) {
+        flow f;
+        omni_meter meter = {0};
+        omni_engine *e = NULL;
+        size_t capacity = 8;
+        bad = flow_open(&f, models[i / COUNT(plans)]);
+        if (!bad && !flow_plan(&f, plans[i % COUNT(plans)], 5)) bad = verdict("%s", f.err.text);
+        omni_engine_options o = flow_options(&f);
+        o.sequences = 1;
+        o.capacity = &capacity;
+        o.max_tokens = 4;
+        o.workers = 2;
+        o.loading = &meter;
+        if (!bad && omni_engine_create(&o, &e, &f.err) != OMNI_OK) bad = verdict("%s", f.err.text);
+        uint64_t done = omni_meter_done(&meter), total = omni_meter_total(&meter);
+        if (!bad && (done == 0 || done != total))
+            bad = verdict("%s: %llu of %llu bytes", plans[i % COUNT(plans)], (unsigned long long)done,
+                          (unsigned long long)total);
+        omni_engine_free(e);
+        bad = flow_close(&f, bad);
+    }
+    return bad;
+}
+
 static const omni_case cases[] = {
     {"same_bits_for_any_workers", same_bits_for_any_workers},
     {"same_bits_as_single", same_bits_as_single},
@@ -420,5 +449,6 @@ static const omni_case cases[] = {
     {"stopped_in_the_middle", stopped_in_the_middle},
     {"what_cannot_run_is_refused", what_cannot_run_is_refused},
     {"a_checkpoint_that_does_not_fit_is_refused", a_checkpoint_that_does_not_fit_is_refused},
+    {"the_meter_of_loading_ends_at_its_total", the_meter_of_loading_ends_at_its_total},
 };
 const omni_case_table cases_engine = {"engine", cases, COUNT(cases)};

@@ -175,6 +175,8 @@ static omni_status create_team(omni_engine *e, omni_error *err) {
     omni_word_init(&e->go, 0);
     if (!e->start || !e->done || !e->worker)
         return omni_error_set(err, OMNI_RUN_FAILED, "no memory for %zu workers", e->workers);
+    for (size_t f = 0; f < (e->o.resident ? e->forms : 1); f++)
+        pe_load_expect(&e->form[f].o, e->form[f].pe, e->pes);
     return team_start(e, err);
 }
 

@@ -215,24 +215,22 @@ static omni_status load_matrix(loader *l, size_t weight, size_t j, omni_error *e
     return st == OMNI_OK ? load_group(l, err) : st;
 }
 
-/* What load_matrix will put, for the meter. */
-static uint64_t bytes_of(const loader *l, size_t weight) {
-    const omni_weight *w = &l->o->plan->weight[weight];
+/* What load_matrix will put of a projection's matrices, for the meter. */
+static uint64_t bytes_of(const omni_engine_options *o, const pe *x, size_t count, size_t weight) {
+    const omni_weight *w = &o->plan->weight[weight];
     const omni_tensor *t[OMNI_MAX_PARTS];
     uint64_t sum = 0;
-    size_t each = omni_dtype_bytes(pe_bind_matrices(l->o, w, t));
-    for (size_t i = 0; i < l->count; i++) {
-        const pe *x = &l->x[i];
-        if (!concerns(x, w) || !x->weight[weight].matrix) continue;
-        for (size_t j = 0; j < w->op->matrices; j++)
-            sum += (uint64_t)outputs_kept(l->o, x, w, j).count * x->weight[weight].in.count * each;
-    }
+    size_t each = omni_dtype_bytes(pe_bind_matrices(o, w, t));
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < w->op->matrices && concerns(&x[i], w); j++)
+            sum += (uint64_t)outputs_kept(o, &x[i], w, j).count * x[i].weight[weight].in.count * each;
     return sum;
 }
 
-static void expect_bytes(const loader *l) {
-    for (size_t i = 0; l->o->loading && i < l->o->plan->weight_count; i++)
-        if (l->o->plan->weight[i].op->kind != OMNI_OP_NORM) omni_meter_expect(l->o->loading, bytes_of(l, i));
+void pe_load_expect(const omni_engine_options *o, const pe *x, size_t count) {
+    for (size_t i = 0; o->loading && i < o->plan->weight_count; i++)
+        if (o->plan->weight[i].op->kind != OMNI_OP_NORM)
+            omni_meter_expect(o->loading, bytes_of(o, x, count, i));
 }
 
 /* Biases of all matrices of a projection. */
@@ -287,7 +285,6 @@ omni_status pe_load(const omni_engine_options *o, pe *x, size_t count, omni_erro
     loader l = {.o = o, .x = x, .count = count, .shard = omni_alloc_array(count, sizeof *l.shard)};
     if (!l.shard) return omni_error_set(err, OMNI_RUN_FAILED, "no memory to read the weights");
     omni_status st = OMNI_OK;
-    expect_bytes(&l);
     for (size_t i = 0; i < o->plan->weight_count && st == OMNI_OK; i++)
         st = o->plan->weight[i].op->kind == OMNI_OP_NORM ? load_norms(&l, i, err)
                                                          : load_projection(&l, i, err);
