@@ -1,6 +1,7 @@
 /* progress.c: on stderr, how far something is that takes longer than a second. Never with --quiet.
  *
- *   terminal    one line, drawn over and over, gone at the end; what the window is too narrow for is left out:
+ *   terminal    one line, drawn over and over, gone at the end; what the window is too narrow for is left out, the
+ *               time that is left last:
  *                   reading weights [#######.................] 31%  1.20 GiB of 3.90 GiB  410.0 MiB/s  7 s left
  *                   check [#######.................] 6 of 20  2.0/s  7 s left  megatron, 4 PEs
  *   otherwise   a plain line every ten seconds:
@@ -95,6 +96,7 @@ static void add_bar(const cli_progress *p, omni_text *t, size_t width) {
 omni_text *cli_progress_line(const cli_progress *p, double seconds, size_t columns) {
     size_t named = strlen(p->name) + 1, frame = strlen("[] ");
     omni_text *facts = facts_within(p, seconds, columns > named ? columns - named : 0);
+    if (named + strlen(omni_text_string(facts)) > columns) return facts; /* who asked knows the name */
     omni_text *line = omni_text_create();
     size_t used = named + strlen(omni_text_string(facts));
     size_t room = columns > used + frame ? columns - used - frame : 0;

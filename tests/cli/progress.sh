@@ -18,10 +18,10 @@ else
     on_terminal 110 "$long"
     hold "a bar, a count, a rate, the time that is left" says '^check \[#*\.*\] [0-9]+ of [0-9]+  .*/s  .* left  '
     hold "nothing but the reason at the end" same "$(grep . "$T/out" | tail -n 1)" "omnibus: interrupted"
-    for columns in 20 40; do
-        on_terminal $columns "$long"
-        hold "a bar that fits" eval 'says "^check [[0-9]" && [ "$(grep "^check " "$T/out" | wc -L)" -lt $columns ]'
-    done
+    on_terminal 40 "$long"
+    hold "a bar that fits" eval 'says "^check [[0-9]" && [ "$(grep "^check " "$T/out" | wc -L)" -lt 40 ]'
+    on_terminal 20 "$long"
+    hold "the time that is left, in any case" eval 'says "^(check )?[0-9]+ (s|min [0-9]+ s|h [0-9]+ min) left\$" && [ "$(grep left "$T/out" | wc -L)" -lt 20 ]'
     on_terminal 80 "$long --quiet"
     hold "no bar" eval '! says "^check "'
 fi
