@@ -150,13 +150,12 @@ deps:  ## install what is missing (Debian packages; says what, uses sudo unless 
 	if [ -n "$$missing" ]; then \
 	  sudo=sudo; if [ "$$(id -u)" = 0 ]; then sudo=""; fi; \
 	  if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then \
-	    echo "omnibus needs packages, and here is no sudo: as root, run apt-get install --no-install-recommends$$missing" >&2; \
+	    echo "omnibus: packages are missing, and so is sudo: as root, run apt-get install --no-install-recommends$$missing" >&2; \
 	    exit 2; fi; \
 	  echo "omnibus needs these packages and installs them now:$$missing"; \
-	  $$sudo apt-get update -qq && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null || { \
-	    echo "omnibus: the packages could not be installed (see above; expected a network, and rights for apt-get)" >&2; \
-	    exit 2; }; fi
+	  said=$$({ $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends $$missing; } 2>&1 >/dev/null) || { echo "$$said" | tail -n 3 >&2; \
+	    echo "omnibus: the packages could not be installed (expected a network, and rights for apt-get)" >&2; exit 2; }; fi
 
 deps-test:
 	@$(MAKE) --no-print-directory deps DEPS="$(DEPS) $(TEST_DEPS)"
