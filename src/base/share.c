@@ -2,6 +2,7 @@
  *
  *     a checkout           ./configs/arrays/ideal.ini
  *     told                 $OMNIBUS_SHARE/configs/arrays/ideal.ini
+ *     built                CHECKOUT/configs/arrays/ideal.ini, of CHECKOUT/build/VARIANT/omnibus, from wherever it is called
  *     installed            PREFIX/share/omnibus/configs/arrays/ideal.ini, of PREFIX/bin/omnibus or PREFIX/lib/libomnibus.so
  *
  * What is installed is found from where the code runs, so a tree that was moved, or unpacked below a DESTDIR, works.
@@ -17,16 +18,29 @@
 
 static const char code; /* lies where this code does */
 
-enum { ROOT_HERE, ROOT_TOLD, ROOT_PROGRAM, ROOT_LIBRARY, ROOTS };
+enum { ROOT_HERE, ROOT_TOLD, ROOT_BUILT, ROOT_PROGRAM, ROOT_LIBRARY, ROOTS };
+
+/* The last name of a path is cut off; NULL when there is none. */
+static char *share_cut(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash) *slash = '\0';
+    return slash ? slash + 1 : NULL;
+}
 
 /* "PREFIX/bin/omnibus" -> "PREFIX/share/omnibus/", with symbolic links followed. */
 static bool share_beside(const char *file, char root[PATH_MAX]) {
     char *real = file ? realpath(file, NULL) : NULL;
-    for (int up = 0; real && up < 2; up++) {
-        char *slash = strrchr(real, '/');
-        if (slash) *slash = '\0';
-    }
+    for (int up = 0; real && up < 2; up++) share_cut(real);
     int n = real ? snprintf(root, PATH_MAX, "%s/share/omnibus/", real) : -1;
+    free(real);
+    return n >= 0 && n < PATH_MAX;
+}
+
+/* "CHECKOUT/build/release/omnibus" -> "CHECKOUT/" */
+static bool share_built(const char *file, char root[PATH_MAX]) {
+    char *real = realpath(file, NULL), *build = NULL;
+    for (int up = 0; real && up < 3; up++) build = share_cut(real);
+    int n = build && strcmp(build, "build") == 0 ? snprintf(root, PATH_MAX, "%s/", real) : -1;
     free(real);
     return n >= 0 && n < PATH_MAX;
 }
@@ -41,6 +55,8 @@ static bool share_root(int which, char root[PATH_MAX]) {
         return true;
     case ROOT_TOLD:
         return told && *told && snprintf(root, PATH_MAX, "%s/", told) < PATH_MAX;
+    case ROOT_BUILT:
+        return share_built("/proc/self/exe", root);
     case ROOT_PROGRAM:
         return share_beside("/proc/self/exe", root);
     default:
@@ -63,14 +79,15 @@ bool omni_share_find(const char *file, const char *kind, const char *suffix, cha
     return false;
 }
 
-/* The names in a directory that end in `suffix`, without it, in their order. */
+/* The names in a directory that end in `suffix`, without it, in their order; without a suffix those of directories. */
 static void share_each_in(const char *dir, const char *suffix, omni_share_visit *visit, void *arg) {
     struct dirent **list = NULL;
     int count = scandir(dir, &list, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         char *name = list[i]->d_name;
         size_t length = strlen(name), cut = strlen(suffix);
-        if (name[0] != '.' && length > cut && strcmp(name + length - cut, suffix) == 0) {
+        bool kind = cut || list[i]->d_type != DT_REG;
+        if (kind && name[0] != '.' && length > cut && strcmp(name + length - cut, suffix) == 0) {
             name[length - cut] = '\0';
             visit(arg, name);
         }

@@ -120,3 +120,9 @@ for option in gen pes plan prompt-ids ids-file dump format output config cpus fa
     refused 2 '' run "$llama" "--$option=$long"
 done
 refused 2 '' run "$long" --prompt-ids 1
+
+# What comes with omnibus, from another directory than the checkout
+command="omnibus plan gpt2 --array ideal, elsewhere"
+(cd "$T" && timeout -k 5 120 "$program" plan gpt2 --array ideal --plan single >"$T/out" 2>"$T/err" </dev/null)
+status=$?
+hold "names of the checkout that it was built in" eval 'done_well && says "^single "'
