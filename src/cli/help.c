@@ -16,9 +16,11 @@ static const cli_page pages[] = {
      "Distributes the checkpoint in MODEL_DIR over PEs by a plan, feeds it prompts, text or token ids, "
      "generates, the likeliest token or one that is drawn, and reports text or tokens, times, what moved "
      "over "
-     "the bus, and memory. Text appears as it is generated.",
+     "the bus, and memory. Text appears as it is generated. Of an encoder: the likeliest words for each "
+     "[MASK], else the text's vector; JSON has both, as predictions and pooled.",
      "  omnibus run llama --pes 4 --prompt ROMEO: --gen 64 --temperature 0.8\n"
      "  omnibus run bert --pes 4 --prompt \"Long live the [MASK]!\"\n"
+     "  omnibus run bert --prompt \"Good morrow.\" --format json --output text.json\n"
      "  omnibus run llama --pes 4 --prompt-ids 1,2,3 --gen 8\n"
      "  omnibus run llama --pes 4 --prompt-ids 1,2,3 --format json --output run.json\n"
      "  omnibus run --config run.json\n"
@@ -217,7 +219,7 @@ omni_text *cli_front_page(void) {
         cli_add_wrapped(t, pages[i].brief, NAME, columns);
     }
     omni_text_add(t, "\nexample:\n  ");
-    cli_add_wrapped(t, "omnibus check configs/demo/llama --plan megatron,alternate --pes 1-4", 2, columns);
+    cli_add_wrapped(t, "omnibus check llama --plan megatron,alternate --pes 1-4", 2, columns);
     omni_text_add(t, "\n");
     cli_add_wrapped(
         t,

@@ -114,7 +114,14 @@ install_tests() {
         hold "plans" same "$(complete_it omnibus run --plan work)" "workflow1 workflow2"
         hold "plans behind '='" same "$(complete_it omnibus check --plan = alt)" alternate
         hold "arrays" same "$(complete_it omnibus plan --array segm)" segmented-256pe
+        hold "the last of a list" same "$(complete_it omnibus plan --array ideal,segm)" ideal,segmented-256pe
+        hold "models that can be run" same "$(complete_it omnibus run --quiet lla)" "llama"
+        hold "and shapes, of which one can be planned" same "$(complete_it omnibus plan llama-2-1)" llama-2-13b
+        hold "formats of the command" same "$(complete_it omnibus bench --format js)" "json jsonl"
+        hold "and no others" same "$(complete_it omnibus run --format js)" json
+        hold "pictures" same "$(complete_it omnibus plot --picture sc)" scaling
         hold "no names for a file" same "$(complete_it omnibus run --output a)" ""
+        hold "nor within a plan" same "$(complete_it omnibus run --plan megatron : o = '')" ""
     else
         skip "completion: no bash here"
     fi
