@@ -90,6 +90,8 @@ static omni_status add_file(const reader *r, const char *path) {
     bool named = length > 5 && strcmp(path + length - 5, ".json") == 0;
     omni_status status = omni_file_read(path, MOST_FILE_BYTES, "a file of prompts", &text, &bytes, r->err);
     if (status) return status;
+    size_t mark = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* of the byte order: no part of the text */
+    memmove(text, text + mark, (bytes -= mark) + 1);
     json_t *list = named || text[strspn(text, " \t\r\n")] == '[' ? json_loadb(text, bytes, 0, &why) : NULL;
     if (named && !json_is_array(list))
         status = omni_error_set(r->err, OMNI_BAD_INPUT, "%s: not a JSON list%s%.120s", path, list ? "" : ": ",

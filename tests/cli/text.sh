@@ -27,6 +27,9 @@ hold "ids alone: no texts" eval '! flat | grep -q "^texts\|^prompt_texts"'
 printf 'ROMEO:\r\n\n  two\nlast' >"$T/lines"
 fine run "$llama" --prompt one --prompt-file "$T/lines" --gen 2 --format json
 hold "four prompts" eval 'same "$(at prompt_texts.0)" one && same "$(at prompt_texts.1)" ROMEO: && same "$(at prompt_texts.2)" "  two" && same "$(at prompt_texts.3)" last && ! at prompt_texts.4 | grep -q .'
+printf '\357\273\277one\n' >"$T/lines"
+fine run "$llama" --prompt-file "$T/lines" --gen 2 --format json
+hold "no mark of the byte order" same "$(at prompt_texts.0)" one
 printf '[MASK] me\n' >"$T/lines"
 fine run "$bert" --prompt-file "$T/lines" --format json
 hold "a line that begins like a list" same "$(at prompts.0.1)" 4
