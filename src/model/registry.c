@@ -116,11 +116,16 @@ static omni_status find_config(const char *path, char **out, omni_error *err) {
                               strerror(errno));
     bool dir = S_ISDIR(st.st_mode);
     size_t length = strlen(path);
+    if (!dir && length > 12 && strcmp(path + length - 12, ".safetensors") == 0)
+        return omni_error_set(err, OMNI_BAD_INPUT, "%s: not a directory (expected the one that it is in)",
+                              path);
     while (dir && length > 1 && path[length - 1] == '/') length--;
     if (asprintf(out, "%.*s%s", (int)length, path, dir ? "/config.json" : "") < 0)
         return omni_error_set(err, OMNI_RUN_FAILED, "%s: out of memory", path);
     if (!dir || stat(*out, &st) == 0) return OMNI_OK;
+    int reason = errno;
     free(*out);
+    if (reason != ENOENT) return omni_error_set(err, OMNI_BAD_INPUT, "%s: %s", path, strerror(reason));
     return omni_error_set(err, OMNI_BAD_INPUT, "%s: no config.json (expected a checkpoint directory)", path);
 }
 

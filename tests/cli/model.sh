@@ -7,6 +7,14 @@ run_m() { refused 2 "$1" run "$T/m" --prompt-ids 1,2 --gen 2; } # PATTERN
 
 refused 2 'absent: No such file' run "$T/absent" --prompt-ids 1
 refused 2 'absent: No such file' plan "$T/absent"
+refused 2 'model.safetensors: not a directory .expected the one that it is in' run "$llama/model.safetensors" --prompt-ids 1
+if [ "$(id -u)" -eq 0 ]; then
+    skip "a checkpoint directory without permission: root may read everywhere"
+else
+    chmod a-x "$T/m"
+    refused 2 'm: Permission denied' run "$T/m" --prompt-ids 1
+    chmod u+x "$T/m"
+fi
 refused 2 'config.json: not a directory .*omnibus synth .*config.json --out' run "$llama/config.json" --prompt-ids 1
 for command_name in run check plan; do
     refused 2 'm: no config.json' "$command_name" "$T/m" --quiet
