@@ -153,7 +153,8 @@ bool omni_parse_bytes(const char *text, uint64_t *out);
 size_t omni_edit_distance(const char *a, const char *b);
 
 /* "Did you mean": shown one after the other all names that there are, keeps the one that was probably meant: the first
- * with the fewest errors, at most two, and fewer than the word has letters. */
+ * with the fewest errors, at most two, and fewer than the word has letters. A name's first three letters or more are no
+ * further than that. */
 typedef struct omni_guess {
     const char *word; /* as typed; outlives the guess */
     size_t errors;

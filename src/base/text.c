@@ -59,7 +59,7 @@ bool omni_parse_bytes(const char *text, uint64_t *out) {
 
 /* --- "did you mean" --------------------------------------------------------------------------- */
 
-enum { LONGEST = 63 };
+enum { LONGEST = 63, BEGUN = 2 }; /* errors that the beginning of a name counts as */
 
 static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
@@ -88,12 +88,14 @@ size_t omni_edit_distance(const char *a, const char *b) {
 }
 
 omni_guess omni_guess_start(const char *word) {
-    return (omni_guess){.word = word, .errors = 3};
+    return (omni_guess){.word = word, .errors = BEGUN + 1};
 }
 
 void omni_guess_try(omni_guess *g, const char *name) {
-    size_t errors = omni_edit_distance(g->word, name);
-    if (errors >= g->errors || errors >= strlen(g->word)) return;
+    size_t errors = omni_edit_distance(g->word, name), length = strlen(g->word);
+    bool begun = length >= 3 && strncmp(name, g->word, length) == 0;
+    if (begun && errors > BEGUN) errors = BEGUN;
+    if (errors >= g->errors || errors >= length) return;
     g->errors = errors;
     snprintf(g->nearest, sizeof g->nearest, "%s", name);
 }

@@ -173,6 +173,7 @@ static omni_status unknown_option(parser *p, const char *name) {
     const char *command = omni_command_name(p->c->command), *near = omni_option_suggest(name, p->c->command);
     const omni_option *elsewhere = omni_option_find(name, ~0u);
     char takers[128];
+    if (!near && omni_edit_distance(name, "help") < 3) near = "help";
     if (elsewhere)
         return omni_error_set(p->err, OMNI_BAD_INPUT,
                               "--%s: not an option of %s, but of %s (see omnibus %s --help)", name, command,
@@ -246,15 +247,18 @@ static error_t take_operand(parser *p, const char *arg) {
     return 0;
 }
 
-/* A name of a model that comes with omnibus, its shape or all of it, is one, too. */
-static bool find_model(const char *name, char path[PATH_MAX]) {
-    return omni_share_find(name, "models", ".json", path, PATH_MAX) ||
+/* A name of a model that comes with omnibus, its shape or all of it, is one, too; of two with that name the one that is
+ * enough for the command. */
+static bool find_model(omni_command command, const char *name, char path[PATH_MAX]) {
+    bool shape = command & (OMNI_CMD_PLAN | OMNI_CMD_SYNTH);
+    return (!shape && omni_share_find(name, "demo", "", path, PATH_MAX)) ||
+           omni_share_find(name, "models", ".json", path, PATH_MAX) ||
            omni_share_find(name, "demo", "", path, PATH_MAX);
 }
 
-static bool is_path(const char *name) {
+static bool is_path(omni_command command, const char *name) {
     char path[PATH_MAX];
-    return find_model(name, path);
+    return find_model(command, name, path);
 }
 
 /* Of two operands one is the second plan of --diff P Q: the model is the one that is there. */
@@ -264,15 +268,16 @@ static omni_status settle_operands(parser *p) {
     if (!p->second || c->help) return OMNI_OK;
     if (omni_settings_count(c->settings, OMNI_OPT_DIFF) != 1 || strchr(given, ','))
         return unexpected(p, p->second);
-    if (is_path(first) == is_path(p->second))
+    bool exists = is_path(c->command, first);
+    if (exists == is_path(c->command, p->second))
         return omni_error_set(
             p->err, OMNI_BAD_INPUT,
-            is_path(first) ? "--diff: '%.100s' and '%.100s' both exist (expected --diff P,Q and one %s)"
-                           : "--diff: neither '%.100s' nor '%.100s' exists (expected a plan and one %s)",
+            exists ? "--diff: '%.100s' and '%.100s' both exist (expected --diff P,Q and one %s)"
+                   : "--diff: neither '%.100s' nor '%.100s' exists (expected a plan and one %s)",
             first, p->second, cli_operand_name(c->command));
-    c->operand = is_path(first) ? first : p->second;
-    return omni_settings_put(c->settings, OMNI_OPT_DIFF, is_path(first) ? p->second : first,
-                             OMNI_FROM_COMMAND_LINE, p->err);
+    c->operand = exists ? first : p->second;
+    return omni_settings_put(c->settings, OMNI_OPT_DIFF, exists ? p->second : first, OMNI_FROM_COMMAND_LINE,
+                             p->err);
 }
 
 static error_t take(int key, char *arg, struct argp_state *state) {
@@ -310,7 +315,7 @@ static omni_status take_model(cli *c, omni_error *err) {
         return omni_error_set(err, OMNI_BAD_INPUT, "%s: no %s (see omnibus %s --help)", command, operand,
                               command);
     omni_guess g = omni_guess_start(name);
-    if (!find_model(name, path)) {
+    if (!find_model(c->command, name, path)) {
         omni_share_guess("models", ".json", &g);
         omni_share_guess("demo", "", &g);
     }

@@ -47,8 +47,21 @@ omni_status cli_stopped(omni_error *err) {
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for it. */
+static omni_status check_weights_dir(const char *path, omni_error *err) {
+    struct stat there;
+    if (stat(path, &there) != 0 || S_ISDIR(there.st_mode)) return OMNI_OK;
+    return omni_error_set(
+        err, OMNI_BAD_INPUT,
+        "%.200s: not a directory (expected a checkpoint directory, as 'omnibus synth %.200s "
+        "--out DIR' makes one)",
+        path, path);
+}
+
 omni_status cli_open_model(cli *c, omni_error *err) {
-    return omni_model_load(c->operand, &c->model, err);
+    bool weights = c->command & (OMNI_CMD_RUN | OMNI_CMD_CHECK | OMNI_CMD_BENCH);
+    omni_status status = omni_model_load(c->operand, &c->model, err);
+    return status || !weights ? status : check_weights_dir(c->operand, err);
 }
 
 static omni_status find_compute(cli *c, omni_error *err) {
@@ -63,21 +76,8 @@ static omni_status find_compute(cli *c, omni_error *err) {
                           omni_settings_where(c->settings, OMNI_OPT_COMPUTE), name);
 }
 
-/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for
- * it. */
-static omni_status check_weights_dir(const char *path, omni_error *err) {
-    struct stat there;
-    if (stat(path, &there) != 0 || S_ISDIR(there.st_mode)) return OMNI_OK;
-    return omni_error_set(
-        err, OMNI_BAD_INPUT,
-        "%.200s: not a directory (expected a checkpoint directory, as 'omnibus synth %.200s "
-        "--out DIR' makes one)",
-        path, path);
-}
-
 omni_status cli_open_weights(cli *c, omni_error *err) {
     omni_status status = find_compute(c, err);
-    if (!status) status = check_weights_dir(c->operand, err);
     if (!status) status = omni_weights_open_dir(c->operand, &c->weights, err);
     if (!status) omni_bind_heads(c->model, c->weights);
     if (!status) status = omni_bind_all(c->model, c->weights, err);

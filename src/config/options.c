@@ -163,6 +163,7 @@ unsigned omni_command_find(const char *name) {
 const char *omni_command_suggest(const char *name, char *buf, size_t cap) {
     omni_guess g = omni_guess_start(name);
     for (size_t i = 0; i < COMMANDS; i++) omni_guess_try(&g, commands[i].name);
+    omni_guess_try(&g, "help");
     size_t used = (size_t)snprintf(buf, cap, g.nearest[0] ? "did you mean '%s'?" : "expected ", g.nearest);
     for (size_t i = 0; !g.nearest[0] && i < COMMANDS && used < cap; i++)
         used += (size_t)snprintf(buf + used, cap - used, "%s%s", i == 0 ? "" : i + 1 < COMMANDS ? ", " : " or ",

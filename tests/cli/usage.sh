@@ -49,6 +49,16 @@ refused 2 "unknown value 'hedas' .*did you mean 'heads'" plan "$llama" --plan at
 refused 2 "unknown value 'both' .*expected out, in" plan "$llama" --plan qkv=both
 refused 2 "unknown key 'wheels' .*expected qkv, attn, o, ffn, " plan "$llama" --plan wheels=4
 refused 2 "llama-2-7: .*did you mean 'llama-2-7b'" plan llama-2-7
+refused 2 "array 'segmented': .*did you mean 'segmented-256pe'" plan "$llama" --array segmented
+refused 2 "unknown command 'hlep' .*did you mean 'help'" hlep
+refused 2 'unknown option --hepl .*did you mean --help' topo --hepl
+
+# A name is what is enough for the command: a checkpoint to run, a shape to plan.
+fine run gpt2 --prompt-ids 1 --gen 1
+hold "the demo" says '^model  gpt2: gpt2, 4 layers'
+fine plan gpt2 --plan single --format json
+hold "the shape" same "$(at model.layers)" 12
+refused 2 'bert-base-uncased.json: not a directory .*omnibus synth' run bert-base-uncased --prompt a
 
 refused 2 "unknown command 'chek' .*did you mean 'check'" chek
 refused 2 "unknown command 'plans' .*did you mean 'plan'" plans "$llama"
