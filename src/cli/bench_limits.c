@@ -23,14 +23,33 @@ enum {
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-static void mark_cores(bench *b, bool *used) {
-    size_t places = omni_topo_cpus(b->c->topo);
+/* How many limits that is. */
+static size_t mark_cores(bench *b, bool *used) {
+    size_t places = omni_topo_cpus(b->c->topo), count = 0;
     for (size_t i = 0; i < b->pes.count; i++)
         for (size_t k = 0; k < b->workers.count; k++) {
             size_t pes = b->pes.value[i], workers = b->workers.value[k];
             if (!workers) workers = pes < places ? pes : places;
             used[workers < b->limits.cores ? workers : b->limits.cores] = true;
         }
+    for (size_t n = 1; n <= b->limits.cores; n++) count += used[n] ? 2 : 0;
+    return count;
+}
+
+/* Those of every number of cores that is used; between two the bar is drawn. */
+static void measure_limits(bench *b, const bool *used, size_t count) {
+    bench_limits *l = &b->limits;
+    cli_progress bar;
+    size_t done = 0;
+    cli_progress_begin(&bar, b->c, CLI_TIMED_STEPS, "limits of this host", count);
+    for (size_t n = 1; n <= l->cores; n++) {
+        if (!used[n]) continue;
+        cli_progress_step(&bar, done++, "reading");
+        l->read[n] = omni_host_best(l->host, omni_host_read_rate, n, FIRST_NS);
+        cli_progress_step(&bar, done++, "multiplying");
+        l->peak[n] = omni_host_best(l->host, omni_host_peak_flops, n, FIRST_NS);
+    }
+    cli_progress_end(&bar);
 }
 
 omni_status bench_measure_limits(bench *b, omni_error *err) {
@@ -42,12 +61,7 @@ omni_status bench_measure_limits(bench *b, omni_error *err) {
     l->read = omni_alloc_array(l->cores + 1, sizeof *l->read);
     l->peak = omni_alloc_array(l->cores + 1, sizeof *l->peak);
     bool ok = l->host && used && l->read && l->peak;
-    if (ok) mark_cores(b, used);
-    for (size_t n = 1; n <= l->cores && ok; n++) {
-        if (!used[n]) continue;
-        l->read[n] = omni_host_best(l->host, omni_host_read_rate, n, FIRST_NS);
-        l->peak[n] = omni_host_best(l->host, omni_host_peak_flops, n, FIRST_NS);
-    }
+    if (ok) measure_limits(b, used, mark_cores(b, used));
     omni_free(used);
     return ok ? cli_stopped(err) : omni_error_set(err, OMNI_RUN_FAILED, "bench: out of memory");
 }

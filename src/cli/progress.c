@@ -56,22 +56,23 @@ static void add_rate(const cli_progress *p, omni_text *t, double per_s, const ch
         omni_text_add(t, per_s < 10 ? "%s%.2f/s" : "%s%.0f/s", gap, per_s);
 }
 
-/* "6 of 20  2.0/s  7 s left"; before anything is done, how long it has taken. Where it is narrow the rate is left out,
- * then the count. */
+/* "6 of 20  2.0/s  7 s left"; in the first second, and before anything is done, how long it has taken. Where it is narrow
+ * the rate is left out, then the count. */
 typedef enum facts_width { ALL, NO_RATE, TIME_ALONE } facts_width;
 
 static void add_facts(const cli_progress *p, omni_text *t, double seconds, const char *gap,
                       facts_width width) {
     uint64_t done = omni_meter_done(&p->meter), total = omni_meter_total(&p->meter);
     done = done < total ? done : total;
+    bool known = done > 0 && seconds >= 1;
     double per_s = (double)done / (seconds - p->idle_s);
     if (total > 0 && width < TIME_ALONE) {
         add_count(p, t, done, total);
-        if (done > 0 && width == ALL) add_rate(p, t, per_s, gap);
+        if (known && width == ALL) add_rate(p, t, per_s, gap);
         omni_text_add(t, "%s", gap);
     }
-    add_seconds(t, done > 0 ? (double)(total - done) / per_s : seconds);
-    omni_text_add(t, done > 0 ? " left" : " so far");
+    add_seconds(t, known ? (double)(total - done) / per_s : seconds);
+    omni_text_add(t, known ? " left" : " so far");
 }
 
 static omni_text *facts_within(const cli_progress *p, double seconds, size_t columns) {

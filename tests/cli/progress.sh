@@ -22,6 +22,8 @@ else
     hold "a bar that fits" eval 'says "^check [[0-9]" && [ "$(grep "^check " "$T/out" | wc -L)" -lt 40 ]'
     on_terminal 20 "$long"
     hold "the time that is left, in any case" eval 'says "^(check )?[0-9]+ (s|min [0-9]+ s|h [0-9]+ min) left\$" && [ "$(grep left "$T/out" | wc -L)" -lt 20 ]'
+    on_terminal 80 "bench $PWD/$llama --pes 1,2"
+    hold "the host's limits, first without a time that is left" eval 'says "^limits of this host \[\.*\] 0 of 4  0 s so far  reading\$"'
     on_terminal 80 "$long --quiet"
     hold "no bar" eval '! says "^check "'
 fi
