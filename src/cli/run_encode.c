@@ -94,7 +94,9 @@ omni_status encode_check_options(const cli *c, omni_error *err) {
     const omni_option_id *wrong = encoder ? decoders : encoders;
     size_t count = encoder ? sizeof decoders / sizeof *decoders : sizeof encoders / sizeof *encoders;
     for (size_t i = 0; i < count; i++) {
-        bool given = omni_settings_get(c->settings, wrong[i]) || omni_settings_flag(c->settings, wrong[i]);
+        bool valued = omni_option_at(wrong[i])->arg; /* a flag may be given as no */
+        bool given = valued ? omni_settings_get(c->settings, wrong[i]) != NULL
+                            : omni_settings_flag(c->settings, wrong[i]);
         if (!given) continue;
         return omni_error_set(err, OMNI_BAD_INPUT,
                               encoder ? "--%s: %s models are encoders: there is no decode phase"

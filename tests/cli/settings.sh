@@ -47,3 +47,5 @@ again plan "$llama" --pes 2,4 --plan megatron,workflow1:o=out --batch 1,2 --prom
 again plan "$llama" --array seed-64pe --set bus.width=32,64 --batch 1 --prompt 9
 again_fields='^cases[.][0-9]*[.](plan|pes|max_abs|passed)'
 again check "$gpt2" --pes 2 --plan megatron,groups=2
+again_fields='^(plan|prompts|pooled|predictions|fabric)[.]'
+again run configs/demo/bert --pes 3 --plan workflow1 --prompt 'Long live the [MASK]!' --prompt hello --token-types 0,0,0,0,1,1,1
