@@ -344,10 +344,13 @@ static omni_status take_common(cli *c, omni_error *err) {
     omni_status status = take_file(c, err);
     c->print = omni_settings_flag(c->settings, OMNI_OPT_PRINT_CONFIG);
     if (!status && !c->print) status = take_model(c, err);
+    bool file = omni_settings_get(c->settings, OMNI_OPT_CONFIG);
+    if (!status && !c->print && file) status = cli_check_plans(c, err);
     if (status) return status;
     c->output = omni_settings_get(c->settings, OMNI_OPT_OUTPUT);
     c->quiet = omni_settings_flag(c->settings, OMNI_OPT_QUIET);
     status = omni_format_parse(cli_value(c, OMNI_OPT_FORMAT), c->command == OMNI_CMD_BENCH, &c->format, err);
+    status = cli_placed(c, OMNI_OPT_FORMAT, status, err);
     return status || c->print ? status : omni_output_check(c->output, err);
 }
 

@@ -98,3 +98,28 @@ omni_status cli_print_config(const cli *c, omni_error *err) {
     omni_text_free(t);
     return status;
 }
+
+/* --- what a file gave --------------------------------------------------------------------------- */
+
+omni_status cli_placed(const cli *c, omni_option_id id, omni_status status, omni_error *err) {
+    const char *where = omni_settings_where(c->settings, id), *end = strrchr(where, ':');
+    char text[sizeof err->text];
+    if (!status || !end || strncmp(where, "--", 2) == 0) return status;
+    snprintf(text, sizeof text, "%s", err->text);
+    *err = (omni_error){0};
+    return omni_error_set(err, status, "%.*s: %s", (int)(end - where), where, text);
+}
+
+omni_status cli_check_plans(const cli *c, omni_error *err) {
+    const char *plan = omni_settings_get(c->settings, OMNI_OPT_PLAN);
+    const char *later = omni_settings_get(c->settings, OMNI_OPT_DECODE_PLAN);
+    omni_plan_spec *specs = NULL;
+    cli_schedule *schedules = NULL;
+    size_t count = 0;
+    omni_status status = plan ? cli_plans_or_auto(plan, &specs, &count, err) : OMNI_OK;
+    omni_free(specs);
+    if (status) return cli_placed(c, OMNI_OPT_PLAN, status, err);
+    status = later ? cli_schedules(later, &schedules, &count, err) : OMNI_OK;
+    cli_schedules_free(schedules, status ? 0 : count);
+    return cli_placed(c, OMNI_OPT_DECODE_PLAN, status, err);
+}
