@@ -6,8 +6,10 @@
  * The only place that prints an error and decides the exit status: 0 done, 1 a check failed, 2 bad usage or
  * input, 3 the run failed, 130 interrupted. An error is one line on stderr, whatever a path in it contains.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -91,8 +93,17 @@ static void print_error(omni_error *err) {
     fprintf(stderr, "omnibus: %s\n", err->text);
 }
 
+/* Where stderr is closed its number is not for files, into which errors would then be written. */
+static void keep_stderr(void) {
+    int null = fcntl(STDERR_FILENO, F_GETFD) < 0 ? open("/dev/null", O_WRONLY) : -1;
+    if (null < 0 || null == STDERR_FILENO) return;
+    dup2(null, STDERR_FILENO);
+    close(null);
+}
+
 int main(int argc, char **argv) {
     omni_error err = {0};
+    keep_stderr();
     cli_catch_signals();
     omni_status status = dispatch(argc, argv, &err);
     /* A signal may show first as a call that it cut short: "Interrupted system call". */

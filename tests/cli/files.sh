@@ -65,6 +65,15 @@ command="omnibus topo >&-"
 status=$?
 hold "status 3 and one line" refused_with 3 'stdout: cannot write'
 
+command="omnibus run --output FILE 2>&-"
+"$program" run "$llama" --prompt-ids 1,2 --gen 2 --dump "$T/w/absent/x" --output "$T/w/closed" 2>&- >"$T/out"
+status=$?
+hold "status 2 and no file" eval '[ $status -eq 2 ] && silent && same "$(left)" 0'
+"$program" run "$llama" --prompt-ids 1,2 --gen 2 --output "$T/w/closed" 2>&- >"$T/out"
+status=$?
+hold "the result, without stderr" eval '[ $status -eq 0 ] && grep -q "^plan  " "$T/w/closed"'
+rm -f "$T/w/closed"
+
 # --dump: a safetensors file whose header and size agree.
 header_bytes() { od -An -tu8 -N8 "$1" | tr -d ' '; }
 header() { tail -c +9 "$1" | head -c "$(header_bytes "$1")"; }
