@@ -238,6 +238,7 @@ omni_status cli_run(cli *c, omni_error *err) {
     if (!status) status = dump_write(&r, err);
     if (!status) status = trace_write(&r, err);
     if (!status) status = run_report(&r, err);
+    if (!status) text_note(&r);
     close_run(&r);
     return status;
 }

@@ -67,6 +67,7 @@ typedef struct spoken {
     omni_stream **stream;      /* [count] */
     omni_text **text;          /* [count] generated so far */
     size_t *shown;             /* [count] bytes of it on stdout */
+    size_t mute;               /* generated tokens that the tokenizer has no text for */
     size_t current;            /* the sequence that is being shown */
     bool live;                 /* text goes to stdout as it is generated */
     bool open;                 /* in the middle of a sequence's text */
@@ -145,6 +146,7 @@ omni_status text_prepare(run *r, omni_error *err);
 omni_status text_token(run *r, size_t i, omni_error *err); /* sequence i's newest token */
 omni_status text_shown(run *r, omni_error *err); /* after each pass: what can be seen now goes out */
 void text_json(const run *r, json_t **root);
+void text_note(const run *r);                  /* of tokens without a text, on stderr */
 void text_draw(const run *r, omni_text *page); /* all sequences' texts, unless they were shown already */
 void text_free(run *r);
 

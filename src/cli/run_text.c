@@ -180,8 +180,9 @@ omni_status text_token(run *r, size_t i, omni_error *err) {
     spoken *x = &r->spoken;
     const char *piece;
     if (!x->stream) return OMNI_OK;
-    omni_status status =
-        omni_stream_push(x->stream[i], r->token[i * r->gen + r->generated[i] - 1], &piece, err);
+    int32_t id = r->token[i * r->gen + r->generated[i] - 1];
+    omni_status status = omni_stream_push(x->stream[i], id, &piece, err);
+    x->mute += !omni_tokenizer_token(x->tokenizer, id);
     if (!status) omni_text_add(x->text[i], "%s", piece);
     bool last = r->ended[i] || r->generated[i] == r->gen;
     if (!status && last) status = omni_stream_end(x->stream[i], &piece, err);
@@ -195,6 +196,12 @@ omni_status text_shown(run *r, omni_error *err) {
     if (!x->live) return OMNI_OK;
     omni_status status = first ? begin(r, err) : OMNI_OK;
     return status ? status : show(r, err);
+}
+
+void text_note(const run *r) {
+    if (r->spoken.mute)
+        cli_note(r->c, "%zu of the generated tokens have no text: their ids are not in %s", r->spoken.mute,
+                 omni_tokenizer_source(r->spoken.tokenizer));
 }
 
 void text_draw(const run *r, omni_text *page) {
