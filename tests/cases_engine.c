@@ -410,7 +410,8 @@ static const char *a_checkpoint_that_does_not_fit_is_refused(void) {
     return flow_close(&f, bad);
 }
 
-/* What is expected before the first byte is packed is what is packed, whatever the plan: the bar ends at its end. */
+/* What is expected before the first byte is packed is what is packed, whatever the plan: the bar ends at its
+ * end. */
 static const char *the_meter_of_loading_ends_at_its_total(void) {
     static const char *const models[] = {"tests/golden/llama-tiny-gqa", "tests/golden/gpt2-tiny"};
     static const char *const plans[] = {"single", "megatron", "workflow2", "lockstep", "pipeline:groups=2"};

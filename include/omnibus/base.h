@@ -153,8 +153,8 @@ bool omni_parse_bytes(const char *text, uint64_t *out);
 size_t omni_edit_distance(const char *a, const char *b);
 
 /* "Did you mean": shown one after the other all names that there are, keeps the one that was probably meant: the first
- * with the fewest errors, at most two, and fewer than the word has letters. A name's first three letters or more are no
- * further than that. */
+ * with the fewest errors, at most two, and fewer than the word has letters. A name's first three letters or
+ * more are no further than that. */
 typedef struct omni_guess {
     const char *word; /* as typed; outlives the guess */
     size_t errors;
@@ -166,9 +166,9 @@ void omni_guess_try(omni_guess *g, const char *name);
 /* --- files that come with omnibus ------------------------------------------------------------- */
 
 /* Where the file is that a person calls `file`; false when nowhere. First as it is. Then, a name without '/' as
- * configs/KIND/NAMESUFFIX, and "configs/..." as it is, below: the current directory (a checkout), $OMNIBUS_SHARE, the
- * checkout that the program was built in, and ../share/omnibus from the program or the shared library that this code is
- * in. */
+ * configs/KIND/NAMESUFFIX, and "configs/..." as it is, below: the current directory (a checkout),
+ * $OMNIBUS_SHARE, the checkout that the program was built in, and ../share/omnibus from the program or the
+ * shared library that this code is in. */
 bool omni_share_find(const char *file, const char *kind, const char *suffix, char *path, size_t cap);
 /* All names of a kind; one that is below several of these comes several times. */
 typedef void omni_share_visit(void *arg, const char *name);

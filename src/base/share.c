@@ -2,7 +2,7 @@
  *
  *     a checkout           ./configs/arrays/ideal.ini
  *     told                 $OMNIBUS_SHARE/configs/arrays/ideal.ini
- *     built                CHECKOUT/configs/arrays/ideal.ini, of CHECKOUT/build/VARIANT/omnibus, from wherever it is called
+ *     built                CHECKOUT/configs/arrays/ideal.ini, of CHECKOUT/build/VARIANT/omnibus
  *     installed            PREFIX/share/omnibus/configs/arrays/ideal.ini, of PREFIX/bin/omnibus or PREFIX/lib/libomnibus.so
  *
  * What is installed is found from where the code runs, so a tree that was moved, or unpacked below a DESTDIR, works.
@@ -79,7 +79,8 @@ bool omni_share_find(const char *file, const char *kind, const char *suffix, cha
     return false;
 }
 
-/* The names in a directory that end in `suffix`, without it, in their order; without a suffix those of directories. */
+/* The names in a directory that end in `suffix`, without it, in their order; without a suffix those of
+ * directories. */
 static void share_each_in(const char *dir, const char *suffix, omni_share_visit *visit, void *arg) {
     struct dirent **list = NULL;
     int count = scandir(dir, &list, NULL, alphasort);

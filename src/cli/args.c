@@ -247,8 +247,8 @@ static error_t take_operand(parser *p, const char *arg) {
     return 0;
 }
 
-/* A name of a model that comes with omnibus, its shape or all of it, is one, too; of two with that name the one that is
- * enough for the command. */
+/* A name of a model that comes with omnibus, its shape or all of it, is one, too; of two with that name the
+ * one that is enough for the command. */
 static bool find_model(omni_command command, const char *name, char path[PATH_MAX]) {
     bool shape = command & (OMNI_CMD_PLAN | OMNI_CMD_SYNTH);
     return (!shape && omni_share_find(name, "demo", "", path, PATH_MAX)) ||

@@ -157,7 +157,8 @@ omni_status cli_emit(const cli *c, json_t *root, const json_t *rows, omni_text *
 
 json_t *cli_settings_json(const cli *c);
 omni_status cli_print_config(const cli *c, omni_error *err); /* as an INI file on stdout */
-/* Where status is an error, of a value that a file gave, its text begins with the place: "FILE:3: plan 'x': ...". */
+/* Where status is an error, of a value that a file gave, its text begins with the place:
+ * "FILE:3: plan 'x': ...". */
 omni_status cli_placed(const cli *c, omni_option_id id, omni_status status, omni_error *err);
 /* Plans that a file gave, read once more than by the command, which knows no file. */
 omni_status cli_check_plans(const cli *c, omni_error *err);

@@ -47,7 +47,8 @@ omni_status cli_stopped(omni_error *err) {
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for it. */
+/* A config alone is enough for plan and synth, and may have come by its name: say how to get weights for
+ * it. */
 static omni_status check_weights_dir(const char *path, omni_error *err) {
     struct stat there;
     if (stat(path, &there) != 0 || S_ISDIR(there.st_mode)) return OMNI_OK;

@@ -1,5 +1,6 @@
-/* complete.c: bash's completion, from the same tables as the command line: commands, their options, models that come
- * with omnibus, and what an option's value can be where that is a list of names. Everything else completes to files.
+/* complete.c: bash's completion, from the same tables as the command line: commands, their options, models
+ * that come with omnibus, and what an option's value can be where that is a list of names. Everything else
+ * completes to files.
  */
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +76,8 @@ static bool add_values(omni_text *t, const omni_option *o) {
     }
 }
 
-/* bash breaks words at '=' and ':', so "--plan=meg" is three of them. What else has one in it is no name. Of a list the last
- * element is completed. */
+/* bash breaks words at '=' and ':', so "--plan=meg" is three of them. What else has one in it is no name. Of
+ * a list the last element is completed. */
 static const char head[] =
     "# bash completion for omnibus, as 'omnibus help --completion' prints it\n"
     "_omnibus() {\n"

@@ -1,7 +1,7 @@
 /* progress.c: on stderr, how far something is that takes longer than a second. Never with --quiet.
  *
- *   terminal    one line, drawn over and over, gone at the end; what the window is too narrow for is left out, the
- *               time that is left last:
+ *   terminal    one line, drawn over and over, gone at the end; what the window is too narrow for is left
+ *               out, the time that is left last:
  *                   reading weights [#######.................] 31%  1.20 GiB of 3.90 GiB  410.0 MiB/s  7 s left
  *                   check [#######.................] 6 of 20  2.0/s  7 s left  megatron, 4 PEs
  *   otherwise   a plain line every ten seconds:
@@ -56,8 +56,8 @@ static void add_rate(const cli_progress *p, omni_text *t, double per_s, const ch
         omni_text_add(t, per_s < 10 ? "%s%.2f/s" : "%s%.0f/s", gap, per_s);
 }
 
-/* "6 of 20  2.0/s  7 s left"; in the first second, and before anything is done, how long it has taken. Where it is narrow
- * the rate is left out, then the count. */
+/* "6 of 20  2.0/s  7 s left"; in the first second, and before anything is done, how long it has taken. Where
+ * it is narrow the rate is left out, then the count. */
 typedef enum facts_width { ALL, NO_RATE, TIME_ALONE } facts_width;
 
 static void add_facts(const cli_progress *p, omni_text *t, double seconds, const char *gap,

@@ -187,8 +187,8 @@ void pe_free(pe *x);
 /* A weight's matrices' tensors, and the dtype of the packed form: BF16 only if all of them are. */
 omni_dtype pe_bind_matrices(const omni_engine_options *o, const omni_weight *w,
                             const omni_tensor *t[OMNI_MAX_PARTS]);
-/* What pe_load will put for PEs [count] that are laid out becomes the meter's total: before the first is packed, so that
- * it doesn't grow under the eyes of who looks. */
+/* What pe_load will put for PEs [count] that are laid out becomes the meter's total: before the first is
+ * packed, so that it doesn't grow under the eyes of who looks. */
 void pe_load_expect(const omni_engine_options *o, const pe *x, size_t count);
 /* Copies the shards of a worker's PEs [count] out of the checkpoint, into arenas that are laid out, and else zero. */
 omni_status pe_load(const omni_engine_options *o, pe *x, size_t count, omni_error *err);
