@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "omnibus/base.h"
@@ -36,11 +37,14 @@ static bool share_beside(const char *file, char root[PATH_MAX]) {
     return n >= 0 && n < PATH_MAX;
 }
 
-/* "CHECKOUT/build/release/omnibus" -> "CHECKOUT/" */
+/* "CHECKOUT/build/release/omnibus" -> "CHECKOUT/", unless we are there: names come once. */
 static bool share_built(const char *file, char root[PATH_MAX]) {
     char *real = realpath(file, NULL), *build = NULL;
+    struct stat here, there;
     for (int up = 0; real && up < 3; up++) build = share_cut(real);
-    int n = build && strcmp(build, "build") == 0 ? snprintf(root, PATH_MAX, "%s/", real) : -1;
+    bool found = build && strcmp(build, "build") == 0 && stat(real, &there) == 0 && stat(".", &here) == 0;
+    bool away = found && (here.st_dev != there.st_dev || here.st_ino != there.st_ino);
+    int n = away ? snprintf(root, PATH_MAX, "%s/", real) : -1;
     free(real);
     return n >= 0 && n < PATH_MAX;
 }
