@@ -166,7 +166,7 @@ test: deps-test  ## everything that must hold: layers, unit, flow and command li
 	@sh tests/check_layers.sh
 	@sh tests/test_cli.sh $(PROG)
 	@sh tests/test_synth.sh $(PROG)
-	@$(TESTS) -j2 --short-filename $(TESTFLAGS)
+	@$(TESTS) -j4 --short-filename $(TESTFLAGS)
 
 # Criterion does not notice when a test's process ends with a leak, and now and then leaks a timeout of its own. So
 # reports go to files, and one with a frame outside Criterion fails.
@@ -176,7 +176,7 @@ check-asan: deps-test  ## all tests under address and undefined behaviour saniti
 	@sh tests/test_cli.sh build/asan/omnibus
 	@sh tests/test_synth.sh build/asan/omnibus
 	@rm -f $(REPORTS).*; failed=0; \
-	LSAN_OPTIONS=log_path=$(REPORTS):exitcode=0 build/asan/omnibus-tests -j2 --short-filename $(TESTFLAGS) || failed=1; \
+	LSAN_OPTIONS=log_path=$(REPORTS):exitcode=0 build/asan/omnibus-tests -j3 --short-filename $(TESTFLAGS) || failed=1; \
 	if cat $(REPORTS).* 2>/dev/null | grep '^ *#[1-9]' | grep -qv libcriterion; then failed=1; fi; \
 	if [ $$failed = 1 ]; then cat $(REPORTS).* 2>/dev/null; exit 1; fi
 
