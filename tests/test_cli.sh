@@ -7,7 +7,8 @@
 #   cli/*.awk        readers of JSON and CSV, so that nothing but a POSIX system is needed
 #
 # One line for each failed expectation, with the command and what was seen. What cannot be tested here says
-# SKIP and why. shellcheck disable=SC2034 # names for cli/*.sh
+# SKIP and why.
+# shellcheck disable=SC2034 # names for cli/*.sh
 set -u
 export LC_ALL=C
 

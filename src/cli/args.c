@@ -1,8 +1,7 @@
 /* args.c: the command line, parsed by argp with a table that is made at run time from the one table of
  * options.
  *
- *   omni_option_at(0..) whose `commands` has our bit  ->  struct argp_option[]  ->  argp_parse  ->
- * omni_settings
+ *   omni_option_at(0..) whose `commands` has our bit  ->  struct argp_option[]  ->  argp_parse  ->  settings
  *                                                                            +->  argp_help   ->  --help
  *
  * argp stays silent (ARGP_NO_ERRS) and never exits: its complaint is "bad key" without saying which, so

@@ -43,8 +43,7 @@ typedef struct cli {
     omni_compute compute; /* --compute; set with the weights, which must be of a type for it */
 } cli;
 
-/* --- args.c, help.c, manual.c, complete.c
- * --------------------------------------------------------------------------- */
+/* --- args.c, help.c, manual.c, complete.c ------------------------------------------------------ */
 
 /* Command line and --config file into *c. argv[0] is the command's name. */
 omni_status cli_parse(cli *c, omni_command command, int argc, char **argv, omni_error *err);

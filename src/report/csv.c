@@ -1,7 +1,7 @@
 /* csv.c: a tree as rows and columns, in CSV or Markdown.
  *
- *     {"plan": "megatron", "fabric": {"total": {"broadcasts": 4}}, "cpus": [0, 1], "memory": [{"kv_bytes":
- * 8}]}
+ *     {"plan": "megatron", "fabric": {"total": {"broadcasts": 4}}, "cpus": [0, 1],
+ *      "memory": [{"kv_bytes": 8}]}
  *
  *     plan,fabric.total.broadcasts,cpus,memory.0.kv_bytes
  *     megatron,4,0 1,8

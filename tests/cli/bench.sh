@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh `bench`: lists and their product, tests, formats, what is refused or skipped, Ctrl-C. How fast
-# anything is nobody tests.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# `bench`: lists and their product, tests, formats, what is refused or skipped, Ctrl-C. How fast anything is
+# nobody tests.
 
 bert=configs/demo/bert
 quick="--reps 2 --no-limits --quiet"

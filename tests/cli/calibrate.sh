@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh `calibrate`: refusals come before anything is measured; stopped, it leaves nothing behind. What
-# it measures is for nobody to test.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# `calibrate`: refusals come before anything is measured; stopped, it leaves nothing behind. What it
+# measures is for nobody to test.
 
 refused 2 'absent/host.ini: cannot write' calibrate --out "$T/w/absent/host.ini"
 refused 2 'cannot write .*directory' calibrate --out "$T/w"

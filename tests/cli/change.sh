@@ -1,6 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh --decode-plan and --resident: what changes between two passes, what moves for it, and what is
-# refused.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# --decode-plan and --resident: what changes between two passes, what moves for it, and what is refused.
 
 set -- --prompt-ids "$p0" --prompt-ids 7,8,9 --gen 12 --pes 5
 fine run "$llama" "$@" --format json

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh `check`: what passes, what fails and is named, what is skipped.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# `check`: what passes, what fails and is named, what is skipped.
 
 cases() { column passed | sort | uniq -c | tr -s ' ' | sed 's/^ //' | tr '\n' ','; } # "20 true,1 false,"
 

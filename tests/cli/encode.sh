@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh Encoders: `run` and `plan` on BERT, token types, masked tokens, and what makes no sense there.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Encoders: `run` and `plan` on BERT, token types, masked tokens, and what makes no sense there.
 
 bert=configs/demo/bert
 headless=tests/golden/bert-tiny # no MLM head

@@ -1,6 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh configs/experiments: each file runs as its head says, and comes to the verdict that the README
-# has.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# configs/experiments: each file runs as its head says, and comes to the verdict that the README has.
 
 for file in configs/experiments/*.ini; do
     hold "$file opens with a question" eval '[ "$(sed "/^;\$/q" "$file" | grep -c "?\$")" -gt 0 ]'

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh Files that are written: whole or not at all, and nothing else is left behind.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Files that are written: whole or not at all, and nothing else is left behind.
 
 mkdir "$T/w"
 left() { find "$T/w" -mindepth 1 | wc -l | tr -d ' '; }

@@ -1,6 +1,7 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
-# Installation: what is placed, what works from there (program, both libraries, names of configs, manual, completion), and
-# that uninstall leaves what was there before. Examples of --help run in a directory of their own, outside the checkout.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Installation: what is placed, what works from there (program, both libraries, names of configs, manual,
+# completion), and that uninstall leaves what was there before. Examples of --help run in a directory of
+# their own, outside the checkout.
 
 make_it() { # ARGS...: make, as a person would
     command="make $*"

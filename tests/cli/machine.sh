@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh The machine: `topo`, more PEs than it has CPUs, and more than fit in its memory.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# The machine: `topo`, more PEs than it has CPUs, and more than fit in its memory.
 
 fine topo
 hold "the machine and its places" eval 'says "^usable cpus +[1-9]" && says "^worker +cpu +core"'

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh What profilers see: probes in the program, kernels' symbols, counts of --perf, and the fifos of
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# What profilers see: probes in the program, kernels' symbols, counts of --perf, and the fifos of
 # --perf-ctl.
 
 # --- probes, with <sys/sdt.h> ---

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh `plan`: what it shows, and that it is what a run counts.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# `plan`: what it shows, and that it is what a run counts.
 
 named=single,megatron,workflow1,workflow2,alternate
 fine plan "$llama"

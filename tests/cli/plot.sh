@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
 # `plot` and `report`: from what other commands wrote; what is refused; the page in a browser.
 
 fine bench "$llama" --reps 1 --no-limits --quiet --pes 1,2 --plan megatron,workflow2 --prompt 4 --gen 2 --format json --output "$T/w/bench.json"

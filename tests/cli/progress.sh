@@ -1,5 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
-# The bar: on a terminal after a second, as narrow as the terminal, gone at the end; never with --quiet or in a pipe.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# The bar: on a terminal after a second, as narrow as the terminal, gone at the end; never with --quiet or
+# in a pipe.
 
 on_terminal() { # COLUMNS ARGS...: interrupted after three seconds, what a terminal got in $T/out, a line for each time it was drawn
     columns=$1

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh What `run` refuses, its formats, and INI files.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# What `run` refuses, its formats, and INI files.
 
 refused 2 'prompt-ids: token id 512 .*expected 0 to 511' run "$llama" --prompt-ids 1,512
 refused 2 'fit the model.s 256 positions' run "$llama" --prompt-ids 1,2 --gen 256

@@ -1,6 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh Settings: what --print-config shows is read back as it was, and a result is made again from its
-# own file.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Settings: what --print-config shows is read back as it was, and a result is made again from its own file.
 
 prints_itself() { # ARGS...: print-config, read back
     fine "$@" --print-config

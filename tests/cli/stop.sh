@@ -1,7 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh Ctrl-C: status 130, one line, no file, no temporary file. A shell starts background commands
-# with SIGINT ignored; the program takes no notice of that, but env gives it the terminal's default all the
-# same.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Ctrl-C: status 130, one line, no file, no temporary file. A shell starts background commands with SIGINT
+# ignored; the program takes no notice of that, but env gives it the terminal's default all the same.
 
 busy() { # PID STATES: it has become omnibus, and is in one of these states
     grep -qE "^[0-9]+ \(omnibus\) [$2]" "/proc/$1/stat" 2>/dev/null

@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh Text in, text out: prompts as text, text as it is generated, sampling, masked words, and what
-# cannot be read.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Text in, text out: prompts as text, text as it is generated, sampling, masked words, and what cannot be
+# read.
 
 bert=configs/demo/bert
 richard=', by my liege,\nAnd I'"'"'ll keep Henry, and I will not go.' # demo-llama's golden text, as JSON writes it

@@ -1,6 +1,5 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh Tokens and counters of runs: the demo models' golden tokens under every plan, alone and
-# together.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# Tokens and counters of runs: the demo models' golden tokens under every plan, alone and together.
 
 # ids FLAT PROMPT KEY COUNT: "1,2,3" of a flattened golden.json
 ids() {

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2119,SC2120,SC2154 # eval's conditions; names from and for test_cli.sh
+# shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
 # --trace: a timeline in a file, whole or not at all. What is in it, event by event: tests/cases_trace.c.
 
 rm -rf "$T/timeline" && mkdir "$T/timeline"

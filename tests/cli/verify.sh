@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; names from and for
-# test_cli.sh plan --verify: what is priced as wall time here, is run. By a made-up file, so the choice is
-# any; what was measured is for nobody to test, what is printed of it is.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2119,SC2120,SC2154 # eval's conditions; test_cli.sh's names
+# plan --verify: what is priced as wall time here, is run. By a made-up file, so the choice is any; what was
+# measured is for nobody to test, what is printed of it is.
 
 awk -f "$here/host.awk" >"$T/host.ini"
 situation='measured [0-9.]+ [num]?s \([0-9.]+ [num]?s - [0-9.]+ [num]?s\)'
