@@ -49,7 +49,7 @@ static bool read_whole(int fd, omni_text *out) {
 
 /* 0, or the errno of the start; *status as waitpid's. */
 static int run(int in, int out, int complaints, int *status) {
-    char *const argv[] = {"gnuplot", "-", NULL};
+    char *const argv[] = {"gnuplot", "-d", "-", NULL}; /* -d: without what a user has in ~/.gnuplot */
     posix_spawn_file_actions_t files;
     pid_t child;
     int reason = posix_spawn_file_actions_init(&files);

@@ -6,6 +6,11 @@ fine plan "$llama" --array seed-64pe --pes 4 --batch 1,2 --prompt 16,32 --gen 4 
 fine plot "$T/w/bench.json" --picture time --out "$T/w/time.svg"
 hold "a picture that names the plans" grep -q 'workflow2 n=2' "$T/w/time.svg"
 hold "nothing on stdout" silent
+printf '%s\n' "set datafile separator ','" "set title 'of the user'" >"$T/w/.gnuplot"
+command="omnibus plot, with a ~/.gnuplot"
+HOME="$T/w" "$program" plot "$T/w/bench.json" --picture time --out "$T/w/other.svg" >"$T/out" 2>"$T/err"
+status=$?
+hold "the same picture" cmp -s "$T/w/time.svg" "$T/w/other.svg"
 fine plot "$T/w/bench.json" "$T/w/plan.json" --out "$T/w/any.png"
 hold "a PNG" eval '[ "$(head -c 4 "$T/w/any.png" | tail -c 3)" = PNG ]'
 hold "what else there is" complains 'note: drawn: scaling; --picture also knows, from these results: time ops best bytes$'
