@@ -13,7 +13,6 @@
 enum { MOST_STACKED = COLOURS };
 /* Pixels: of a bar, below it, of "12.34 ms" and of half of it, which a tic needs. */
 enum { BAR = 14, GAP = 9, FIGURE = 90, LEFT = 26 };
-enum { STEPS = 5 }; /* tics behind 0, at most */
 
 /* What a bar is made of: names of its pieces, and how large each is for a point. */
 typedef struct stack {
@@ -111,12 +110,6 @@ static double place_names(const stack *s, const panel *of, unit u, common k, can
     return top[of->count - 1] + BAR + GAP;
 }
 
-/* 1, 2 or 5 times a power of 10, so that there are at most STEPS. */
-static double tic_step(double longest) {
-    double least = longest / STEPS, step = pow(10, floor(log10(least)));
-    return least > 5 * step ? 10 * step : least > 2 * step ? 5 * step : least > step ? 2 * step : step;
-}
-
 static void draw_panel(const stack *s, const panel *of, canvas *c) {
     double top[PANEL_ROWS], longest = longest_bar(s, of);
     unit u = s->unit_of(longest);
@@ -140,7 +133,7 @@ static void draw_panel(const stack *s, const panel *of, canvas *c) {
     c->y += TICS;
     longest = longest > 0 ? longest / u.each : 1;
     omni_text_add(c->out, "set yrange [%g:0]\nset xrange [0:%.6g]\nset xtics %g\nset format x '%%g %s'\n",
-                  height, longest * 1.01, tic_step(longest), u.name);
+                  height, longest * 1.01, canvas_step(longest), u.name);
     omni_text_add(c->out, "plot $bars using 1:3:1:2:3:4:5 with boxxyerror lc rgb variable notitle\n");
     canvas_next(c);
 }

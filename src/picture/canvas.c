@@ -12,6 +12,7 @@ const char *const canvas_colours[COLOURS] = {"#4477aa", "#ee6677", "#228833", "#
                                              "#66ccee", "#aa3377", "#dd8844", "#999999"};
 
 static const double LETTER = 7.4; /* pixels */
+enum { STEPS = 5 };               /* tics behind the first, at most */
 
 /* --- text ------------------------------------------------------------------------------------- */
 
@@ -154,20 +155,29 @@ void canvas_next(canvas *c) {
     omni_text_add(c->out, "unset label\nunset object\n");
 }
 
+double canvas_step(double span) {
+    double least = span / STEPS, step = pow(10, floor(log10(least)));
+    return least > 5 * step ? 10 * step : least > 2 * step ? 5 * step : least > step ? 2 * step : step;
+}
+
+static void add_tic(canvas *c, double at, double least, double most, const char **between) {
+    if (at < least * 0.999 || at > most * 1.001) return;
+    omni_text_add(c->out, "%s'%.6g' %.6g", *between, at, at);
+    *between = ", ";
+}
+
 void canvas_decades(canvas *c, const char *axis, double least, double most) {
-    static const int all[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, some[] = {1, 2, 5};
-    bool close = most / least < 10;
-    const int *digit = close ? all : some;
-    size_t digits = close ? 9 : most / least < 1e3 ? 3 : 1;
+    static const int digit[] = {1, 2, 5};
+    size_t digits = most / least < 1e3 ? 3 : 1;
+    double step = canvas_step(most - least);
     const char *between = "";
     omni_text_add(c->out, "set %stics (", axis);
-    for (int power = -18; power < 18; power++)
-        for (size_t k = 0; k < digits; k++) {
-            double at = pow(10, power) * digit[k];
-            if (at < least * 0.999 || at > most * 1.001) continue;
-            omni_text_add(c->out, "%s'%.6g' %.6g", between, at, at);
-            between = ", ";
-        }
+    if (most / least < 10)
+        for (double n = floor(least / step); n * step <= most; n++)
+            add_tic(c, n * step, least, most, &between);
+    else
+        for (int power = -18; power < 18; power++)
+            for (size_t k = 0; k < digits; k++) add_tic(c, pow(10, power) * digit[k], least, most, &between);
     omni_text_add(c->out, ")\n");
 }
 

@@ -107,8 +107,10 @@ void canvas_region(canvas *c, double left, double height);
 void canvas_axes(canvas *c, double left, double height, const char *across, const char *up);
 /* The plot is drawn: what was placed beside it is not to be drawn again. */
 void canvas_next(canvas *c);
-/* Tics of a logarithmic axis ("x" or "y") from `least` to `most`: all digits, 1, 2 and 5, or powers of 10, as
- * there is room. */
+/* 1, 2 or 5 times a power of 10, of which few make `span`. */
+double canvas_step(double span);
+/* Tics of a logarithmic axis ("x" or "y") from `least` to `most`: such steps within a decade, else 1, 2 and 5,
+ * or powers of 10, as there is room. */
 void canvas_decades(canvas *c, const char *axis, double least, double most);
 
 /* A unit in which `largest` is between 1 and 1000. */

@@ -143,6 +143,7 @@ void draw_scaling(const omni_results *r, canvas *c) {
     omni_text_add(c->out,
                   "set logscale xy 2\nset grid lc rgb '#90888888'\nset border 3 lc rgb '#999999'\nset tics "
                   "nomirror tc rgb '#777777'\nset multiplot\n");
+    c->y = 8;
     for (size_t i = 0; i < count; i++) here += list[i].of;
     snprintf(note, sizeof note, "the first %zu situations: %zu of %zu series", count, here, of);
     if (of > here) canvas_note(c, note);
@@ -243,7 +244,7 @@ void draw_prediction(const omni_results *r, canvas *c) {
         canvas_title(c, title);
     }
     for (size_t i = 0; i < k.kinds; i++) key[i + 1] = (canvas_key){MARK_BOX, canvas_colours[i], k.name[i]};
-    canvas_legend(c, key, k.kinds + 1, k.kind == by_plan && k.kinds > 5);
+    canvas_legend(c, key, k.kinds + 1, k.kind == by_plan);
     double least = k.least / u.each / 1.3, most = k.most / u.each * 1.3;
     snprintf(across, sizeof across, "measured, %s", u.name);
     snprintf(up, sizeof up, "predicted, %s", u.name);
