@@ -64,7 +64,7 @@ Test(picture, a_task_gives_prefill_decode_and_both) {
     const omni_point *prefill = omni_results_at(r, 0), *decode = omni_results_at(r, 1),
                      *all = omni_results_at(r, 2);
     cr_expect_str_eq(prefill->test, "pp8");
-    cr_expect_str_eq(decode->test, "tg2");
+    cr_expect_str_eq(decode->test, "tg2 @ d8");
     cr_expect_str_eq(all->test, "pp8+tg2");
     cr_expect_float_eq(decode->s, 6e-9, 1e-18, "two steps");
     cr_expect_eq(decode->bus_bytes, 12);
@@ -102,14 +102,16 @@ Test(picture, a_run_gives_its_phases) {
         "\"decode_name\":\"q\"},\"prompts\":[[1,2,3]],\"tokens\":[[1,2,3,4]],\"timing\":{\"prefill_s\":1,"
         "\"transform_s\":2,\"decode_s\":3},\"fabric\":{\"prefill\":{\"broadcast_bytes\":10,\"addressed_"
         "bytes\":1,"
-        "\"tree_bytes\":5}},\"modelled\":{\"array\":\"a\",\"transform_s\":0,\"decode_s\":4,\"prefill\":" PASS(
-            1000) ",\"last_decode_step\":" PASS(3000) "}}");
-    static const char *const tests[] = {"pp3", "pp3", "change of plans", "tg3", "tg3", "last decode step"};
+        "\"tree_bytes\":5}},\"modelled\":{\"array\":\"a\",\"transform_s\":0,\"decode_s\":4,\"decode_tokens_"
+        "per_s\":7,\"prefill\":" PASS(1000) ",\"last_decode_step\":" PASS(3000) "}}");
+    static const char *const tests[] = {"pp3",      "pp3",      "change of plans",
+                                        "tg3 @ d3", "tg3 @ d3", "last decode step"};
     cr_assert_eq(omni_results_count(r), 6);
     for (size_t i = 0; i < 6; i++) cr_expect_str_eq(omni_results_at(r, i)->test, tests[i]);
     cr_expect_eq(omni_results_at(r, 0)->bus_bytes, 11);
     cr_expect_str_eq(omni_results_at(r, 0)->plan, "p then q");
     cr_expect(omni_results_at(r, 1)->modelled && omni_results_at(r, 1)->ops == 1);
+    cr_expect(omni_results_at(r, 4)->tokens_per_s == 7 && isnan(omni_results_at(r, 5)->tokens_per_s));
     cr_expect(omni_picture_has(r, OMNI_PICTURE_OPS) && omni_picture_has(r, OMNI_PICTURE_TIME));
     omni_results_free(r);
 }
@@ -136,6 +138,25 @@ Test(picture, a_verify_gives_predictions) {
     cr_assert_eq(omni_results_count(r), 1);
     cr_expect_str_eq(omni_results_at(r, 0)->test, "pp8+tg1");
     cr_expect_float_eq(omni_results_at(r, 0)->predicted_s, 3e-9, 1e-15);
+    omni_results_free(r);
+}
+
+/* Its messages over PEs are no speed-up; its rows differ by their shapes. */
+Test(picture, a_calibrate_gives_predictions_alone) {
+    omni_results *r = results_of(
+        "{\"schema\":\"omnibus.calibrate/"
+        "1\",\"predictions\":[{\"kind\":\"collective\",\"what\":\"broadcast\","
+        "\"shape\":\"3 KiB\",\"pes\":2,\"wall_ns\":9,\"predicted_ns\":8},{\"kind\":\"collective\",\"what\":"
+        "\"broadcast\",\"shape\":\"3 KiB\",\"pes\":4,\"wall_ns\":9,\"predicted_ns\":8}]}");
+    cr_assert_eq(omni_results_count(r), 2);
+    cr_expect_str_eq(omni_results_at(r, 0)->test, "broadcast, 3 KiB");
+    for (size_t p = 0; p < OMNI_PICTURES; p++)
+        cr_expect_eq(omni_picture_has(r, (omni_picture)p), p == OMNI_PICTURE_PREDICTION);
+    omni_text *t = omni_text_create();
+    omni_picture_script(r, OMNI_PICTURE_PREDICTION, OMNI_IMAGE_SVG, t);
+    cr_expect(strstr(omni_text_string(t), "set xtics ('8' 8, '10' 10)"), "near each other, and yet tics: %s",
+              omni_text_string(t));
+    omni_text_free(t);
     omni_results_free(r);
 }
 
@@ -168,8 +189,8 @@ Test(picture, too_many_points_are_refused) {
     omni_text *all = omni_text_create();
     omni_text_add(all, "{\"schema\":\"omnibus.bench/1\",\"tests\":[");
     for (size_t i = 0; i < 4097; i++)
-        omni_text_add(all, "%s{\"plan\":\"p%zu\",\"pes\":%zu,\"skipped\":null,\"avg_ns\":1}", i ? "," : "",
-                      i / 2, 1 + i % 2);
+        omni_text_add(all, "%s{\"plan\":\"p%zu\",\"pes\":%zu,\"batch\":1,\"skipped\":null,\"avg_ns\":1}",
+                      i ? "," : "", i / 2, 1 + i % 2);
     omni_text_add(all, "]}");
     omni_results *r = omni_results_create();
     omni_error err = {0};
@@ -339,11 +360,12 @@ Test(picture, many_points_are_cut_and_it_is_said) {
     omni_text *all = omni_text_create();
     omni_text_add(all, "{\"schema\":\"omnibus.bench/1\",\"tests\":[");
     for (size_t i = 0; i < 40; i++)
-        omni_text_add(
-            all,
-            "%s{\"plan\":\"p%zu\",\"pes\":2,\"skipped\":null,\"avg_ns\":%zu,\"test\":\"t\",\"shares\":"
-            "{\"compute\":1}},{\"plan\":\"p%zu\",\"pes\":4,\"skipped\":null,\"avg_ns\":%zu,\"test\":\"t\"}",
-            i ? "," : "", i, 100 - i, i, 50 - i);
+        omni_text_add(all,
+                      "%s{\"plan\":\"p%zu\",\"pes\":2,\"batch\":1,\"skipped\":null,\"avg_ns\":%zu,\"test\":"
+                      "\"t\",\"shares\":"
+                      "{\"compute\":1}},{\"plan\":\"p%zu\",\"pes\":4,\"batch\":1,\"skipped\":null,\"avg_ns\":"
+                      "%zu,\"test\":\"t\"}",
+                      i ? "," : "", i, 100 - i, i, 50 - i);
     omni_text_add(all, "]}");
     omni_results *r = results_of(omni_text_string(all));
     omni_text *bars = script_of(r, OMNI_PICTURE_TIME), *lines = script_of(r, OMNI_PICTURE_SCALING);

@@ -47,9 +47,13 @@ static void set_plans(omni_point *p, const json_t *plan, const char *first, cons
     if (then && strcmp(then, p->plan) != 0) snprintf(p->plan + n, sizeof p->plan - n, " then %s", then);
 }
 
-/* "pp512", "tg128": what bench calls it. */
+/* "pp512", "tg128 @ d512": what bench calls it. */
 static void set_test(omni_point *p, const char *kind, size_t tokens) {
     snprintf(p->test, sizeof p->test, "%s%zu", kind, tokens);
+}
+
+static void set_decode(omni_point *p, size_t prompt, size_t gen) {
+    snprintf(p->test, sizeof p->test, "tg%zu @ d%zu", gen ? gen - 1 : 0, prompt);
 }
 
 static const char *prompt_test(const json_t *root) {
@@ -167,7 +171,7 @@ static void read_task(omni_results *r, const json_t *root, const json_t *task, c
         if (gen > 1) snprintf(all.test, sizeof all.test, "pp%zu+tg%zu", prompt, gen - 1);
         read_trial(r, plan, all, source);
         if (gen < 2 || !(number(step, "ps") > 0)) continue;
-        set_test(&q, "tg", gen - 1);
+        set_decode(&q, prompt, gen);
         set_price(&q, step, (double)(gen - 1));
         q.tokens_per_s = (double)(q.batch * (gen - 1)) / q.s;
         results_take(r, &q);
@@ -181,12 +185,12 @@ static void read_task(omni_results *r, const json_t *root, const json_t *task, c
 /* Without an array: what moves. Returns the point of a phase, for its bytes. */
 static omni_point moves_point(const json_t *root, const json_t *plan, bool decode) {
     omni_point p = task_point(root, plan, plan);
-    size_t gen = whole(plan, "gen");
+    size_t prompt = whole(plan, "prompt");
     snprintf(p.source, sizeof p.source, "any array");
     if (decode)
-        set_test(&p, "tg", gen ? gen - 1 : 0);
+        set_decode(&p, prompt, whole(plan, "gen"));
     else
-        set_test(&p, prompt_test(root), whole(plan, "prompt"));
+        set_test(&p, prompt_test(root), prompt);
     return p;
 }
 
@@ -236,7 +240,10 @@ static void read_pass(omni_results *r, const json_t *modelled, omni_point p, con
                       const char *name) {
     text(p.source, sizeof p.source, modelled, "array");
     set_price(&p, json_object_get(modelled, key), 1);
-    if (name) snprintf(p.test, sizeof p.test, "%s", name);
+    if (name) {
+        snprintf(p.test, sizeof p.test, "%s", name);
+        p.tokens_per_s = NAN; /* sequences may have ended before */
+    }
     if (p.s > 0) results_take(r, &p);
 }
 
@@ -274,7 +281,8 @@ static void read_run(omni_results *r, const json_t *root, const char *source) {
     p.batch = json_array_size(prompts);
     for (size_t k = 0; k < PHASES; k++) {
         p.sequence = k == DECODE ? prompt + gen : prompt;
-        set_test(&p, k == DECODE ? "tg" : prompt_test(root), k == DECODE ? (gen ? gen - 1 : 0) : prompt);
+        set_test(&p, prompt_test(root), prompt);
+        if (k == DECODE) set_decode(&p, prompt, gen);
         if (k == CHANGE) snprintf(p.test, sizeof p.test, "change of plans");
         read_phase(r, root, k, p, source);
     }
@@ -287,9 +295,13 @@ static void read_calibrate(omni_results *r, const json_t *root, const char *sour
     const json_t *row;
     json_array_foreach(json_object_get(root, "predictions"), i, row) {
         omni_point p = empty_point();
+        char shape[48];
         snprintf(p.source, sizeof p.source, "%s", source);
         text(p.plan, sizeof p.plan, row, "kind");
         text(p.test, sizeof p.test, row, "what");
+        text(shape, sizeof shape, row, "shape");
+        size_t n = strlen(p.test);
+        if (*shape) snprintf(p.test + n, sizeof p.test - n, ", %s", shape);
         p.pes = whole(row, "pes");
         p.s = number(row, "wall_ns") * 1e-9;
         p.predicted_s = number(row, "predicted_ns") * 1e-9;

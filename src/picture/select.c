@@ -109,8 +109,9 @@ static bool same_bundle(const omni_point *a, const omni_point *b) {
     return same_texts(a, b) && same_test(a, b);
 }
 
+/* Of passes: the messages and products that calibrate times have no batch, and are no faster on more PEs. */
 static bool has_time(const omni_point *p) {
-    return p->s > 0 && p->pes > 0;
+    return p->s > 0 && p->pes > 0 && p->batch > 0;
 }
 
 /* The points of the series that begins at `first`, one for each number of PEs. */
