@@ -1,6 +1,4 @@
-/* keys.c: one table of keys, which array files, --set and the README's list are read by; and what a value of
- * theirs may be.
- */
+/* keys.c: one table of keys, which array files and --set are read by; and what a value of theirs may be. */
 #include "array/keys.h"
 
 #include <ctype.h>
