@@ -74,7 +74,7 @@ same() { [ "$1" = "$2" ]; }
 for part in usage settings tokens text run change files model check plan array experiments encode machine \
     stop progress trace calibrate verify bench install plot perf; do
     case $part$sanitized in # what runs long, of code that the unit tests and cases run under a sanitizer, too
-    settingsyes | arrayyes | experimentsyes | verifyyes | benchyes | plotyes | perfyes)
+    settingsyes | textyes | checkyes | arrayyes | experimentsyes | verifyyes | benchyes | plotyes | perfyes)
         skip "$part: under a sanitizer"
         continue
         ;;
