@@ -15,7 +15,8 @@ typedef struct naive {
     uint64_t macs;
 } naive;
 naive naive_price(const omni_array *array, const omni_plan *plan, omni_extent pass);
-/* omni_price_pass finds the same, moves what the plan counts, and knows a critical path. */
+/* omni_price_pass finds the same, moves what the plan counts, and knows a critical path. Under a sanitizer
+ * only every fifth call looks. */
 void array_expect_exact(const omni_array *array, const omni_plan *plan, omni_extent pass);
 
 /* A batch of `sequences`, `ragged`: of different lengths; behind `first` positions. Lives until the next
